@@ -1,0 +1,47 @@
+"""The contract of backbones, and their registry."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from escsr.registry import Registry
+
+BACKBONES: Registry[Callable[..., "Backbone"]] = Registry(
+    "backbone", entry_point_group="escsr.backbones"
+)
+
+
+class Backbone(nn.Module):
+    """From a picture to features.
+
+    ``forward`` takes (B, 3, H, W), RGB in [0, 1], any H and W from 1, and gives
+    (B, out_channels, ceil(H / stride), ceil(W / stride)). It computes the same function in
+    training and in evaluation for any batch size and never writes to its input.
+
+    Attributes:
+        out_channels: Channels of the features: all that a head knows of a backbone.
+        stride: Pixels of the picture per pixel of the features, along each side.
+        default_head: The head that `escsr.build` takes if none is named.
+        head_defaults: Arguments of a head that this family was published with, by the
+            head's name; what the user gives goes first.
+
+    Example:
+        >>> @BACKBONES.register("three_convs")
+        ... class ThreeConvs(Backbone):
+        ...     def __init__(self, *, dim: int = 32) -> None: ...
+    """
+
+    out_channels: int
+    stride: int = 1
+    default_head: ClassVar[str] = "pixel_shuffle"
+    head_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @classmethod
+    def args_for_scale(cls, scale: float) -> dict[str, Any]:
+        """Arguments that this family takes by default under a head of one fixed scale."""
+        return {}
+
+    def forward(self, lq: Tensor) -> Tensor:
+        """Make features of a picture."""
+        raise NotImplementedError

@@ -1,0 +1,115 @@
+"""Heads made of convolutions and pixel shuffling."""
+
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from escsr.heads.base import HEADS, FixedScaleHead, doublings
+
+ImageSkipMode = Literal["nearest", "bicubic"]
+
+
+@HEADS.register("pixel_shuffle")
+class PixelShuffle(FixedScaleHead):
+    """One convolution and one pixel shuffle, plus the plainly enlarged picture.
+
+    Args:
+        in_channels: Channels of the features.
+        scale: Any integer from 1.
+        image_skip: How the picture that is added is enlarged: "nearest" (ESC), "bicubic"
+            (ESC-FP; a = -0.75, no antialiasing) or None (ESC-RealM).
+
+    Raises:
+        ValueError: If ``image_skip`` is none of these.
+
+    Source:
+        Sub-pixel convolution, arXiv 1609.05158; ESC, arXiv 2503.06671.
+    """
+
+    def __init__(
+        self, in_channels: int, *, scale: int, image_skip: ImageSkipMode | None = "nearest"
+    ) -> None:
+        super().__init__(scale=scale)
+        if image_skip not in ("nearest", "bicubic", None):
+            raise ValueError(f"image_skip is 'nearest', 'bicubic' or None, not {image_skip!r}")
+        self.image_skip = image_skip
+        self.conv = nn.Conv2d(in_channels, 3 * self.scale**2, 3, padding=1)
+
+    def enlarge(self, features: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, 3, scale·h, scale·w), without the skip."""
+        return F.pixel_shuffle(self.conv(features), self.scale)
+
+    def forward(self, features: Tensor, lq: Tensor, size: tuple[int, int]) -> Tensor:
+        """Enlarge, crop to ``size`` and add the picture."""
+        sr = super().forward(features, lq, size)
+        if self.image_skip is None:
+            return sr
+        corners = {"align_corners": False} if self.image_skip == "bicubic" else {}
+        return sr + F.interpolate(lq, size, mode=self.image_skip, **corners)
+
+
+@HEADS.register("conv")
+class Conv(FixedScaleHead):
+    """One convolution to RGB, for networks that keep the size (×1: restoration).
+
+    Args:
+        in_channels: Channels of the features.
+        scale: 1.
+
+    Raises:
+        ValueError: If another scale is asked for.
+    """
+
+    enlarges: ClassVar[bool] = False
+
+    def __init__(self, in_channels: int, *, scale: int = 1) -> None:
+        super().__init__(scale=scale)
+        if self.scale != 1:
+            raise ValueError(
+                f"head 'conv' keeps the size of the features and cannot enlarge by {scale}; "
+                "take 'pixel_shuffle'"
+            )
+        self.conv = nn.Conv2d(in_channels, 3, 3, padding=1)
+
+    def enlarge(self, features: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, 3, h, w)."""
+        rgb: Tensor = self.conv(features)
+        return rgb
+
+
+@HEADS.register("pixel_shuffle_multi")
+class PixelShuffleMulti(FixedScaleHead):
+    """Pixel shuffling in steps of 2 (or one of 3), with a narrow width between them.
+
+    At scale 1 it is a single convolution.
+
+    Args:
+        in_channels: Channels of the features.
+        scale: A power of two, or 3.
+        mid_dim: Channels between the steps.
+
+    Raises:
+        ValueError: If ``scale`` is neither.
+
+    Source:
+        The "pixelshuffle" head of ESC-RealM, arXiv 2503.06671.
+    """
+
+    def __init__(self, in_channels: int, *, scale: int, mid_dim: int = 48) -> None:
+        super().__init__(scale=scale)
+        self.factors = doublings(self.scale, "pixel_shuffle_multi")
+        self.reduce = nn.Conv2d(in_channels, mid_dim, 3, padding=1) if self.factors else None
+        self.steps = nn.ModuleList(
+            nn.Conv2d(mid_dim, mid_dim * factor**2, 3, padding=1) for factor in self.factors
+        )
+        self.to_rgb = nn.Conv2d(mid_dim if self.factors else in_channels, 3, 3, padding=1)
+
+    def enlarge(self, features: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, 3, scale·h, scale·w)."""
+        if self.reduce is not None:
+            features = F.leaky_relu(self.reduce(features), 0.01)
+        for conv, factor in zip(self.steps, self.factors, strict=True):
+            features = F.pixel_shuffle(conv(features), factor)
+        rgb: Tensor = self.to_rgb(features)
+        return rgb

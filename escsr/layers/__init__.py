@@ -1,0 +1,26 @@
+"""Building blocks of the networks."""
+
+from escsr.layers.attention import ATTENTION_MODES, WindowAttention
+from escsr.layers.conv_attention import (
+    ConvAttention,
+    DecomposedConvAttention,
+    DecomposedLargeKernel,
+    LargeKernel,
+)
+from escsr.layers.derived import Derived
+from escsr.layers.ffn import ConvFFN
+from escsr.layers.norm import LayerNorm2d
+from escsr.layers.padding import reflect_pad
+
+__all__ = [
+    "ATTENTION_MODES",
+    "ConvAttention",
+    "ConvFFN",
+    "DecomposedConvAttention",
+    "DecomposedLargeKernel",
+    "Derived",
+    "LargeKernel",
+    "LayerNorm2d",
+    "WindowAttention",
+    "reflect_pad",
+]

@@ -1,0 +1,35 @@
+"""Feed-forward network with a depthwise convolution."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvFFN(nn.Module):
+    """Pointwise expansion, depthwise 3×3 beside an identity, pointwise projection.
+
+    ``h = gelu(expand(x)); h = gelu(depthwise(h)) + h; project(h)``, with the exact GELU.
+
+    Args:
+        dim: Channels in and out.
+        ratio: Hidden width is ``int(dim * ratio)``.
+
+    Shape:
+        (B, dim, H, W) to the same.
+
+    Source:
+        ESC, arXiv 2503.06671.
+    """
+
+    def __init__(self, dim: int, *, ratio: float) -> None:
+        super().__init__()
+        hidden = int(dim * ratio)
+        self.expand = nn.Conv2d(dim, hidden, 1)
+        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.project = nn.Conv2d(hidden, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the network to each pixel and its eight neighbours."""
+        hidden = F.gelu(self.expand(x))
+        hidden = F.gelu(self.depthwise(hidden)) + hidden
+        projected: Tensor = self.project(hidden)
+        return projected

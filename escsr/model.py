@@ -1,0 +1,163 @@
+"""The network that users hold: a backbone and a head."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from escsr.backbones import Backbone
+from escsr.heads import FixedScaleHead, Head
+from escsr.layers import WindowAttention
+from escsr.layers.attention import check_attention_mode
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What a network is made of: enough to build it again.
+
+    Attributes:
+        backbone: Name in the registry of backbones.
+        head: Name in the registry of heads.
+        backbone_args: Its keyword arguments where they differ from the named variant.
+        head_args: Likewise; the scale of a fixed-scale head is among them.
+    """
+
+    backbone: str
+    head: str
+    backbone_args: Mapping[str, Any] = field(default_factory=dict)
+    head_args: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SuperResolver(nn.Module):
+    """A super-resolution network: features by a backbone, the picture by a head.
+
+    Made by `escsr.build` or `escsr.load`.
+
+    Args:
+        backbone: From picture to features.
+        head: From features to the enlarged picture.
+        config: What both are made of.
+
+    Attributes:
+        trained: False while the weights are drawn and nothing was loaded or trained.
+        facts: What is known of its weights (recipe, steps, data, source).
+
+    Shape:
+        ``lq`` (B, 3, H, W), RGB in [0, 1], to (B, 3, H_out, W_out), not clipped.
+
+    Example:
+        >>> model = escsr.build("esc_light", scale=2)
+        >>> model(torch.rand(1, 3, 48, 64)).shape
+        torch.Size([1, 3, 96, 128])
+    """
+
+    def __init__(self, backbone: Backbone, head: Head, *, config: ModelConfig) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.config = config
+        self.trained = False
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def scale(self) -> float | None:
+        """The one scale that the network makes, or None if it makes any."""
+        if not isinstance(self.head, FixedScaleHead):
+            return None
+        scale = self.head.scale / self.backbone.stride
+        return int(scale) if scale == int(scale) else scale
+
+    def forward(
+        self, lq: Tensor, scale: float | None = None, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Enlarge pictures.
+
+        Args:
+            lq: (B, 3, H, W), RGB in [0, 1], floating point; any H and W from 1.
+            scale: Enlargement of both sides, at least 1. May be left out where the network
+                makes only one.
+            size: (H_out, W_out) instead of ``scale``.
+
+        Returns:
+            (B, 3, H_out, W_out), about [0, 1].
+
+        Raises:
+            ValueError: If shapes, scale or size are not what the network takes.
+            TypeError: If ``lq`` is not a floating-point tensor.
+        """
+        size = self.output_size(lq, scale=scale, size=size)
+        features = self.backbone(lq)
+        sr: Tensor = self.head(features, lq, size)
+        return sr
+
+    def output_size(
+        self, lq: Tensor, *, scale: float | None = None, size: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
+        """Check a request and say what size it gives, as `forward` does.
+
+        Args:
+            lq: See `forward`.
+            scale: See `forward`.
+            size: See `forward`.
+
+        Returns:
+            (H_out, W_out).
+        """
+        _check_picture(lq)
+        height, width = lq.shape[-2:]
+        if scale is not None and size is not None:
+            raise ValueError(f"give scale or size, not both (got scale={scale}, size={size})")
+        fixed = self.scale
+        if size is None:
+            wanted = fixed if scale is None else scale
+            if wanted is None:
+                raise ValueError("this network makes any scale: say scale=… or size=(H, W)")
+            if not wanted >= 1:
+                raise ValueError(f"scale must be at least 1, not {wanted}")
+            size = (round(height * wanted), round(width * wanted))
+        size = _check_size(size)
+        if fixed is not None and size != (round(height * fixed), round(width * fixed)):
+            asked = f"scale {scale}" if scale is not None else f"size {size[0]}×{size[1]}"
+            raise ValueError(
+                f"this network makes ×{fixed} only (head {self.config.head!r}), so "
+                f"{round(height * fixed)}×{round(width * fixed)} of {height}×{width}, and not "
+                f"{asked}; escsr.upscale resizes its result to any scale"
+            )
+        return size
+
+    def set_attention(self, mode: str) -> "SuperResolver":
+        """Choose how window attention is computed: "auto", "math", "sdpa" or "flex".
+
+        Returns:
+            The network itself.
+
+        Raises:
+            ValueError: If the name is unknown or this PyTorch does not have it.
+        """
+        check_attention_mode(mode)
+        for module in self.modules():
+            if isinstance(module, WindowAttention):
+                module.mode = mode
+        return self
+
+    def extra_repr(self) -> str:
+        """One line for ``print(model)``."""
+        scale = "any scale" if self.scale is None else f"×{self.scale}"
+        trained = "" if self.trained else ", untrained"
+        return f"{self.config.backbone} + {self.config.head}, {scale}{trained}"
+
+
+def _check_picture(lq: Tensor) -> None:
+    if not isinstance(lq, Tensor) or not lq.is_floating_point():
+        kind = lq.dtype if isinstance(lq, Tensor) else type(lq).__name__
+        raise TypeError(f"lq must be a floating-point tensor in [0, 1], not {kind}")
+    if lq.ndim != 4 or lq.shape[1] != 3 or 0 in lq.shape:
+        raise ValueError(f"lq must have the shape (B, 3, H, W), not {tuple(lq.shape)}")
+
+
+def _check_size(size: tuple[int, int]) -> tuple[int, int]:
+    height, width = size
+    if int(height) != height or int(width) != width or height < 1 or width < 1:
+        raise ValueError(f"size must be two whole numbers (H, W) from 1, not {size}")
+    return int(height), int(width)
