@@ -1,0 +1,291 @@
+"""From names to networks."""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from escsr import checkpoints, models
+from escsr.backbones import BACKBONES, Backbone
+from escsr.heads import HEADS, FixedScaleHead, Head, PixelShuffle
+from escsr.model import ModelConfig, SuperResolver
+from escsr.registry import unknown_name
+
+PathLike = str | os.PathLike[str]
+
+
+def build(
+    backbone: str,
+    *,
+    head: str | None = None,
+    scale: float | None = None,
+    weights: PathLike | None = None,
+    backbone_args: Mapping[str, Any] | None = None,
+    head_args: Mapping[str, Any] | None = None,
+    attention: str = "auto",
+) -> SuperResolver:
+    """Build a network of any backbone and any head.
+
+    Args:
+        backbone: A name of `list_backbones`.
+        head: A name of `list_heads`; by default the one that the backbone was published
+            with.
+        scale: For a head of one fixed scale, the enlargement of the picture.
+        weights: A weight file or an embedded model with exactly this network's tensors. To
+            start from other weights see `initialise_from`.
+        backbone_args: Arguments of the backbone that differ from the named variant.
+        head_args: Arguments of the head.
+        attention: "auto", "math", "sdpa" or "flex".
+
+    Returns:
+        The network, in training mode. Without ``weights`` its weights are drawn from
+        PyTorch's global generator and it is marked untrained.
+
+    Raises:
+        ValueError: For an unknown name (with the options), a missing or impossible scale,
+            or weights of another network.
+        TypeError: For an argument that the backbone or the head does not have.
+
+    Example:
+        >>> model = escsr.build("esc_real", head="dysample", scale=4)
+        >>> model = escsr.build("esc", scale=2, backbone_args={"num_blocks": 4})
+    """
+    backbone_factory = BACKBONES.get(backbone)
+    family = _unwrap(backbone_factory)
+    head = getattr(family, "default_head", "pixel_shuffle") if head is None else head
+    head_factory = HEADS.get(head)
+    head_class = _unwrap(head_factory)
+    fixed = isinstance(head_class, type) and issubclass(head_class, FixedScaleHead)
+    _check_scale(scale, head, fixed=fixed)
+    backbone_args, head_args = dict(backbone_args or {}), dict(head_args or {})
+    if "scale" in head_args:
+        raise TypeError("scale is an argument of build itself, not of head_args")
+    if fixed and scale is not None and getattr(head_class, "enlarges", True):
+        backbone_args = {**_scale_args(family, scale), **backbone_args}
+    defaults = getattr(family, "head_defaults", {}).get(head, {})
+    head_args = {**defaults, **head_args}
+    if fixed and scale is not None:
+        head_args["scale"] = scale * backbone_args.get("unshuffle", 1)
+    config = ModelConfig(
+        backbone=backbone,
+        head=head,
+        backbone_args=_resolve(backbone_factory, f"backbone {backbone!r}", backbone_args),
+        head_args=_resolve(head_factory, f"head {head!r}", head_args, positional=("in_channels",)),
+    )
+    model = build_from_config(config, attention=attention)
+    if weights is not None:
+        _load_into(model, _read(weights), str(weights))
+    return model
+
+
+def build_from_config(config: ModelConfig, *, attention: str = "auto") -> SuperResolver:
+    """Build the network that a `ModelConfig` describes.
+
+    Raises:
+        ValueError: If a name is unknown or arguments do not fit.
+        TypeError: If an argument is unknown.
+    """
+    backbone_factory, head_factory = BACKBONES.get(config.backbone), HEADS.get(config.head)
+    backbone_args = _resolve(
+        backbone_factory, f"backbone {config.backbone!r}", dict(config.backbone_args)
+    )
+    head_args = _resolve(
+        head_factory, f"head {config.head!r}", dict(config.head_args), positional=("in_channels",)
+    )
+    backbone = backbone_factory(**backbone_args)
+    head = head_factory(backbone.out_channels, **head_args)
+    return SuperResolver(backbone, head, config=config).set_attention(attention)
+
+
+def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
+    """Open a weight file or an embedded model.
+
+    Args:
+        path_or_name: A safetensors file of ours, any published ESC file (recognised by its
+            content, not by its name), a name of `list_models`, or "default".
+        attention: "auto", "math", "sdpa" or "flex".
+
+    Returns:
+        The network with its weights, in evaluation mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is neither such a file nor such a model.
+        ValueError: If the file is damaged, incomplete, or of another network.
+
+    Example:
+        >>> model = escsr.load("ESC_X4.pth")
+        >>> model = escsr.load("esc_tiny_x4")
+    """
+    checkpoint = _read(path_or_name)
+    model = build_from_config(checkpoint.config, attention=attention)
+    _load_into(model, checkpoint, str(path_or_name))
+    return model.eval()
+
+
+def initialise_from(
+    model: SuperResolver, weights: PathLike, *, head: Literal["same", "fresh", "resample"] = "same"
+) -> SuperResolver:
+    """Start a network from the weights of a relative, for fine-tuning.
+
+    Args:
+        model: The network to fill.
+        weights: A weight file or an embedded model with the same backbone.
+        head: What to do with the head: "same" takes it over and insists that it fits;
+            "fresh" leaves it as drawn; "resample" makes a pixel-shuffle head of another
+            scale by bilinear resampling over its (s, s) grid, as the authors do for ×3
+            and ×4.
+
+    Returns:
+        ``model`` itself.
+
+    Raises:
+        ValueError: If backbones or heads do not fit.
+
+    Example:
+        >>> model = escsr.build("esc", scale=4)
+        >>> escsr.initialise_from(model, "esc_x2.safetensors", head="resample")
+    """
+    checkpoint = _read(weights)
+    tensors = dict(checkpoint.tensors)
+    if head not in ("same", "fresh", "resample"):
+        raise ValueError(f"head is 'same', 'fresh' or 'resample', not {head!r}")
+    if head != "same":
+        own = {k: v for k, v in model.state_dict().items() if k.startswith("head.")}
+        if head == "resample":
+            own = _resampled_head(model, checkpoint, own)
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")} | own
+    _check_tensors(model, tensors, checkpoint.names, str(weights))
+    model.load_state_dict(tensors, strict=True)
+    return model
+
+
+def list_backbones() -> list[str]:
+    """Names of all backbones, those of plug-ins included."""
+    return list(BACKBONES)
+
+
+def list_heads() -> list[str]:
+    """Names of all heads, those of plug-ins included."""
+    return list(HEADS)
+
+
+def list_models() -> list[str]:
+    """Names of the embedded models."""
+    return list(models.embedded())
+
+
+def find_weights(path_or_name: PathLike) -> Path:
+    """The file that a path or the name of an embedded model means.
+
+    Raises:
+        FileNotFoundError: If there is neither; the message lists the embedded models.
+    """
+    path = Path(path_or_name)
+    if path.exists():
+        return path
+    name = models.default_name() if str(path_or_name) == "default" else str(path_or_name)
+    known = models.embedded()
+    if name in known:
+        return known[name]
+    raise FileNotFoundError(
+        f"there is no file {str(path_or_name)!r} and no embedded model of that name: "
+        + unknown_name("model", name, [*known, "default"])
+    )
+
+
+def _read(path_or_name: PathLike) -> checkpoints.Checkpoint:
+    return checkpoints.read(find_weights(path_or_name))
+
+
+def _unwrap(factory: Callable[..., Any]) -> Any:
+    while isinstance(factory, partial):
+        factory = factory.func
+    return factory
+
+
+def _scale_args(family: type[Backbone], scale: float) -> dict[str, Any]:
+    args_for_scale = getattr(family, "args_for_scale", None)
+    return args_for_scale(scale) if args_for_scale else {}
+
+
+def _check_scale(scale: float | None, head: str, *, fixed: bool) -> None:
+    if fixed and scale is None:
+        raise ValueError(f"head {head!r} enlarges by one fixed scale: say which (scale=2, …)")
+    if not fixed and scale is not None:
+        raise ValueError(
+            f"head {head!r} makes any scale, so build takes none: say it in the call, "
+            f"model(lq, scale={scale})"
+        )
+
+
+def _resolve(
+    factory: Callable[..., Any],
+    what: str,
+    given: Mapping[str, Any],
+    *,
+    positional: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """All keyword arguments of a factory, defaults included; unknown ones raise."""
+    signature = inspect.signature(factory).parameters
+    parameters = {name: p for name, p in signature.items() if name not in positional}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in given:
+        if name not in parameters and not open_ended:
+            raise TypeError(f"{what}: {unknown_name('argument', name, list(parameters))}")
+    defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+    return {**defaults, **given}
+
+
+def _load_into(model: SuperResolver, checkpoint: checkpoints.Checkpoint, source: str) -> None:
+    _check_tensors(model, checkpoint.tensors, checkpoint.names, source)
+    model.load_state_dict(dict(checkpoint.tensors), strict=True)
+    model.trained = bool(checkpoint.facts.get("trained", True))
+    model.facts = {**checkpoint.facts, "layout": checkpoint.layout}
+
+
+def _check_tensors(
+    model: SuperResolver, tensors: Mapping[str, Tensor], names: Mapping[str, str], source: str
+) -> None:
+    """Compare names and shapes, and say all that differs in the names of the file."""
+    own = model.state_dict()
+    problems = [f"lacks {names.get(n, n)}" for n in own if n not in tensors]
+    extra = [names.get(n, n) for n in tensors if n not in own]
+    problems += [f"has {name}, which the network has not" for name in extra]
+    problems += [
+        f"has {names.get(n, n)} of shape {tuple(t.shape)}, not {tuple(own[n].shape)}"
+        for n, t in tensors.items()
+        if n in own and t.shape != own[n].shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 4} more)" if len(problems) > 4 else ""
+        raise ValueError(
+            f"{source} does not fit {model.config.backbone} + {model.config.head}: it "
+            f"{'; '.join(problems[:4])}{more}"
+        )
+
+
+def _resampled_head(
+    model: SuperResolver, checkpoint: checkpoints.Checkpoint, own: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    head: Head = model.head
+    if not isinstance(head, PixelShuffle) or checkpoint.config.head != model.config.head:
+        raise ValueError(
+            "head='resample' is for pixel-shuffle heads on both sides, not from "
+            f"{checkpoint.config.head!r} to {model.config.head!r}"
+        )
+    resampled = dict(own)
+    for name in own:
+        tensor = checkpoint.tensors[name]
+        old = round((tensor.shape[0] / 3) ** 0.5)
+        # (3 s², …) → (…, s, s) per colour: channel is colour · s² + row · s + column.
+        grid = tensor.reshape(3, old, old, -1).permute(0, 3, 1, 2)
+        grid = torch.nn.functional.interpolate(
+            grid, (head.scale, head.scale), mode="bilinear", align_corners=False
+        )
+        resampled[name] = grid.permute(0, 2, 3, 1).reshape(own[name].shape)
+    return resampled

@@ -1,0 +1,195 @@
+"""Reading and writing of weight files.
+
+Ours are safetensors with the configuration in the header. Published ``.pth`` files hold bare
+tensors; `escsr.checkpoints.published` finds out what network they belong to.
+"""
+
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from escsr.checkpoints.published import recognise
+from escsr.model import ModelConfig, SuperResolver
+from escsr.version import __version__
+
+FORMAT = 1
+_HEADER_KEY = "escsr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a weight file holds.
+
+    Attributes:
+        config: The network that the tensors belong to.
+        tensors: Its state, under our names.
+        facts: What the file says of its origin (recipe, steps, data).
+        layout: What kind of file it was, in words.
+        names: The file's own name of a tensor where it differs from ours.
+    """
+
+    config: ModelConfig
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    layout: str
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def save(
+    model: SuperResolver, path: str | os.PathLike[str], *, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Write a network to a safetensors file that `escsr.load` opens.
+
+    The file is written beside its place and then renamed, so an interrupted call leaves
+    the previous one.
+
+    Args:
+        model: The network; its raw state is stored, on whatever device it is.
+        path: Where to; the suffix should be ``.safetensors``.
+        facts: JSON-able notes on the weights; by default ``model.facts``.
+
+    Raises:
+        OSError: If the file cannot be written.
+
+    Example:
+        >>> escsr.checkpoints.save(model, "mine.safetensors", facts={"steps": 1000})
+    """
+    header = {
+        "format": FORMAT,
+        "version": __version__,
+        "config": asdict(model.config),
+        "trained": model.trained or facts is not None,
+        "facts": dict(model.facts if facts is None else facts),
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    data = safetensors.torch.save(tensors, metadata={_HEADER_KEY: json.dumps(header)})
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a weight file of ours or of the authors.
+
+    Args:
+        path: A safetensors file, or a ``.pth`` that holds tensors, bare or below
+            ``params_ema`` (preferred) or ``params``. Nothing in it is executed.
+
+    Returns:
+        Configuration and tensors, under our names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, holds other things than tensors, or is not of the ESC
+            family.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no weight file {path}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a weight file")
+    with path.open("rb") as file:
+        start = file.read(9)
+    # A safetensors file starts with the length of its header, then the header's brace.
+    if start[8:] == b"{" and path.stat().st_size > int.from_bytes(start[:8], "little"):
+        return _read_safetensors(path)
+    try:
+        tensors, where = _bare_tensors(_unpickle(path))
+        return _published(tensors, where)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: the safetensors file is damaged ({error})") from error
+    if _HEADER_KEY not in metadata:
+        try:
+            return _published(tensors, "safetensors")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    try:
+        header = json.loads(metadata[_HEADER_KEY])
+        newer = header["format"] > FORMAT
+        config = ModelConfig(**header["config"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: the configuration in its header is damaged: {error}") from error
+    if newer:
+        raise ValueError(
+            f"{path} was written by escsr {header.get('version')} in format "
+            f"{header['format']}; this escsr ({__version__}) reads up to {FORMAT}: update it"
+        )
+    facts = {**header.get("facts", {}), "trained": header.get("trained", True)}
+    return Checkpoint(config=config, tensors=tensors, facts=facts, layout="escsr safetensors")
+
+
+def _unpickle(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            "not a file of tensors: it is damaged, or would run code when opened, which is "
+            "refused. Weight files are .safetensors, or .pth saved with torch.save"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:
+        raise ValueError(
+            f"not a whole PyTorch or safetensors file ({_first_line(error)}); "
+            "was the download cut short?"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str]:
+    where = "bare"
+    for key in ("params_ema", "params"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content, where = content[key], key
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"holds {type(content).__name__}, not a table of tensors by name")
+    other = [k for k, v in content.items() if not (isinstance(k, str) and isinstance(v, Tensor))]
+    if other:
+        raise ValueError(
+            f"holds things that are no tensors ({', '.join(map(repr, other[:3]))}…); expected "
+            "a table of tensors by name, bare or below 'params_ema' or 'params'"
+        )
+    tensors = dict(content)
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
+    return tensors, where
+
+
+def _published(tensors: dict[str, Tensor], where: str) -> Checkpoint:
+    config, names, layout = recognise(tensors)
+    return Checkpoint(
+        config=config,
+        tensors={ours: tensors[theirs] for theirs, ours in names.items()},
+        layout=f"published {layout} ({where})",
+        names={ours: theirs for theirs, ours in names.items()},
+    )
