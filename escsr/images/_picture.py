@@ -1,0 +1,121 @@
+"""A decoded picture and its way to the network and back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Picture:
+    """A decoded picture, upright.
+
+    Attributes:
+        pixels: (H, W, 3) RGB, uint8 or uint16 over the full range. Gray is repeated three times.
+        alpha: (H, W) of the same dtype (0 transparent), or None. Colours are not premultiplied.
+        gray: whether the picture has one channel; it is then written with one, taken from green.
+        icc: colour profile that the numbers refer to; None means sRGB.
+
+    Raises:
+        TypeError: ``pixels`` is not uint8 or uint16, or ``alpha`` differs from it.
+        ValueError: a wrong shape.
+
+    Example:
+        >>> Picture(pixels=np.zeros((2, 3, 3), np.uint16)).depth
+        16
+    """
+
+    pixels: Array
+    alpha: Array | None = None
+    gray: bool = False
+    icc: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """Check shapes and dtypes."""
+        if self.pixels.dtype not in (np.uint8, np.uint16):
+            raise TypeError(f"pixels are {self.pixels.dtype}; allowed: uint8, uint16")
+        if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.size == 0:
+            raise ValueError(f"pixels must be (H, W, 3), not empty, got {self.pixels.shape}")
+        if self.alpha is None:
+            return
+        if self.alpha.dtype != self.pixels.dtype:
+            raise TypeError(f"alpha is {self.alpha.dtype}, pixels are {self.pixels.dtype}")
+        if self.alpha.shape != self.pixels.shape[:2]:
+            raise ValueError(f"alpha is {self.alpha.shape}, pixels are {self.pixels.shape}")
+
+    @property
+    def depth(self) -> int:
+        """Bits per channel: 8 or 16."""
+        return 8 * self.pixels.dtype.itemsize
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def to_float(pixels: Array) -> npt.NDArray[np.float32]:
+    """Turn integer pixels into float planes, as the networks take them.
+
+    Args:
+        pixels: (H, W, C) or (H, W), uint8 or uint16.
+
+    Returns:
+        (C, H, W) float32 in [0, 1], contiguous; C is 1 for (H, W).
+
+    Raises:
+        TypeError: another dtype.
+        ValueError: another number of dimensions.
+
+    Example:
+        >>> float(to_float(np.full((1, 1), 255, np.uint8))[0, 0, 0])
+        1.0
+    """
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise TypeError(f"pixels are {pixels.dtype}; allowed: uint8, uint16")
+    if pixels.ndim not in (2, 3):
+        raise ValueError(f"pixels must be (H, W) or (H, W, C), got {pixels.shape}")
+    planes = np.atleast_3d(pixels).transpose(2, 0, 1).astype(np.float32, order="C")
+    planes /= np.iinfo(pixels.dtype).max
+    return planes
+
+
+def from_float(planes: Array, *, depth: int = 8) -> Array:
+    """Turn float planes back into integer pixels, clipped and rounded (never floored).
+
+    Args:
+        planes: (C, H, W) floats, nominally in [0, 1].
+        depth: 8 or 16 bits.
+
+    Returns:
+        (H, W, C) uint8 or uint16, contiguous.
+
+    Raises:
+        ValueError: another depth or number of dimensions, or values that are NaN.
+
+    Example:
+        >>> int(from_float(np.full((1, 1, 1), 0.5))[0, 0, 0])
+        128
+    """
+    if depth not in (8, 16):
+        raise ValueError(f"depth must be 8 or 16, got {depth}")
+    if planes.ndim != 3:
+        raise ValueError(f"planes must be (C, H, W), got {planes.shape}")
+    if np.isnan(planes).any():
+        raise ValueError("planes hold NaN: the network overflowed; try float32 precision")
+    # float32 at least: half precision cannot count to 65535.
+    wide = planes.transpose(1, 2, 0).astype(np.result_type(planes.dtype, np.float32), order="C")
+    np.clip(wide, 0, 1, out=wide)
+    wide *= 2**depth - 1
+    wide += 0.5
+    return wide.astype(np.uint8 if depth == 8 else np.uint16)
+
+
+def to_uint8(pixels: Array) -> npt.NDArray[np.uint8]:
+    """Full-range rounding: 65535 / 255 = 257, and 257 is odd, so there are no ties."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,0 +1,35 @@
+"""The door to libvips: the module on first use, and its errors in one line."""
+
+import os
+from typing import Any
+
+_pid: int | None = None
+
+
+def libvips() -> Any:
+    """The pyvips module, refused after a fork.
+
+    libvips keeps idle threads that a forked child does not have, and waits for them forever.
+    """
+    global _pid
+    if _pid not in (None, os.getpid()):
+        raise RuntimeError(
+            "pictures were read before this process was forked, and libvips cannot go on in the "
+            "child; start workers with multiprocessing's 'spawn' or 'forkserver' method"
+        )
+    import pyvips
+
+    _pid = os.getpid()
+    return pyvips
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line; libvips' own words come last, as they mostly name functions."""
+    detail = getattr(error, "detail", None)
+    if detail is None:  # one of ours
+        return str(error)
+    if "not a known file format" in detail or "source is not in a known format" in detail:
+        return "not a picture in a format that can be read (PNG, JPEG, WebP, TIFF, AVIF, GIF)"
+    lines = [line.strip() for line in detail.splitlines() if line.strip()]
+    said = f" ({lines[0]})" if lines else ""
+    return f"a damaged or cut short picture{said}"
