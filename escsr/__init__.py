@@ -1,0 +1,25 @@
+"""Image super-resolution with the ESC family of networks.
+
+Example:
+    >>> import escsr
+    >>> picture = escsr.upscale("photo.jpg", scale=4)
+    >>> model = escsr.build("esc_light", scale=2)
+"""
+
+from escsr.build import build, initialise_from, list_backbones, list_heads, list_models, load
+from escsr.inference import upscale
+from escsr.model import ModelConfig, SuperResolver
+from escsr.version import __version__
+
+__all__ = [
+    "ModelConfig",
+    "SuperResolver",
+    "__version__",
+    "build",
+    "initialise_from",
+    "list_backbones",
+    "list_heads",
+    "list_models",
+    "load",
+    "upscale",
+]

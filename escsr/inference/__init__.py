@@ -1,0 +1,13 @@
+"""Networks applied to whole pictures."""
+
+from escsr.inference.memory import estimate_memory, free_memory
+from escsr.inference.upscaling import UpscaleNotice, choose_model, target_size, upscale
+
+__all__ = [
+    "UpscaleNotice",
+    "choose_model",
+    "estimate_memory",
+    "free_memory",
+    "target_size",
+    "upscale",
+]
