@@ -1,0 +1,17 @@
+"""Photographs in, training samples out: folders, crops, augmentation and loading ahead."""
+
+from escsr.data.augment import D4_VARIANTS, d4
+from escsr.data.cache import PhotoCache
+from escsr.data.files import IMAGE_SUFFIXES, list_images
+from escsr.data.folder import FolderDataset
+from escsr.data.loader import BatchLoader
+
+__all__ = [
+    "D4_VARIANTS",
+    "IMAGE_SUFFIXES",
+    "BatchLoader",
+    "FolderDataset",
+    "PhotoCache",
+    "d4",
+    "list_images",
+]

@@ -1,0 +1,207 @@
+"""Folders of photographs as an endless, seeded stream of training pairs."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from escsr.data.augment import D4_VARIANTS, d4
+from escsr.data.cache import Photo, PhotoCache
+from escsr.data.files import list_images
+from escsr.images import image_size, read_rgb
+from escsr.resize import imresize
+
+_LOG = logging.getLogger(__name__)
+_CONTEXT = 2  # LQ pixels: MATLAB's bicubic at 1/s reaches 1.5 s + 0.5 <= 2 s photo pixels outwards
+_TRIES = 100  # redraws of one sample before a folder of unreadable photos is given up
+
+
+class Pair(TypedDict):
+    """One training pair: `lq` (3, p, p) and `gt` (3, s p, s p), float32 RGB in [0, 1]."""
+
+    lq: Tensor
+    gt: Tensor
+
+
+class FolderDataset(Dataset[Pair]):
+    """Random aligned pairs from folders of photographs; the small picture is made on the fly.
+
+    Sample ``n`` of the endless stream depends on ``(seed, n)`` and on the files alone: not on
+    how many workers there are, on what was drawn before, or on the cache. To go on after k
+    samples, ask for sample k.
+
+    Per sample: a photo is drawn with a probability in proportion to its area (so that every
+    pixel is about equally likely), a crop at a position that is a multiple of ``scale``, and
+    one of the eight flips and rotations. The small picture is MATLAB's bicubic, 8-bit, of the
+    whole photo (cut from the top left to multiples of ``scale``): it is computed from a crop
+    with enough context, so that its border pixels are those of the whole photo too.
+
+    Args:
+        roots: Folders, searched recursively; see `escsr.data.list_images`.
+        scale: Integer factor between the pair, at least 1.
+        patch: Side of the small crop in pixels; the large one has ``patch * scale``.
+        seed: Seed of the stream, at least 0.
+        include: Glob patterns of file names to take.
+        exclude: Glob patterns of file names to leave out (e.g. photos held out).
+        augment: Whether to flip and rotate.
+        bad_files: What to do about files that cannot be read or are too small for the crop:
+            "refuse" raises and names them, "skip" logs a warning and leaves them out.
+        cache_bytes: Memory for decoded photos, in bytes; per worker process, if there are any.
+            A photo of W x H needs 3 W H bytes.
+
+    Raises:
+        FileNotFoundError: If a root is missing, or no file is left to draw from.
+        ValueError: If a number is out of range, or a file is bad and `bad_files` is "refuse".
+
+    Example:
+        >>> dataset = FolderDataset(roots=("datasets/train",), scale=2, patch=48, seed=0)
+        >>> dataset[0]["gt"].shape
+        torch.Size([3, 96, 96])
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Sequence[str | Path],
+        scale: int,
+        patch: int,
+        seed: int = 0,
+        include: Sequence[str] = ("*",),
+        exclude: Sequence[str] = (),
+        augment: bool = True,
+        bad_files: Literal["refuse", "skip"] = "refuse",
+        cache_bytes: int = 1_000_000_000,
+    ) -> None:
+        for name, value, least in (("scale", scale, 1), ("patch", patch, 1), ("seed", seed, 0)):
+            if int(value) != value or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {value}")
+        if bad_files not in ("refuse", "skip"):
+            raise ValueError(f'bad_files must be "refuse" or "skip", got {bad_files!r}')
+        self.scale = int(scale)
+        self.patch = int(patch)
+        self.seed = int(seed)
+        self.augment = augment
+        self._skip = bad_files == "skip"
+        self._photo = PhotoCache(read_rgb, budget=cache_bytes)
+        paths = list_images(roots, include=include, exclude=exclude)
+        self.paths, areas = self._usable(paths)
+        if not self.paths:
+            where = ", ".join(str(root) for root in roots)
+            raise FileNotFoundError(
+                f"no usable picture in {where} (include {list(include)}, exclude {list(exclude)}; "
+                f"{len(paths)} of them left out as bad)"
+            )
+        self._cumulated = np.cumsum(areas, dtype=np.float64)
+        needed = 3 * int(sum(areas))
+        if needed > cache_bytes:
+            _LOG.warning(
+                "the decoded photos need %.2f GB and cache_bytes allows %.2f GB: photos will be "
+                "decoded again and again",
+                needed / 1e9,
+                cache_bytes / 1e9,
+            )
+
+    def _usable(self, paths: Sequence[Path]) -> tuple[list[Path], list[int]]:
+        """Read the headers; name, then refuse or leave out what cannot be used."""
+        side = self.patch * self.scale
+        good: list[Path] = []
+        areas: list[int] = []
+        bad: list[str] = []
+        for path in paths:
+            try:
+                height, width = image_size(path)
+            except (ValueError, OSError) as error:
+                bad.append(str(error))
+                continue
+            if min(height, width) < side:
+                bad.append(
+                    f"{path} is {width}x{height}, smaller than the crop of {side}x{side} "
+                    f"(patch {self.patch} x scale {self.scale})"
+                )
+                continue
+            good.append(path)
+            areas.append(height * width)
+        if bad and not self._skip:
+            raise ValueError(
+                f"{len(bad)} of {len(paths)} pictures cannot be used; remove them, use a smaller "
+                'patch, or set bad_files="skip":\n  ' + "\n  ".join(bad)
+            )
+        for line in bad:
+            _LOG.warning("left out: %s", line)
+        return good, areas
+
+    def __getitem__(self, index: int) -> Pair:
+        """Make sample ``index`` of the stream (any integer from 0 on).
+
+        Raises:
+            IndexError: If the index is negative.
+            ValueError: If a photo turns out to be damaged and bad files are refused.
+        """
+        if index < 0:
+            raise IndexError(f"samples are counted from 0, got {index}")
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, index])))
+        photo = self._draw_photo(rng)
+        scale, patch = self.scale, self.patch
+        rows, columns = photo.shape[0] // scale, photo.shape[1] // scale
+        top = int(rng.integers(rows - patch + 1))
+        left = int(rng.integers(columns - patch + 1))
+        lq, gt = crop_pair(photo, scale=scale, top=top, left=left, patch=patch)
+        if self.augment:
+            variant = int(rng.integers(D4_VARIANTS))
+            lq, gt = d4(lq, variant), d4(gt, variant)
+        return {"lq": to_tensor(lq), "gt": to_tensor(gt)}
+
+    def _draw_photo(self, rng: np.random.Generator) -> Photo:
+        """Draw a photo by area; a damaged one is refused, or another one is drawn instead."""
+        for _ in range(_TRIES):
+            place = rng.random() * self._cumulated[-1]
+            path = self.paths[int(np.searchsorted(self._cumulated, place, side="right"))]
+            try:
+                return self._photo(path)
+            except Exception as error:  # decoders raise many kinds; none may pass unnamed
+                message = f"{path} cannot be decoded: {error}"
+                if not self._skip:
+                    raise ValueError(
+                        f'{message}; remove the file or set bad_files="skip"'
+                    ) from error
+                _LOG.warning("%s; another photo is used", message)
+        raise ValueError(f"{_TRIES} photos drawn in a row could not be decoded")
+
+
+def crop_pair(
+    photo: Photo, *, scale: int, top: int, left: int, patch: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Cut an aligned pair out of a photo, as if the whole photo had been made small first.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        scale: Integer factor, at least 1.
+        top: First row of the small crop, in pixels of the small picture.
+        left: First column of the small crop, likewise.
+        patch: Side of the small crop, in pixels.
+
+    Returns:
+        The small crop (patch, patch, 3), bit for bit that of the whole small photo, and the
+        large crop (scale * patch, scale * patch, 3), a view of the photo.
+    """
+    rows, columns = photo.shape[0] // scale, photo.shape[1] // scale
+    y0, x0 = max(top - _CONTEXT, 0), max(left - _CONTEXT, 0)
+    y1, x1 = min(top + patch + _CONTEXT, rows), min(left + patch + _CONTEXT, columns)
+    small = imresize(
+        photo[y0 * scale : y1 * scale, x0 * scale : x1 * scale], size=(y1 - y0, x1 - x0)
+    )
+    lq = small[top - y0 : top - y0 + patch, left - x0 : left - x0 + patch]
+    gt = photo[top * scale : (top + patch) * scale, left * scale : (left + patch) * scale]
+    return lq, gt
+
+
+def to_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """Turn (H, W, 3) uint8 into a contiguous (3, H, W) float32 tensor in [0, 1]."""
+    chw = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return torch.from_numpy(chw).to(torch.float32).div_(255)

@@ -1,0 +1,19 @@
+"""Training recipes: described now, checked before a run, built later."""
+
+from escsr.recipe.checking import check
+from escsr.recipe.definition import PARTS, Part, Recipe, load
+from escsr.recipe.describing import describe, differences
+from escsr.recipe.overriding import RecipeError, apply, override
+
+__all__ = [
+    "PARTS",
+    "Part",
+    "Recipe",
+    "RecipeError",
+    "apply",
+    "check",
+    "describe",
+    "differences",
+    "load",
+    "override",
+]

@@ -1,0 +1,122 @@
+"""The recipe itself, and reading one from its file."""
+
+import runpy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+Part = partial[Any]
+"""A described object: a callable with arguments, to be called when the run begins."""
+
+
+class Supplied(NamedTuple):
+    """Arguments that the trainer adds when it calls a part."""
+
+    positional: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+
+
+PARTS: dict[str, Supplied] = {
+    "model": Supplied(),
+    "data": Supplied(keywords=("seed",)),
+    "validation": Supplied(),
+    "loss": Supplied(),
+    "optimizer": Supplied(positional=("params",)),
+    "schedule": Supplied(positional=("step",), keywords=("steps",)),
+}
+"""The fields of a recipe that are parts, and what the trainer supplies to each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides a training run: plain numbers and described parts, nothing built.
+
+    A variant is a delta: ``dataclasses.replace(base, steps=1000, ...)``.
+
+    Attributes:
+        name: Name of the run, for folders and for the facts in the weights.
+        model: Builds the network: ``model() -> SuperResolver``.
+        data: Builds the training data: ``data(seed=...)`` gives a dataset that answers for
+            every index from 0 on with ``{"lq": (3, p, p), "gt": (3, q, q)}`` in [0, 1].
+        loss: Builds the loss: ``loss()`` gives a module called as ``module(sr, gt)``.
+        optimizer: ``optimizer(params)`` gives a `torch.optim.Optimizer`.
+        schedule: Pure function ``schedule(step, steps=...)`` giving the factor of the
+            learning rate.
+        steps: Length of the run in steps.
+        batch: Samples per step.
+        validation: Builds the validation: ``validation()`` gives a callable that takes the
+            averaged network and returns named figures. None: no validation.
+        best: The figure (higher is better) that decides which checkpoint is the best one.
+        ema: Decay of the averaged weights, in [0, 1); 0: the weights themselves.
+        grad_clip: Largest norm of the gradient; larger ones are scaled down. None: no limit.
+        precision: Arithmetic of the forward pass; weights stay float32.
+        device: "auto" takes a GPU if there is one, else the CPU; or a torch device's name.
+        workers: Processes that load data; 0: a thread beside the training loop.
+        seed: Seed of the drawn weights and of the stream of samples, at least 0.
+        log_every: Steps between lines of the log.
+        validate_every: Steps between validations (the end of the run is validated always).
+        save_every: Steps between checkpoints (the end of the run is saved always).
+        keep: How many of the latest checkpoints are kept.
+        max_bad_steps: After how many steps in a row with a loss or gradient that is not
+            finite the run stops with an error; single ones are skipped and counted.
+        start_from: Weights to start from, any file `escsr.load` takes. None: drawn weights.
+        start_from_head: What becomes of the head of those weights, see
+            `escsr.initialise_from`: "same" takes it over and insists that it fits, "fresh"
+            leaves the head as drawn, "resample" fits a pixel-shuffle head to another scale.
+    """
+
+    name: str
+    model: Part
+    data: Part
+    loss: Part
+    optimizer: Part
+    schedule: Part
+    steps: int
+    batch: int
+    validation: Part | None = None
+    best: str = "psnr_y"
+    ema: float = 0.999
+    grad_clip: float | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    workers: int = 0
+    seed: int = 0
+    log_every: int = 100
+    validate_every: int = 1000
+    save_every: int = 1000
+    keep: int = 3
+    max_bad_steps: int = 20
+    start_from: str | None = None
+    start_from_head: Literal["same", "fresh", "resample"] = "same"
+
+
+def load(path: str | Path) -> Recipe:
+    """Run a recipe file and return its recipe.
+
+    A recipe is Python, so run only files that you trust. A variant's file may itself call
+    ``load(Path(__file__).with_name("base.py"))``.
+
+    Args:
+        path: Python file that defines a `Recipe` named ``recipe``.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be run, or defines no such recipe.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such recipe file: {path}")
+    try:
+        names = runpy.run_path(str(path))
+    except Exception as error:  # whatever the file does wrong, it is the file that is wrong
+        raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    recipe = names.get("recipe")
+    if not isinstance(recipe, Recipe):
+        others = [name for name, value in names.items() if isinstance(value, Recipe)]
+        hint = f" (it defines {', '.join(others)})" if others else ""
+        raise ValueError(f"{path} must define one escsr.recipe.Recipe named 'recipe'{hint}")
+    return recipe

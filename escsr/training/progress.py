@@ -1,0 +1,106 @@
+"""What a person sees of a run: one line, kept tidy on a terminal and in a log file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+
+@dataclass
+class Window:
+    """Sums over the steps since the last line of the log."""
+
+    loss: float = 0.0
+    grad_norm: float = 0.0
+    steps: int = 0
+    images: int = 0
+    waited: float = 0.0
+    seconds: float = 0.0
+
+    def means(self) -> dict[str, float | None]:
+        """Return mean loss and gradient norm; None if every step was skipped."""
+        if not self.steps:
+            return {"loss": None, "grad_norm": None}
+        return {"loss": self.loss / self.steps, "grad_norm": self.grad_norm / self.steps}
+
+    def speed(self) -> dict[str, float]:
+        """Return images per second and the share of the time spent waiting for data."""
+        seconds = max(self.seconds, 1e-9)
+        return {"images_per_s": self.images / seconds, "wait": self.waited / seconds}
+
+
+class Display:
+    """Shows a run: a live bar on a terminal, a plain line per report elsewhere.
+
+    Args:
+        steps: Length of the run.
+        start: Step at which it begins.
+        console: Where to; None: standard output.
+    """
+
+    def __init__(self, *, steps: int, start: int, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._steps = steps
+        self._live: Progress | None = None
+        if self.console.is_terminal:
+            self._live = Progress(
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[figures]}"),
+                console=self.console,
+            )
+            self._task = self._live.add_task("", total=steps, completed=start, figures="")
+
+    def __enter__(self) -> Self:
+        """Start the live bar, if there is one."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the last state of the bar on the screen."""
+        if self._live:
+            self._live.stop()
+
+    def advance(self, step: int) -> None:
+        """Move the bar; nothing is printed."""
+        if self._live:
+            self._live.update(self._task, completed=step)
+
+    def report(self, step: int, record: Mapping[str, float | None], *, left: float) -> None:
+        """Show the figures of a window.
+
+        Args:
+            step: Steps done.
+            record: ``loss``, ``lr``, ``images_per_s`` and ``wait``.
+            left: Seconds to the end of the run.
+        """
+        loss = "-" if record["loss"] is None else f"{record['loss']:.5f}"
+        figures = (
+            f"loss {loss}  lr {record['lr']:.2e}  {record['images_per_s']:.1f} images/s  "
+            f"data wait {record['wait']:.0%}  left {duration(left)}"
+        )
+        if self._live:
+            self._live.update(self._task, completed=step, figures=figures)
+        else:
+            self.say(f"step {step}/{self._steps}  {figures}")
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Phrase a duration: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

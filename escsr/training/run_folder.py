@@ -1,0 +1,161 @@
+"""The folder of a run: what was asked for, what happened, and what came out."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from escsr.recipe import differences
+from escsr.training.state import checkpoints, load_state
+
+NEUTRAL = frozenset({"workers", "log_every", "save_every", "keep", "data.cache_bytes"})
+"""Keys of a recipe that change how a run goes but not what comes out; free on resume."""
+
+_PACKAGES = ("torch", "numpy", "safetensors", "pyvips", "timm", "accelerate")
+
+
+class RunFolder:
+    """Names and writes the files of one run.
+
+    ``recipe.py`` (copy of the recipe's file), ``recipe.json`` (every value, overrides and
+    defaults included), ``environment.json`` (versions, git revision), ``log.jsonl``,
+    ``checkpoints/``, ``best.safetensors`` and ``model.safetensors``.
+
+    Args:
+        path: The folder; made when a run begins.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.log_path = self.path / "log.jsonl"
+        self.weights = self.path / "model.safetensors"
+        self.best_weights = self.path / "best.safetensors"
+
+    def begin(
+        self, description: dict[str, Any], source: str | Path | None, *, anew: bool = False
+    ) -> None:
+        """Make the folder and write what was asked for.
+
+        Args:
+            description: The recipe's values.
+            source: The recipe's file, to be copied, or None.
+            anew: Whether a run that has no checkpoint yet may be begun again here.
+
+        Raises:
+            FileExistsError: If the folder holds a run already.
+        """
+        begun = self.log_path.exists() and not anew
+        if begun or checkpoints(self.checkpoints):
+            raise FileExistsError(
+                f"{self.path} holds a run already; go on with it (--resume), or name another "
+                "folder (--out)"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.log_path.unlink(missing_ok=True)
+        copy = self.path / "recipe.py"
+        if source is not None and not (copy.exists() and copy.samefile(source)):
+            shutil.copyfile(source, copy)
+        write_json(self.path / "recipe.json", description)
+        write_json(self.path / "environment.json", environment())
+
+    def latest_state(self) -> dict[str, Any] | None:
+        """Read the last checkpoint.
+
+        Returns:
+            The checkpoint, or None if there is none yet.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
+        found = checkpoints(self.checkpoints)
+        return load_state(found[-1]) if found else None
+
+    def refuse_changes(
+        self, before: dict[str, Any], now: dict[str, Any]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Compare a resumed recipe with the one that the run began with.
+
+        Returns:
+            The changes that are harmless: key to (old, new).
+
+        Raises:
+            ValueError: If anything was changed that decides the result; every key is named.
+        """
+        changed = differences(before, now)
+        lines = [
+            f"\n  {key}: was {old!r}, is {new!r}"
+            for key, (old, new) in changed.items()
+            if key not in NEUTRAL
+        ]
+        if lines:
+            raise ValueError(
+                f"the recipe was changed since {self.path} began, so its result would be neither "
+                "the old nor the new recipe's; change it back, or begin anew in another folder:"
+                + "".join(lines)
+            )
+        return changed
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one line to ``log.jsonl``."""
+        with self.log_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop lines of the log after a step: they will be written again on resume."""
+        if not self.log_path.exists():
+            return
+        kept = [line for line in self._lines() if json.loads(line).get("step", 0) <= step]
+        temporary = self.log_path.with_suffix(".tmp")
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        os.replace(temporary, self.log_path)
+
+    def _lines(self) -> Iterable[str]:
+        for line in self.log_path.read_text(encoding="utf-8").splitlines():
+            if line.endswith("}"):  # a killed run may leave half a line at the end
+                yield line
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write readable JSON, atomically."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, machine and git revision, as far as they can be found out."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    from escsr.version import __version__
+
+    return {
+        "escsr": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "git": _git_revision(),
+    }
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the working directory, marked if there are changes beside it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
