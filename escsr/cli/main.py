@@ -1,0 +1,65 @@
+"""The program ``escsr``: collects the commands and turns errors into one line."""
+
+import os
+import sys
+
+import typer
+
+from escsr.cli.bench import bench
+from escsr.cli.evaluate import evaluate
+from escsr.cli.info import doctor, info, list_names
+from escsr.cli.train import train
+from escsr.cli.upscale import upscale
+from escsr.version import __version__
+
+app = typer.Typer(
+    help="Image super-resolution with the ESC family of networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(upscale)
+app.command()(train)
+app.command()(evaluate)
+app.command()(bench)
+app.command()(info)
+app.command("list")(list_names)
+app.command()(doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"escsr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Image super-resolution with the ESC family of networks."""
+
+
+def main() -> None:
+    """Run the program. Expected errors are one line and exit code 1; others a traceback.
+
+    Set ESCSR_DEBUG=1 to see the traceback of every error.
+    """
+    try:
+        app()
+    except (ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:
+        if os.environ.get("ESCSR_DEBUG"):
+            raise
+        print_error(error)
+        sys.exit(1)
+
+
+def print_error(error: BaseException) -> None:
+    """Print an error as one paragraph on standard error."""
+    from rich.console import Console
+
+    text = str(error) or type(error).__name__
+    console = Console(stderr=True, highlight=False)
+    console.print("error:", style="bold red", end=" ")
+    console.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,44 @@
+"""``escsr train``: from a recipe to weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, e.g. recipes/classic_tiny.py.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Values to change, e.g. steps=1000 optimizer.lr=1e-4 data.roots=photos.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/NAME.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in that folder.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check the recipe; nothing is written.")
+    ] = False,
+) -> None:
+    """Train a network as a recipe says; Ctrl-C saves and stops."""
+    from rich.console import Console
+
+    import escsr.recipe
+    import escsr.training
+
+    described, problems = escsr.recipe.apply(escsr.recipe.load(recipe), overrides or [])
+    problems += escsr.recipe.check(described)
+    if problems:
+        errors = Console(stderr=True, highlight=False)
+        errors.print(str(escsr.recipe.RecipeError(problems)), markup=False, soft_wrap=True)
+        raise typer.Exit(2)
+    if check:
+        Console(highlight=False).print(f"{recipe} is fine", markup=False)
+        return
+    folder = out or Path("runs") / described.name
+    summary = escsr.training.train(described, out=folder, resume=resume, source=recipe)
+    if summary.signal is not None:
+        raise typer.Exit(128 + summary.signal)

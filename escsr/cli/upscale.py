@@ -1,0 +1,158 @@
+"""``escsr upscale``: pictures in, larger pictures out."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+@dataclass(frozen=True)
+class _Task:
+    source: Path
+    target: Path
+
+
+def upscale(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Picture files, or folders of them.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="A picture file for one input, else a folder."),
+    ],
+    scale: Annotated[
+        float | None,
+        typer.Option("--scale", "-s", help="Enlargement of both sides. Default: the model's."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Width x height to make, e.g. 3840x2160.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A name of 'escsr list', or a weight file.")
+    ] = "default",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    suffix: Annotated[
+        str | None,
+        typer.Option("--format", help="File type in a folder, e.g. png. Default: the input's."),
+    ] = None,
+) -> None:
+    """Upscale pictures; profile, transparency and bit depth are kept."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    tasks = _plan(inputs, output, suffix)
+    wanted = _parse_size(size)
+    failures = 0
+    console = Console(highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        for number, task in enumerate(tasks, 1):
+            line = bar.add_task(f"{number}/{len(tasks)} {task.source.name}", total=1.0)
+            try:
+                _upscale_one(
+                    task,
+                    console,
+                    lambda share, line=line: bar.update(line, completed=share),
+                    scale=scale,
+                    size=wanted,
+                    model=model,
+                    device=device,
+                    precision=precision,
+                )
+            except (ValueError, OSError, MemoryError) as error:
+                if len(tasks) == 1:
+                    raise
+                failures += 1
+                console.print(f"error: {task.source}: {error}", style="red", markup=False)
+            bar.remove_task(line)
+    if failures:
+        raise OSError(f"{failures} of {len(tasks)} pictures could not be upscaled (see above)")
+
+
+def _upscale_one(task: _Task, console, progress, **options) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003
+    from escsr.images import read_image, write_image
+    from escsr.inference import upscale as run
+
+    began = time.monotonic()
+    picture = read_image(task.source)
+    with warnings.catch_warnings(record=True) as notices:
+        warnings.simplefilter("always")
+        result = run(picture, progress=progress, **options)
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+        write_image(task.target, result)
+    for notice in notices:
+        if issubclass(notice.category, UserWarning):
+            console.print(f"note: {notice.message}", style="yellow", markup=False)
+    (height, width), (new_height, new_width) = picture.size, result.size
+    console.print(
+        f"{task.source} {width}×{height} → {task.target} {new_width}×{new_height}, "
+        f"{time.monotonic() - began:.1f} s",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _parse_size(text: str | None) -> tuple[int, int] | None:
+    """'3840x2160' (width × height) to (H, W)."""
+    if text is None:
+        return None
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise ValueError(f"--size is WIDTHxHEIGHT in pixels, e.g. 3840x2160, not {text!r}")
+    return int(parts[1]), int(parts[0])
+
+
+def _plan(inputs: list[Path], output: Path, suffix: str | None) -> list[_Task]:
+    """Say for every picture where it goes; all problems are found before any work."""
+    from escsr.images import writable_suffixes
+
+    writable = writable_suffixes()
+    if suffix is not None:
+        suffix = "." + suffix.lower().lstrip(".")
+        if suffix not in writable:
+            raise ValueError(f"--format is one of {', '.join(writable)}, not {suffix}")
+    sources = [source for path in inputs for source in _expand(path)]
+    to_file = output.suffix.lower() in writable and not output.is_dir()
+    if output.suffix and not to_file and not output.is_dir() and len(sources) == 1:
+        raise ValueError(
+            f"cannot write {output.suffix} files; give -o a folder or a name that ends in one "
+            f"of {', '.join(writable)}"
+        )
+    if to_file and len(sources) > 1:
+        raise ValueError(f"{len(sources)} pictures cannot go into one file {output}: name a folder")
+    tasks = []
+    for source in sources:
+        own = source.suffix.lower() if source.suffix.lower() in writable else ".png"
+        target = output if to_file else output / (source.stem + (suffix or own))
+        tasks.append(_Task(source, target))
+    _check_targets(tasks)
+    return tasks
+
+
+def _expand(path: Path) -> list[Path]:
+    from escsr.data import list_images
+
+    if path.is_dir():
+        return list_images([path])
+    if not path.exists():
+        raise FileNotFoundError(f"there is no picture {path}")
+    return [path]
+
+
+def _check_targets(tasks: list[_Task]) -> None:
+    taken: dict[Path, Path] = {}
+    sources = {task.source.resolve() for task in tasks}
+    for task in tasks:
+        target = task.target.resolve()
+        if target in sources:
+            raise ValueError(f"{task.target} is itself an input: choose another folder or name")
+        if target in taken:
+            raise ValueError(
+                f"{taken[target]} and {task.source} would both be written to {task.target}: "
+                "upscale them into different folders"
+            )
+        taken[target] = task.source

@@ -1,0 +1,25 @@
+"""esc_tiny x4, started from the x2 run's weights: the embedded model `esc_tiny_x4`.
+
+Hardware: one CPU, 2 cores.
+Data: as for classic_tiny.py; run that recipe first.
+
+    python tools/train.py recipes/classic_tiny_x4.py
+    escsr evaluate --model runs/classic_tiny_x4/model.safetensors --data Set5/HR --lq Set5/LR --scale 4
+"""  # noqa: E501 - a command stays on one line
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from escsr.recipe import load
+
+base = load(Path(__file__).with_name("classic_tiny.py"))
+recipe = replace(
+    base,
+    name="classic_tiny_x4",
+    model=partial(base.model, scale=4),
+    data=partial(base.data, scale=4, patch=32),
+    validation=partial(base.validation, scale=4),
+    start_from="runs/classic_tiny/model.safetensors",
+    start_from_head="resample",
+)
