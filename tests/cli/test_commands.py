@@ -1,0 +1,139 @@
+"""The command line, as a user calls it: files in, files and exit codes out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import escsr
+from escsr import checkpoints
+from escsr.cli.main import app
+from escsr.images import Picture, read_image, write_image
+
+PROGRAM = [sys.executable, "-c", "from escsr.cli.main import main; main()"]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = escsr.build("esc_tiny", scale=2, backbone_args={"num_blocks": 1, "conv_blocks": 1})
+    path = tmp_path_factory.mktemp("weights") / "two.safetensors"
+    checkpoints.save(model, path, facts={"recipe": "none"})
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg"):
+        pixels = rng.integers(0, 256, (12, 17, 3), dtype=np.uint8)
+        write_image(folder / name, Picture(pixels=pixels))
+    return folder
+
+
+def run(*args: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(a) for a in args])
+    return result.exit_code, result.output + (str(result.exception) if result.exception else "")
+
+
+def test_one_photo(photos: Path, weights: Path, tmp_path: Path) -> None:
+    code, said = run("upscale", photos / "a.png", "-o", tmp_path / "out.png", "-m", weights)
+    assert code == 0
+    assert "17×12" in said
+    assert "34×24" in said
+    expected = escsr.upscale(photos / "a.png", model=weights)
+    assert np.array_equal(read_image(tmp_path / "out.png").pixels, expected.pixels)
+
+
+def test_folder_with_a_broken_picture(photos: Path, weights: Path, tmp_path: Path) -> None:
+    (photos / "c.png").write_bytes((photos / "a.png").read_bytes()[:60])
+    out = tmp_path / "out"
+    code, said = run("upscale", photos, "-o", out, "-m", weights, "-s", 3)
+    assert code != 0
+    assert "c.png" in said
+    assert "1 of 3" in said
+    assert said.count("note:") == 2  # resized from ×2
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.jpg"]
+    assert read_image(out / "b.jpg").size == (36, 51)
+
+
+def test_exact_size_and_format(photos: Path, weights: Path, tmp_path: Path) -> None:
+    options = ("--size", "50x31", "--format", "webp", "-m", weights)
+    assert run("upscale", photos, "-o", tmp_path / "out", *options)[0] == 0
+    assert read_image(tmp_path / "out" / "b.webp").size == (31, 50)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("{p}/none.png", "-o", "{t}/x.png"), "there is no picture"),
+        (("{p}/a.png", "-o", "{t}/x.xyz"), "cannot write .xyz"),
+        (("{p}/a.png", "-o", "{p}/a.png"), "is itself an input"),
+        (("{p}/a.png", "{p}/b.jpg", "-o", "{t}/x.png"), "cannot go into one file"),
+        (("{p}/a.png", "{p}/a.png", "-o", "{t}/out"), "would both be written"),
+        (("{p}/a.png", "-o", "{t}/x.png", "--size", "4k"), "WIDTHxHEIGHT"),
+        (("{p}/a.png", "-o", "{t}/x.png", "-m", "esc_tny"), "no embedded model of that name"),
+        (("{p}/a.png", "-o", "{t}/x.png", "-m", "{p}/a.png"), "a.png"),
+        (("{p}/a.png", "-o", "{t}/x.png", "-s", "0.5"), "from 1"),
+    ],
+)
+def test_errors_leave_nothing(
+    args: tuple[str, ...], message: str, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    filled = [a.format(p=photos, t=tmp_path) for a in args]
+    code, said = run("upscale", *filled, *(() if "-m" in args else ("-m", weights)))
+    assert code != 0
+    assert message in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_program_prints_one_line_and_exits_with_one(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "info", str(tmp_path / "none.pth")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no file")
+    assert "Traceback" not in done.stderr
+
+
+def test_info(weights: Path) -> None:
+    code, said = run("info", weights)
+    assert code == 0
+    assert "esc_tiny + pixel_shuffle" in said
+    about = json.loads(run("info", weights, "--json")[1])
+    assert about["scale"] == "×2"
+    assert about["facts"] == {"recipe": "none"}
+    assert about["parameters"] == sum(p.numel() for p in escsr.load(weights).parameters())
+
+
+def test_list_and_doctor() -> None:
+    code, said = run("list")
+    assert code == 0
+    for name in (*escsr.list_backbones(), *escsr.list_heads(), *escsr.list_models()):
+        assert name in said
+    code, said = run("doctor")
+    assert code == 0
+    assert torch.__version__.split("+")[0] in said
+
+
+def test_bench(tmp_path: Path) -> None:
+    # Each variant runs in a process of its own.
+    options = ("--backbone", "esc_tiny", "--size", 24, "--repeats", 1, "--scale", 2)
+    code, said = run("bench", *options, "--output", tmp_path / "bench.json")
+    assert code == 0, said
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert [m["variant"] for m in report["measurements"]][-1] == "escsr"
+    assert all(m["difference"] < 1e-4 and m["seconds"] > 0 for m in report["measurements"])

@@ -1,0 +1,194 @@
+"""Pictures of every kind through `escsr.upscale`. Oracles: the network itself, and imresize."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import escsr
+from escsr.images import Picture, read_image, to_float, write_image
+from escsr.inference import UpscaleNotice, choose_model, estimate_memory
+from escsr.resize import imresize
+
+pytestmark = pytest.mark.filterwarnings("ignore::escsr.inference.UpscaleNotice")
+
+
+@pytest.fixture(scope="module")
+def model() -> escsr.SuperResolver:
+    torch.manual_seed(0)
+    return escsr.build("esc_tiny", scale=2, backbone_args={"num_blocks": 1, "conv_blocks": 1})
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (13, 18, 3), dtype=np.uint8)
+
+
+def by_hand(model: escsr.SuperResolver, pixels: np.ndarray) -> np.ndarray:
+    """(3, H, W) in [0, 1]."""
+    with torch.inference_mode():
+        return model.eval()(torch.from_numpy(to_float(pixels))[None])[0].clamp(0, 1).numpy()
+
+
+def test_array(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
+    before = pixels.copy()
+    result = escsr.upscale(pixels, scale=2, model=model)
+    expected = np.rint(by_hand(model, pixels) * 255).astype(np.uint8).transpose(1, 2, 0)
+    assert np.abs(result.astype(int) - expected).max() == 0
+    assert np.array_equal(pixels, before)
+
+
+def test_every_kind_comes_back_as_it_came(
+    model: escsr.SuperResolver, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    expected = escsr.upscale(pixels, scale=2, model=model)
+    image = escsr.upscale(Image.fromarray(pixels), scale=2, model=model)
+    assert isinstance(image, Image.Image)
+    assert np.array_equal(np.asarray(image), expected)
+    picture = escsr.upscale(Picture(pixels=pixels, icc=b"profile"), scale=2, model=model)
+    assert isinstance(picture, Picture)
+    assert picture.icc == b"profile"
+    assert np.array_equal(picture.pixels, expected)
+    write_image(tmp_path / "in.png", Picture(pixels=pixels))
+    assert np.array_equal(escsr.upscale(tmp_path / "in.png", scale=2, model=model).pixels, expected)
+    floats = escsr.upscale((pixels / 255).astype(np.float32), scale=2, model=model)
+    assert floats.dtype == np.float32
+    assert np.abs(floats * 255 - expected).max() <= 0.51
+    tensor = torch.from_numpy(to_float(pixels))
+    single = escsr.upscale(tensor, scale=2, model=model)
+    assert tuple(single.shape) == (3, 26, 36)
+    assert np.abs(single.numpy() - by_hand(model, pixels)).max() < 1e-6
+    pair = escsr.upscale(torch.stack([tensor, tensor]), scale=2, model=model)
+    assert torch.equal(pair[1], single)
+
+
+def test_depth_gray_and_alpha(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
+    deep = escsr.upscale(pixels.astype(np.uint16) * 257, scale=2, model=model)
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - escsr.upscale(pixels, scale=2, model=model)).max() <= 0.51
+    gray = escsr.upscale(pixels[..., 0], scale=2, model=model)
+    rgb = by_hand(model, np.repeat(pixels[..., :1], 3, axis=2))
+    assert gray.shape == (26, 36)
+    assert np.abs(gray - rgb.mean(0) * 255).max() <= 0.51
+    rgba = np.dstack([pixels, pixels[..., 0]])
+    result = escsr.upscale(rgba, scale=2, model=model)
+    assert np.array_equal(result[..., :3], escsr.upscale(pixels, scale=2, model=model))
+    opaque = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    assert (escsr.upscale(opaque, scale=2, model=model)[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("request_", "size"),
+    [({"scale": 3}, (39, 54)), ({"scale": 1.37}, (18, 25)), ({"size": (41, 18)}, (41, 18))],
+)
+def test_other_scales_are_resized_and_said(
+    model: escsr.SuperResolver, pixels: np.ndarray, request_: dict, size: tuple[int, int]
+) -> None:
+    with pytest.warns(UpscaleNotice, match=f"×2 only.*resized to {size[1]}×{size[0]}"):
+        result = escsr.upscale(pixels, model=model, **request_)
+    expected = imresize(by_hand(model, pixels).transpose(1, 2, 0), size=size)
+    assert result.shape == (*size, 3)
+    assert np.abs(result - np.clip(expected, 0, 1) * 255).max() <= 0.51
+
+
+def test_untrained_networks_are_told(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
+    with pytest.warns(UpscaleNotice, match="untrained"):
+        escsr.upscale(pixels, scale=2, model=model)
+
+
+def test_model_is_left_as_it_was(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
+    model.train()
+    escsr.upscale(pixels, scale=2, model=model)
+    assert model.training
+    assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_progress(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
+    shares: list[float] = []
+    escsr.upscale(pixels, scale=2, model=model, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scale": 0.5}, "from 1"),
+        ({"scale": float("nan")}, "from 1"),
+        ({"size": (12, 40)}, "smaller than the picture"),
+        ({"scale": 2, "size": (26, 36)}, "not both"),
+        ({"scale": 2, "precision": "fp8"}, "fp32, bf16, fp16"),
+        ({"scale": 2, "device": "cuda:99"}, "cannot be used on this machine"),
+        ({"scale": 2, "device": "abacus"}, "cannot be used on this machine"),
+    ],
+)
+def test_wrong_requests(
+    model: escsr.SuperResolver, pixels: np.ndarray, change: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        escsr.upscale(pixels, model=model, **change)
+
+
+def test_wrong_pictures(model: escsr.SuperResolver) -> None:
+    for wrong in (
+        np.zeros((4, 5, 2), np.uint8),
+        np.zeros((4, 5, 3), np.int32),
+        np.full((4, 5, 3), 1.5),
+        np.full((4, 5, 3), np.nan),
+        np.zeros((0, 5, 3), np.uint8),
+        torch.zeros(4, 5, 6),
+    ):
+        with pytest.raises(ValueError, match="must|empty"):
+            escsr.upscale(wrong, scale=2, model=model)
+    with pytest.raises(TypeError, match="cannot upscale a list"):
+        escsr.upscale([[1]], scale=2, model=model)
+
+
+def test_too_large_is_refused_with_the_figures(
+    model: escsr.SuperResolver, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("escsr.inference.upscaling.free_memory", lambda _: 1 << 20)
+    with pytest.raises(MemoryError, match=r"18×13 pixels would take about .* GiB.* are free"):
+        escsr.upscale(pixels, scale=2, model=model)
+
+
+def test_estimate_grows_with_the_picture(model: escsr.SuperResolver) -> None:
+    small, large = (
+        estimate_memory(model, side, side, (2 * side, 2 * side)) - (128 << 20) for side in (64, 256)
+    )
+    assert large / small == pytest.approx(16, rel=0.1)
+    # At least what the widest layer holds: input, output and hidden channels of one ConvFFN.
+    assert large > 256 * 256 * 4 * (32 + 64 + 64)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision(model: escsr.SuperResolver, pixels: np.ndarray, precision: str) -> None:
+    exact = escsr.upscale(pixels, scale=2, model=model).astype(int)
+    half = escsr.upscale(pixels, scale=2, model=model, precision=precision).astype(int)
+    assert np.abs(half - exact).max() <= 8
+
+
+def test_default_suits_the_scale() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose_model("default", 2).scale == 2
+        assert choose_model("default", 1.5).scale == 2
+        assert choose_model("default", 3).scale == 4
+        assert choose_model("default", 9).scale == 4
+        assert choose_model("default", None).scale == 4
+    assert choose_model("esc_tiny_x2", 4) is choose_model("esc_tiny_x2", None)
+
+
+def test_embedded_networks_beat_bicubic() -> None:
+    # Held out of training: see examples/README.md.
+    photo = read_image(Path(__file__).parents[2] / "examples" / "photo.jpg").pixels
+    for scale in (2, 4):
+        lq = imresize(photo, scale=1 / scale)
+        errors = [
+            np.square(result.astype(float) - photo).mean()
+            for result in (escsr.upscale(lq, scale=scale), imresize(lq, scale=scale))
+        ]
+        assert errors[0] < 0.9 * errors[1]

@@ -1,0 +1,189 @@
+"""Names to networks. Oracles: the paper's parameter counts, and what errors must say."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import escsr
+from escsr import checkpoints
+from escsr.registry import Registry
+
+# arXiv 2503.06671 and the published files.
+PARAMETERS = [
+    ("esc", None, 2, {}, 946_728),
+    ("esc", None, 3, {}, 955_383),
+    ("esc", None, 4, {}, 967_500),
+    ("esc_light", None, 2, {}, 603_600),
+    ("esc_light", None, 3, {}, 612_255),
+    ("esc_light", None, 4, {}, 624_372),
+    ("esc_fp", None, 2, {}, 523_675),
+    ("esc_fp", None, 3, {}, 530_170),
+    ("esc_fp", None, 4, {}, 539_263),
+    ("esc_xl", None, 2, {}, 12_455_916),
+    ("esc_xl", None, 3, {}, 12_481_851),
+    ("esc_xl", None, 4, {}, 12_518_160),
+    ("esc_real", None, 4, {}, 2_265_307),
+    ("esc_real", "dysample", 4, {}, 2_169_499),
+    ("esc_real", "pixel_shuffle", 4, {}, 2_180_488),
+    ("esc_real", "pixel_shuffle_multi", 4, {}, 2_348_059),
+    ("esc_real", "nearest_conv", 4, {"conv_first": True}, 2_265_307),
+    ("esc_real", "dysample", 4, {"mid_dim": 48}, 2_193_051),
+]
+
+
+@pytest.mark.parametrize(("backbone", "head", "scale", "head_args", "count"), PARAMETERS)
+def test_parameters(backbone: str, head: str, scale: int, head_args: dict, count: int) -> None:
+    model = escsr.build(backbone, head=head, scale=scale, head_args=head_args)
+    assert sum(p.numel() for p in model.parameters()) == count
+
+
+def test_tiny_is_tiny() -> None:
+    model = escsr.build("esc_tiny", scale=4)
+    assert 90_000 < sum(p.numel() for p in model.parameters()) < 110_000
+
+
+def test_defaults_of_the_families() -> None:
+    assert escsr.build("esc", scale=2).config.head_args["image_skip"] == "nearest"
+    assert escsr.build("esc_fp", scale=2).config.head_args["image_skip"] == "bicubic"
+    real = escsr.build("esc_real", scale=2)
+    assert (real.config.head, real.backbone.stride, real.head.scale, real.scale) == (
+        "nearest_conv",
+        2,
+        4,
+        2,
+    )
+    assert escsr.build("esc_real", scale=1).backbone.stride == 4
+    assert escsr.build("esc_real", scale=3).backbone.stride == 1
+    plain = escsr.build("esc_real", scale=2, backbone_args={"unshuffle": 1})
+    assert (plain.backbone.stride, plain.scale) == (1, 2)
+    assert escsr.build("esc_real", head="conv", scale=1).backbone.stride == 1
+
+
+def test_errors_name_the_options() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'esc_light'.*esc_tiny"):
+        escsr.build("esc_lihgt", scale=2)
+    with pytest.raises(ValueError, match="Did you mean 'dysample'"):
+        escsr.build("esc", head="disample", scale=2)
+    with pytest.raises(TypeError, match="backbone 'esc'.*'num_block'.*Did you mean 'num_blocks'"):
+        escsr.build("esc", scale=2, backbone_args={"num_block": 3})
+    with pytest.raises(TypeError, match="head 'pixel_shuffle'.*'groups'"):
+        escsr.build("esc", scale=2, head_args={"groups": 3})
+    with pytest.raises(TypeError, match="scale is an argument of build"):
+        escsr.build("esc", scale=2, head_args={"scale": 3})
+    with pytest.raises(ValueError, match="say which"):
+        escsr.build("esc")
+    with pytest.raises(ValueError, match=r"not 2\.5"):
+        escsr.build("esc", scale=2.5)
+    with pytest.raises(ValueError, match="power of two or by 3, not by 6"):
+        escsr.build("esc", head="nearest_conv", scale=6)
+    with pytest.raises(ValueError, match="cannot enlarge by 2"):
+        escsr.build("esc", head="conv", scale=2)
+    with pytest.raises(ValueError, match="unknown attention 'fast'"):
+        escsr.build("esc_tiny", scale=2, attention="fast")
+    with pytest.raises(ValueError, match="5 channels do not divide into 4 groups"):
+        escsr.build("esc_tiny", head="dysample", scale=2, head_args={"mid_dim": 5})
+    with pytest.raises(FileNotFoundError, match="no embedded model of that name"):
+        escsr.load("no_such_model")
+
+
+def test_requests_are_checked() -> None:
+    model = escsr.build("esc_tiny", scale=2)
+    lq = torch.rand(1, 3, 5, 6)
+    assert model(lq, size=(10, 12)).shape == model(lq, scale=2).shape == (1, 3, 10, 12)
+    with pytest.raises(ValueError, match="×2 only.*not scale 3"):
+        model(lq, scale=3)
+    with pytest.raises(ValueError, match="not size 10×13"):
+        model(lq, size=(10, 13))
+    with pytest.raises(ValueError, match="not both"):
+        model(lq, scale=2, size=(10, 12))
+    with pytest.raises(ValueError, match=r"\(B, 3, H, W\)"):
+        model(torch.rand(3, 5, 6))
+    with pytest.raises(TypeError, match=r"torch\.uint8"):
+        model(torch.zeros(1, 3, 5, 6, dtype=torch.uint8))
+
+
+def test_save_and_load_keep_everything(tmp_path: Path) -> None:
+    model = escsr.build("esc_tiny", scale=3, backbone_args={"num_blocks": 1})
+    assert not model.trained
+    path = tmp_path / "mine.safetensors"
+    checkpoints.save(model, path, facts={"steps": 7})
+    again = escsr.load(path)
+    assert again.trained
+    assert again.facts["steps"] == 7
+    assert again.config == model.config
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
+    other = escsr.build("esc_tiny", scale=3, backbone_args={"num_blocks": 1}, weights=path)
+    assert torch.equal(other.head.conv.weight, model.head.conv.weight)
+    with pytest.raises(ValueError, match="does not fit esc_tiny"):
+        escsr.build("esc_tiny", scale=2, weights=path)
+
+
+def test_damaged_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    checkpoints.save(escsr.build("esc_tiny", scale=2), path)
+    data = path.read_bytes()
+    for length in (4, 60, 3000, len(data) - 5):
+        path.write_bytes(data[:length])
+        with pytest.raises(ValueError, match=r"mine\.safetensors"):
+            escsr.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.safetensors"
+    model = escsr.build("esc_tiny", scale=2)
+    checkpoints.save(model, path)
+    before = path.read_bytes()
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save(model, path, facts={"steps": 1})
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_initialise_from_a_relative(tmp_path: Path) -> None:
+    two = escsr.build("esc_tiny", scale=2)
+    path = tmp_path / "two.safetensors"
+    checkpoints.save(two, path)
+    four = escsr.build("esc_tiny", scale=4)
+    drawn_head = four.head.conv.weight.clone()
+    with pytest.raises(ValueError, match="does not fit"):
+        escsr.initialise_from(four, path)
+    escsr.initialise_from(four, path, head="fresh")
+    assert torch.equal(four.head.conv.weight, drawn_head)
+    assert torch.equal(four.backbone.last.weight, two.backbone.last.weight)
+    escsr.initialise_from(four, path, head="resample")
+    # Bilinear resampling of a 2×2 grid to 4×4 keeps the corners and the mean.
+    old = two.head.conv.weight.reshape(3, 2, 2, -1)
+    new = four.head.conv.weight.reshape(3, 4, 4, -1)
+    torch.testing.assert_close(new[:, 0, 0], old[:, 0, 0])
+    torch.testing.assert_close(new[:, 3, 0], old[:, 1, 0])
+    torch.testing.assert_close(new.mean((1, 2)), old.mean((1, 2)))
+    other = escsr.build("esc_tiny", head="nearest_conv", scale=4)
+    with pytest.raises(ValueError, match="pixel-shuffle heads"):
+        escsr.initialise_from(other, path, head="resample")
+
+
+def test_registry() -> None:
+    table: Registry = Registry("thing", entry_point_group="escsr.tests.nothing")
+    table.register("a", dict)
+    with pytest.raises(ValueError, match="already taken"):
+        table.register("a", list)
+    with pytest.raises(ValueError, match="unknown thing 'b'.*There are: a"):
+        table.get("b")
+    assert "a" in table
+    assert list(table) == ["a"]
+
+
+def test_a_broken_plugin_is_named_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        name, value = "bad", "nowhere:thing"
+
+        def load(self) -> None:
+            raise ImportError("no nowhere")
+
+    monkeypatch.setattr("escsr.registry.entry_points", lambda group: [Point()])
+    table: Registry = Registry("thing", entry_point_group="x")
+    table.register("good", dict)
+    with pytest.warns(UserWarning, match="plug-in 'bad'.*ImportError: no nowhere"):
+        assert list(table) == ["good"]

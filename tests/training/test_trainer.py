@@ -1,0 +1,452 @@
+"""The training loop. Oracles: the uninterrupted run, and a loop written out by hand."""
+
+import json
+import math
+import os
+import random
+import signal
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+import escsr
+from escsr.data import FolderDataset
+from escsr.recipe import Recipe, RecipeError
+from escsr.training import L1, TrainingError, cosine, train
+from escsr.training.state import checkpoints, load_state
+
+PHOTOS = Path(__file__).parents[1] / "data"
+QUIET = Console(quiet=True)
+TINY = {"num_blocks": 1, "conv_blocks": 1}
+
+RECIPE = Recipe(
+    name="test",
+    model=partial(escsr.build, "esc_tiny", scale=2, backbone_args=TINY),
+    data=partial(FolderDataset, roots=(PHOTOS,), scale=2, patch=8),
+    loss=partial(L1),
+    optimizer=partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.9), weight_decay=0.0),
+    schedule=partial(cosine, warmup=2),
+    steps=9,
+    batch=2,
+    ema=0.9,
+    log_every=4,
+    save_every=3,
+)
+
+
+class Script:
+    """A validation that does something once, at its n-th call, and returns scripted figures."""
+
+    calls = 0
+    done: ClassVar[list] = []
+
+    def __init__(self, *, at=None, action=None, figures=(1.0,)):
+        self.at, self.action, self.values = at, action, figures
+        Script.calls = 0
+
+    def __call__(self, model):
+        assert not model.training
+        Script.calls += 1
+        if Script.calls == self.at and self.action not in Script.done:
+            Script.done.append(self.action)
+            self.action(model)
+        return {"psnr_y": self.values[min(Script.calls, len(self.values)) - 1]}
+
+
+class Noisy(L1):
+    """An L1 that draws from the global generators of torch, NumPy and Python."""
+
+    def forward(self, sr, gt):
+        noise = np.random.rand() * random.random() * torch.rand_like(gt)
+        return super().forward(sr, gt + noise)
+
+
+class NotFinite(L1):
+    """An L1 whose value, or gradient, is not finite at some of its calls."""
+
+    def __init__(self, *, calls, where="loss"):
+        super().__init__()
+        self.calls, self.where, self.count = calls, where, 0
+
+    def forward(self, sr, gt):
+        bad = self.count in self.calls
+        self.count += 1
+        if bad and self.where == "loss":
+            return super().forward(sr, gt) * math.nan
+        if bad:  # the root of zero has an infinite slope
+            return super().forward(sr, gt) + (sr * 0).abs().sum().sqrt()
+        return super().forward(sr, gt)
+
+
+def last_state(out):
+    return load_state(checkpoints(out / "checkpoints")[-1])
+
+
+def log(out, *, timings=False):
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    drop = () if timings else ("images_per_s", "wait")
+    return [
+        {key: value for key, value in record.items() if key not in drop}
+        for record in records
+        if "event" not in record
+    ]
+
+
+def assert_equal(a, b, where="state"):
+    """Compare nested containers bit for bit."""
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype, where
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_equal(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{where}[{index}]")
+    else:
+        assert a == b, where
+
+
+def without_timings(state):
+    window = {k: v for k, v in state["window"].items() if k not in ("waited", "seconds")}
+    return {**state, "window": window}
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """The recipe's run, never interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return out, train(RECIPE, out=out, console=QUIET)
+
+
+def test_step_is_the_one_written_out_by_hand(whole_run):
+    out, _ = whole_run
+    torch.manual_seed(RECIPE.seed)
+    model = escsr.build("esc_tiny", scale=2, backbone_args=TINY).train()
+    dataset = FolderDataset(roots=(PHOTOS,), scale=2, patch=8, seed=RECIPE.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.9), weight_decay=0)
+    average = {name: value.clone() for name, value in model.state_dict().items()}
+    losses = []
+    for step in range(9):
+        pairs = [dataset[2 * step], dataset[2 * step + 1]]
+        lq, gt = (torch.stack([pair[key] for pair in pairs]) for key in ("lq", "gt"))
+        optimizer.param_groups[0]["lr"] = 1e-3 * cosine(step, steps=9, warmup=2)
+        optimizer.zero_grad()
+        loss = (model(lq) - gt).abs().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            average[name] += (1 - decay) * (value - average[name])
+    state = last_state(out)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(state["engine"]["model"][name], value, atol=1e-6, rtol=0)
+        got = state["engine"]["average"]["model"][name]
+        torch.testing.assert_close(got, average[name], atol=1e-6, rtol=0)
+    assert [record["step"] for record in log(out)] == [4, 8, 9]
+    means = [sum(losses[:4]) / 4, sum(losses[4:8]) / 4, losses[8]]
+    assert [record["loss"] for record in log(out)] == pytest.approx(means, rel=1e-4)
+
+
+def test_result_is_the_average_and_opens_as_a_trained_network(whole_run):
+    out, summary = whole_run
+    model = escsr.load(summary.weights)
+    state = last_state(out)
+    assert_equal(dict(model.state_dict()), dict(state["engine"]["average"]["model"]))
+    assert model.trained
+    assert not model.training
+    assert model.facts["recipe"] == "test"
+    assert model.facts["steps"] == 9
+    assert (summary.steps, summary.finished, summary.signal) == (9, True, None)
+
+
+def test_folder_holds_recipe_versions_and_the_last_checkpoints(whole_run):
+    out, _ = whole_run
+    assert json.loads((out / "recipe.json").read_text())["optimizer"]["lr"] == 1e-3
+    assert json.loads((out / "environment.json").read_text())["packages"]["torch"]
+    names = [path.name for path in checkpoints(out / "checkpoints")]
+    assert names == [f"step_{step:09d}.pt" for step in (3, 6, 9)]
+    assert not list(out.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("at", [1, 4, 7])
+def test_stopped_and_resumed_run_equals_the_uninterrupted_one(tmp_path, whole_run, at, number):
+    def stop(model):
+        os.kill(os.getpid(), number)
+
+    first = replace(
+        RECIPE, validate_every=1, validation=partial(Script, at=at, action=stop, figures=(0.0,))
+    )
+    out = tmp_path / "run"
+    summary = train(first, out=out, console=QUIET)
+    assert (summary.steps, summary.finished, summary.signal) == (at, False, number)
+    assert escsr.load(summary.weights).facts["steps"] == at
+    assert last_state(out)["step"] == at  # saved there, not only at the regular steps
+
+    summary = train(first, out=out, resume=True, console=QUIET)
+    assert summary.finished
+    whole = last_state(whole_run[0])["engine"]
+    assert_equal(last_state(out)["engine"], whole)
+    losses = [record for record in log(out) if "loss" in record]
+    assert losses == log(whole_run[0])
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_parts_that_draw_from_global_generators_are_resumed_too(tmp_path, workers):
+    def stop(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    recipe = replace(RECIPE, loss=partial(Noisy), validate_every=5, workers=workers)
+    whole = replace(recipe, validation=partial(Script))
+    train(whole, out=tmp_path / "whole", console=QUIET)
+    stopped = replace(recipe, validation=partial(Script, at=1, action=stop))
+    assert train(stopped, out=tmp_path / "run", console=QUIET).steps == 5
+    train(stopped, out=tmp_path / "run", resume=True, console=QUIET)
+    assert_equal(last_state(tmp_path / "run")["engine"], last_state(tmp_path / "whole")["engine"])
+
+
+def test_crashed_run_goes_on_from_its_last_checkpoint(tmp_path, whole_run):
+    def crash(model):
+        raise MemoryError("no more")
+
+    recipe = replace(RECIPE, validate_every=1, validation=partial(Script, at=5, action=crash))
+    out = tmp_path / "run"
+    with pytest.raises(MemoryError):
+        train(recipe, out=out, console=QUIET)
+    assert [path.name for path in checkpoints(out / "checkpoints")][-1] == "step_000000003.pt"
+    with (out / "log.jsonl").open("a") as file:
+        file.write('{"step": 5, "lo')  # a line cut off by a kill
+    summary = train(recipe, out=out, resume=True, console=QUIET)
+    assert summary.finished
+    assert_equal(last_state(out)["engine"], last_state(whole_run[0])["engine"])
+    assert [record for record in log(out) if "loss" in record] == log(whole_run[0])
+
+
+def test_run_that_crashed_before_its_first_checkpoint_begins_again(tmp_path, whole_run):
+    def crash(model):
+        raise MemoryError("no more")
+
+    recipe = replace(RECIPE, validate_every=2, validation=partial(Script, at=1, action=crash))
+    out = tmp_path / "run"
+    with pytest.raises(MemoryError):
+        train(recipe, out=out, console=QUIET)
+    train(recipe, out=out, resume=True, console=QUIET)
+    assert_equal(last_state(out)["engine"], last_state(whole_run[0])["engine"])
+
+
+def test_finished_run_resumed_changes_nothing(tmp_path):
+    recipe = replace(RECIPE, steps=3)
+    out = tmp_path / "run"
+    train(recipe, out=out, console=QUIET)
+    before = last_state(out)
+    summary = train(recipe, out=out, resume=True, console=QUIET)
+    assert summary.finished
+    assert_equal(last_state(out), before)
+
+
+def test_existing_run_is_not_overwritten(whole_run):
+    out, _ = whole_run
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(RECIPE, out=out, console=QUIET)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_changed_recipe_is_refused_on_resume_and_every_change_named(whole_run):
+    out, _ = whole_run
+    changed = replace(
+        RECIPE, batch=3, optimizer=partial(RECIPE.optimizer, lr=2e-3), log_every=1, seed=1
+    )
+    with pytest.raises(ValueError, match="changed") as caught:
+        train(changed, out=out, resume=True, console=QUIET)
+    for part in ("batch: was 2, is 3", "optimizer.lr: was 0.001, is 0.002", "seed: was 0, is 1"):
+        assert part in str(caught.value)
+    assert "log_every" not in str(caught.value)
+
+
+def test_harmless_change_is_allowed_on_resume_and_logged(tmp_path):
+    out = tmp_path / "run"
+    stop = partial(os.kill, os.getpid())
+    recipe = replace(
+        RECIPE,
+        validate_every=2,
+        validation=partial(Script, at=1, action=lambda model: stop(signal.SIGTERM)),
+    )
+    train(recipe, out=out, console=QUIET)
+    train(replace(recipe, log_every=1), out=out, resume=True, console=QUIET)
+    events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert {"step": 2, "event": "resumed", "changed": {"log_every": [4, 1]}} in events
+
+
+def test_best_validation_is_kept(tmp_path):
+    figures = (30.0, 33.0, 32.0, math.nan, 31.0)
+    seen = []
+
+    class Keep(Script):
+        def __call__(self, model):
+            seen.append({name: value.clone() for name, value in model.state_dict().items()})
+            return super().__call__(model)
+
+    recipe = replace(RECIPE, validate_every=2, validation=partial(Keep, figures=figures))
+    summary = train(recipe, out=tmp_path / "run", console=QUIET)
+    assert Script.calls == 5  # after steps 2, 4, 6, 8 and at the end
+    assert (summary.best, summary.best_step) == (33.0, 4)
+    assert summary.metrics == {"psnr_y": 31.0}
+    best = escsr.load(tmp_path / "run" / "best.safetensors")
+    assert best.facts["steps"] == 4
+    assert_equal(dict(best.state_dict()), seen[1])
+    assert load_state(tmp_path / "run" / "checkpoints" / "best.pt")["step"] == 4
+    validated = [record["step"] for record in log(tmp_path / "run") if "validation" in record]
+    assert validated == [2, 4, 6, 8, 9]
+
+
+def test_unknown_best_figure_is_refused(tmp_path):
+    recipe = replace(RECIPE, validate_every=1, validation=partial(Script), best="lpips")
+    with pytest.raises(ValueError, match="psnr_y"):
+        train(recipe, out=tmp_path / "run", console=QUIET)
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_step_that_is_not_finite_is_skipped_and_counted(tmp_path, where, precision):
+    recipe = replace(
+        RECIPE,
+        steps=6,
+        log_every=1,
+        precision=precision,
+        loss=partial(NotFinite, calls=(2, 3), where=where),
+        ema=0,
+    )
+    summary = train(recipe, out=tmp_path / "run", console=QUIET)
+    records = log(tmp_path / "run")
+    assert [record["skipped"] for record in records] == [0, 0, 1, 2, 2, 2]
+    assert [record["loss"] is None for record in records] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert summary.skipped == 2
+    assert all(bool(value.isfinite().all()) for value in escsr.load(summary.weights).parameters())
+
+
+def test_skipped_step_leaves_weights_and_optimiser_alone(tmp_path):
+    bad = partial(NotFinite, calls=range(3, 9))
+    recipe = replace(RECIPE, loss=bad, max_bad_steps=7)
+    train(recipe, out=tmp_path / "bad", console=QUIET)
+    after_three, after_nine = (
+        load_state(path)["engine"] for path in checkpoints(tmp_path / "bad" / "checkpoints")[::2]
+    )
+    for key in ("model", "average"):
+        assert_equal(after_nine[key], after_three[key])
+    assert_equal(after_nine["optimizer"]["state"], after_three["optimizer"]["state"])
+
+
+def test_run_without_finite_steps_stops_with_a_clear_error(tmp_path):
+    recipe = replace(RECIPE, loss=partial(NotFinite, calls=range(3, 99)), max_bad_steps=3)
+    with pytest.raises(TrainingError, match="3 steps in a row") as caught:
+        train(recipe, out=tmp_path / "run", console=QUIET)
+    assert "learning rate" in str(caught.value)
+    assert last_state(tmp_path / "run")["step"] == 3  # the last good checkpoint stays
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_gradient_is_clipped_at_its_true_size_in_every_precision(tmp_path, precision):
+    # oracle: under plain gradient descent one step moves the weights by lr x clip at most,
+    # and by just that if the gradient is larger; a norm of scaled gradients would move less
+    recipe = replace(
+        RECIPE,
+        steps=1,
+        precision=precision,
+        optimizer=partial(torch.optim.SGD, lr=0.1),
+        schedule=partial(cosine),
+        grad_clip=0.01,
+        ema=0,
+    )
+    summary = train(recipe, out=tmp_path / "run", console=QUIET)
+    torch.manual_seed(recipe.seed)
+    before = recipe.model().state_dict()
+    after = escsr.load(summary.weights).state_dict()
+    moved = math.sqrt(sum(float(((after[n] - before[n]).double() ** 2).sum()) for n in before))
+    (record,) = log(tmp_path / "run")
+    assert 0.05 < record["grad_norm"] < 50  # larger than the limit, and not scaled by 65536
+    assert moved == pytest.approx(0.1 * 0.01, rel=1e-2)
+
+
+def test_run_starts_from_other_weights(tmp_path, whole_run):
+    weights = whole_run[1].weights
+    frozen = partial(torch.optim.SGD, lr=0.0)
+    base = replace(RECIPE, steps=1, schedule=partial(cosine), optimizer=frozen)
+    same = train(replace(base, start_from=str(weights)), out=tmp_path / "same", console=QUIET)
+    before = escsr.load(weights).state_dict()
+    assert_equal(dict(escsr.load(same.weights).state_dict()), dict(before))
+
+    x3 = replace(
+        base,
+        model=partial(base.model, scale=3),
+        data=partial(base.data, scale=3),
+        start_from=str(weights),
+    )
+    with pytest.raises(RecipeError, match="start_from"):
+        train(x3, out=tmp_path / "refused", console=QUIET)
+    assert not (tmp_path / "refused").exists()
+    fresh = train(replace(x3, start_from_head="fresh"), out=tmp_path / "fresh", console=QUIET)
+    after = escsr.load(fresh.weights).state_dict()
+    torch.manual_seed(base.seed)
+    drawn = x3.model().state_dict()
+    for name in after:
+        expected = before[name] if name.startswith("backbone.") else drawn[name]
+        assert torch.equal(after[name], expected), name
+
+
+def test_callers_generators_are_left_alone(tmp_path):
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)
+    expected = [torch.rand(1).item(), np.random.rand(), random.random()]
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)
+    train(replace(RECIPE, steps=3), out=tmp_path / "run", console=QUIET)
+    assert [torch.rand(1).item(), np.random.rand(), random.random()] == expected
+
+
+def test_signal_handlers_are_given_back(tmp_path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    train(replace(RECIPE, steps=3), out=tmp_path / "run", console=QUIET)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_wrong_recipe_writes_nothing(tmp_path):
+    with pytest.raises(RecipeError, match="steps"):
+        train(replace(RECIPE, steps=0), out=tmp_path / "run", console=QUIET)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_plain_lines_in_a_file_and_a_bar_on_a_terminal(tmp_path, terminal):
+    path = tmp_path / "output.txt"
+    with path.open("w") as file:
+        console = Console(file=file, force_terminal=terminal, width=120, highlight=False)
+        recipe = replace(RECIPE, validate_every=4, validation=partial(Script))
+        train(recipe, out=tmp_path / "run", console=console)
+    text = path.read_text()
+    assert "validation: psnr_y 1.000  (best so far)" in text
+    if terminal:
+        assert "\x1b[" in text
+        assert "9/9" in text
+    else:
+        assert "\x1b" not in text
+        lines = [line for line in text.splitlines() if "images/s" in line]
+        assert [line.split()[1] for line in lines] == ["4/9", "8/9", "9/9"]
+        for part in ("loss 0.", "lr ", "data wait ", "left "):
+            assert part in lines[0]
