@@ -20,6 +20,7 @@ recipe = replace(
     model=partial(base.model, scale=4),
     data=partial(base.data, scale=4, patch=32),
     validation=partial(base.validation, scale=4),
+    steps=5_000,
     start_from="runs/classic_tiny/model.safetensors",
     start_from_head="resample",
 )

@@ -110,7 +110,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     with path.open("rb") as file:
         start = file.read(9)
     # A safetensors file starts with the length of its header, then the header's brace.
-    if start[8:] == b"{" and path.stat().st_size > int.from_bytes(start[:8], "little"):
+    if start[8:] == b"{":
         return _read_safetensors(path)
     try:
         tensors, where = _bare_tensors(_unpickle(path))
@@ -148,7 +148,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
 
 def _unpickle(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # given a name, torch.load would go by its suffix
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             "not a file of tensors: it is damaged, or would run code when opened, which is "

@@ -57,7 +57,7 @@ def doctor() -> None:
     import psutil
     import torch
 
-    from escsr.inference.upscaling import pick_device
+    from escsr.inference import pick_device
     from escsr.version import __version__
 
     typer.echo(f"escsr {__version__}, Python {platform.python_version()}, {platform.platform()}")

@@ -2,11 +2,17 @@
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def upscale(
                 _upscale_one(
                     task,
                     console,
-                    lambda share, line=line: bar.update(line, completed=share),
+                    partial(_tell, bar, line),
                     scale=scale,
                     size=wanted,
                     model=model,
@@ -73,14 +79,20 @@ def upscale(
         raise OSError(f"{failures} of {len(tasks)} pictures could not be upscaled (see above)")
 
 
-def _upscale_one(task: _Task, console, progress, **options) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003
+def _tell(bar: "Progress", line: "TaskID", share: float) -> None:
+    bar.update(line, completed=share)
+
+
+def _upscale_one(
+    task: _Task, console: "Console", progress: Callable[[float], None], **options: Any
+) -> None:
     from escsr.images import read_image, write_image
     from escsr.inference import upscale as run
 
     began = time.monotonic()
-    picture = read_image(task.source)
     with warnings.catch_warnings(record=True) as notices:
         warnings.simplefilter("always")
+        picture = read_image(task.source)
         result = run(picture, progress=progress, **options)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         write_image(task.target, result)

@@ -1,15 +1,22 @@
 """Batches of an endless dataset, loaded ahead of the training loop."""
 
 import queue
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 Batch = dict[str, Tensor]
 """What one training step reads: named tensors with a leading batch dimension."""
+
+
+def _leave_interrupts_to_the_loop(worker: int) -> None:
+    """Let workers live on after Ctrl-C, which reaches them too, until the loop ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Indices:
@@ -112,6 +119,8 @@ class BatchLoader:
                 prefetch_factor=self._ahead,
                 # not forked: libvips has threads, which do not survive a fork
                 multiprocessing_context="spawn",
+                worker_init_fn=_leave_interrupts_to_the_loop,
+                generator=torch.Generator(),  # else a number is drawn from the global one
             )
         )
 

@@ -12,6 +12,7 @@ from escsr.evaluation.pairs import Pair, find_pairs
 from escsr.evaluation.protocol import CLASSIC, Protocol, Rgb
 from escsr.evaluation.report import Report, Row
 from escsr.images import from_float, read_rgb, to_float
+from escsr.inference import choose_model, pick_device
 from escsr.resize import imresize
 from escsr.version import __version__
 
@@ -59,7 +60,7 @@ def evaluate(
         >>> evaluate("bicubic", data="Set5/HR", scale=4).means["psnr_y"]  # doctest: +SKIP
         28.43...
     """
-    network = _network(model)
+    network = _network(model, scale)
     scale = _settled_scale(network, scale)
     pairs = find_pairs(data, lq, scale=scale)
     upscale = bicubic if network is None else model_upscale(network, device=device)
@@ -111,7 +112,7 @@ def model_upscale(model: nn.Module, *, device: str | torch.device | None = None)
         (lq, size) -> sr, clipped and rounded to uint8.
     """
     if device is not None:
-        model.to(device)
+        model.to(pick_device(device))
 
     def upscale(lq: Rgb, size: tuple[int, int]) -> Rgb:
         training = model.training
@@ -138,15 +139,13 @@ def _row(pair: Pair, upscale: Upscale, protocol: Protocol, crop: int) -> Row:
     return Row(name=pair.name, height=height, width=width, values=values)
 
 
-def _network(model: nn.Module | str | os.PathLike[str]) -> nn.Module | None:
-    """The network, or None for bicubic."""
+def _network(model: nn.Module | str | os.PathLike[str], scale: float | None) -> nn.Module | None:
+    """The network ("default": the embedded one for the scale), or None for bicubic."""
     if isinstance(model, nn.Module):
         return model
     if model == "bicubic":
         return None
-    from escsr.build import load
-
-    return load(model)
+    return choose_model(model, scale)
 
 
 def _settled_scale(network: nn.Module | None, scale: float | None) -> float:

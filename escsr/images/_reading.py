@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from escsr.images._opencv import is_for_opencv, read_by_opencv
 from escsr.images._picture import Array, Picture, to_uint8
 from escsr.images._vips import libvips, reason
 
@@ -36,7 +37,8 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     an animation or a multi-page file the first page is read, with a warning.
 
     Args:
-        path: PNG, JPEG, WebP, TIFF, AVIF/HEIF or GIF, recognised by content, not by name.
+        path: PNG, JPEG, WebP, TIFF, AVIF/HEIF, GIF, BMP or PPM, recognised by content, not by
+            name.
 
     Returns:
         The picture.
@@ -52,6 +54,8 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
         (3024, 4032)
     """
     path = Path(path)
+    if is_for_opencv(path):
+        return _picture(read_by_opencv(path), icc=None)
     image = _open(path)
     pages = _field(image, "n-pages", 1)
     turn = _field(image, "orientation", 1)
@@ -65,25 +69,35 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     samples = samples.reshape(image.height, image.width, image.bands)
     if turn in _UPRIGHT:
         samples = np.ascontiguousarray(_UPRIGHT[turn](samples))
-    gray = image.bands < 3
-    if icc is not None and icc[16:20] != (b"GRAY" if gray else b"RGB "):
+    if icc is not None and icc[16:20] != (b"GRAY" if image.bands < 3 else b"RGB "):
         warnings.warn(f"{path}: its colour profile is for other pixels, left out", stacklevel=2)
         icc = None
+    return _picture(samples, icc)
+
+
+def _picture(samples: Array, icc: bytes | None) -> Picture:
+    """(H, W, C) samples, gray or RGB, with or without alpha, as a `Picture`."""
+    bands = samples.shape[2]
+    gray = bands < 3
     return Picture(
         pixels=np.repeat(samples[..., :1], 3, axis=2) if gray else samples[..., :3].copy(),
-        alpha=samples[..., -1].copy() if image.bands in (2, 4) else None,
+        alpha=samples[..., -1].copy() if bands in (2, 4) else None,
         gray=gray,
         icc=icc,
     )
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Upright (H, W) of a picture file, from its header alone.
+    """Upright (H, W) of a picture file, from its header alone where the format allows.
 
     Args:
         path: as for `read_image`, which also lists the errors; damage behind the header passes.
     """
-    image = _open(Path(path))
+    path = Path(path)
+    if is_for_opencv(path):
+        height, width = read_by_opencv(path).shape[:2]
+        return height, width
+    image = _open(path)
     height, width = int(image.height), int(image.width)
     return (width, height) if _field(image, "orientation", 1) >= 5 else (height, width)
 

@@ -29,7 +29,8 @@ def reason(error: Exception) -> str:
     if detail is None:  # one of ours
         return str(error)
     if "not a known file format" in detail or "source is not in a known format" in detail:
-        return "not a picture in a format that can be read (PNG, JPEG, WebP, TIFF, AVIF, GIF)"
+        known = "PNG, JPEG, WebP, TIFF, AVIF, GIF, BMP, PPM"
+        return f"not a picture in a format that can be read ({known})"
     lines = [line.strip() for line in detail.splitlines() if line.strip()]
     said = f" ({lines[0]})" if lines else ""
     return f"a damaged or cut short picture{said}"

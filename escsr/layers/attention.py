@@ -75,7 +75,8 @@ def attend_flex(q: Tensor, k: Tensor, v: Tensor, table: Tensor, window_size: int
     """The same through FlexAttention, reading the table itself instead of a full bias.
 
     Compiled at the first call on a GPU. Elsewhere PyTorch's uncompiled version runs: right,
-    but slow, and it holds all scores.
+    but slow, and it holds all scores. On a CPU it has no backward pass; `WindowAttention` then
+    takes `attend_math`.
 
     Args:
         q: (N, heads, M², d); ``k`` and ``v`` likewise.
@@ -193,7 +194,8 @@ class WindowAttention(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Run the chosen attention on (N, heads, M², d) queries, keys and values."""
-        if self.mode == "flex":
+        gradient = torch.is_grad_enabled() and (q.requires_grad or self.bias_table.requires_grad)
+        if self.mode == "flex" and not (gradient and q.device.type == "cpu"):
             table = self.bias_table.to(q.dtype)
             return attend_flex(q, k, v, table, self.window_size)
         bias = self.bias(self.bias_table)

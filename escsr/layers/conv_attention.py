@@ -31,8 +31,7 @@ class LargeKernel(nn.Module):
 
     def __init__(self, partial_dim: int, kernel_size: int) -> None:
         super().__init__()
-        if kernel_size % 2 == 0 or kernel_size < 3:
-            raise ValueError(f"kernel_size must be odd and at least 3, not {kernel_size}")
+        _check_kernel_size(kernel_size)
         self.weight = nn.Parameter(torch.empty(partial_dim, partial_dim, kernel_size, kernel_size))
         # The mean over 8 symmetries divides the spread by about √8; undo that.
         nn.init.normal_(self.weight, std=(8 / self.weight[0].numel()) ** 0.5)
@@ -58,8 +57,7 @@ class DecomposedLargeKernel(nn.Module):
 
     def __init__(self, partial_dim: int, kernel_size: int) -> None:
         super().__init__()
-        if kernel_size % 2 == 0 or kernel_size < 3:
-            raise ValueError(f"kernel_size must be odd and at least 3, not {kernel_size}")
+        _check_kernel_size(kernel_size)
         self.channel = nn.Parameter(torch.empty(partial_dim, partial_dim, 1, 1))
         self.spatial = nn.Parameter(torch.empty(partial_dim, 1, kernel_size, kernel_size))
         nn.init.normal_(self.channel, std=partial_dim**-0.5)
@@ -68,6 +66,11 @@ class DecomposedLargeKernel(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return the pointwise (P, P, 1, 1) and the depthwise (P, 1, K, K) kernel."""
         return self.channel, self.spatial
+
+
+def _check_kernel_size(kernel_size: int) -> None:
+    if kernel_size % 2 == 0 or kernel_size < 3:
+        raise ValueError(f"kernel_size must be odd and at least 3, not {kernel_size}")
 
 
 def convolve_literal(x: Tensor, kernel: Tensor, dynamic: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from escsr import checkpoints
 from escsr.build import initialise_from
+from escsr.inference import pick_device
 from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
 
@@ -146,10 +147,3 @@ class Engine:
     def export(self, path: Path, facts: dict[str, Any]) -> None:
         """Write the averaged weights as a file that `escsr.load` opens."""
         checkpoints.save(self.average.model, path, facts=facts)  # type: ignore[arg-type]
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" is a GPU where there is one, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

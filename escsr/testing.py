@@ -1,0 +1,168 @@
+"""Checks of the contracts, for our networks and for those of plug-ins.
+
+Each function raises `AssertionError` with a sentence that says what broke. They need no test
+runner:
+
+    >>> from escsr.testing import check_network
+    >>> check_network(escsr.build("esc_tiny", head="my_head", scale=2))
+"""
+
+import copy
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from escsr.build import load
+from escsr.checkpoints import save
+from escsr.model import SuperResolver
+
+__all__ = [
+    "check_autocast",
+    "check_batches",
+    "check_gradients",
+    "check_input_untouched",
+    "check_network",
+    "check_save_and_load",
+    "check_sizes",
+]
+
+SIZES = ((1, 1), (1, 70), (7, 2), (17, 31), (33, 16), (70, 70))
+# Between ways of adding up the same float32 numbers, for outputs of about one.
+TOLERANCE = 2e-5
+
+
+def check_network(model: SuperResolver, *, sizes: Iterable[tuple[int, int]] = SIZES) -> None:
+    """Run all checks on a network.
+
+    Args:
+        model: The network; left as it was.
+        sizes: (H, W) of the pictures to try.
+
+    Raises:
+        AssertionError: If the network breaks its contract.
+    """
+    model = copy.deepcopy(model)
+    check_sizes(model, sizes)
+    check_batches(model)
+    check_input_untouched(model)
+    check_gradients(model)
+    check_autocast(model)
+    check_save_and_load(model)
+
+
+def picture(height: int, width: int, *, batch: int = 1, seed: int = 0) -> Tensor:
+    """A (batch, 3, height, width) picture of noise in [0, 1], the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(batch, 3, height, width, generator=generator)
+
+
+def check_sizes(model: SuperResolver, sizes: Iterable[tuple[int, int]] = SIZES) -> None:
+    """Any size from one pixel on gives a finite picture of exactly the size asked.
+
+    Raises:
+        AssertionError: If not.
+    """
+    model.eval()
+    scale = model.scale or 2.5
+    for height, width in sizes:
+        lq = picture(height, width)
+        with torch.inference_mode():
+            sr = model(lq) if model.scale else model(lq, scale=scale)
+        wanted = (1, 3, round(height * scale), round(width * scale))
+        assert tuple(sr.shape) == wanted, f"{height}×{width} gave {tuple(sr.shape)}, not {wanted}"
+        assert torch.isfinite(sr).all(), f"{height}×{width} gave values that are not finite"
+
+
+def check_batches(model: SuperResolver) -> None:
+    """A batch gives what its pictures give one by one, in training and in evaluation.
+
+    Raises:
+        AssertionError: If not.
+    """
+    batch = picture(19, 35, batch=3)
+    with torch.no_grad():
+        singles = torch.cat([_run(model.eval(), one[None]) for one in batch])
+        for training in (False, True):
+            model.train(training)
+            difference = (_run(model, batch) - singles).abs().max().item()
+            mode = "training" if training else "evaluation"
+            assert difference <= TOLERANCE * max(1.0, singles.abs().max().item()), (
+                f"a batch of 3 in {mode} differs from three singles by {difference:.1e}"
+            )
+
+
+def check_input_untouched(model: SuperResolver) -> None:
+    """Neither training nor evaluation writes to the picture that is given.
+
+    Raises:
+        AssertionError: If one does.
+    """
+    lq = picture(18, 21, batch=2)
+    before = lq.clone()
+    for training in (False, True):
+        with torch.no_grad():
+            _run(model.train(training), lq)
+        assert torch.equal(lq, before), f"the input was written to (training={training})"
+
+
+def check_gradients(model: SuperResolver) -> None:
+    """Every parameter receives a finite gradient that is not zero, in both modes.
+
+    Raises:
+        AssertionError: If one does not; all are named.
+    """
+    lq = picture(20, 23, batch=2)
+    for training in (False, True):
+        model.train(training).zero_grad(set_to_none=True)
+        torch.autograd.backward(_run(model, lq).square().mean())
+        without = [
+            name
+            for name, p in model.named_parameters()
+            if p.grad is None or not p.grad.any() or not torch.isfinite(p.grad).all()
+        ]
+        assert not without, f"no gradient reaches (training={training}): {', '.join(without)}"
+    model.zero_grad(set_to_none=True)
+
+
+def check_autocast(model: SuperResolver, *, device: str = "cpu") -> None:
+    """Half precision under autocast stays finite and near single precision.
+
+    Raises:
+        AssertionError: If not.
+    """
+    model.eval().to(device)
+    lq = picture(24, 20).to(device)
+    with torch.no_grad():
+        exact = _run(model, lq)
+        for dtype, bits in ((torch.bfloat16, 8), (torch.float16, 11)):
+            with torch.autocast(device, dtype):
+                sr = _run(model, lq).float()
+            assert torch.isfinite(sr).all(), f"{dtype} gives values that are not finite"
+            # Roundings add up over some tens of layers.
+            allowed = 2.0**-bits * 16 * max(1.0, exact.abs().max().item())
+            difference = (sr - exact).abs().max().item()
+            assert difference <= allowed, f"{dtype} is off by {difference:.1e} > {allowed:.1e}"
+
+
+def check_save_and_load(model: SuperResolver) -> None:
+    """Saved and loaded again, the network gives the very same picture.
+
+    Raises:
+        AssertionError: If not.
+    """
+    lq = picture(13, 18)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        path = Path(folder, "network.safetensors")
+        save(model, path)
+        again = load(path)
+        assert again.config == model.config, f"{again.config} was loaded for {model.config}"
+        assert again.trained == model.trained, "loading changed whether the network is trained"
+        assert torch.equal(_run(again, lq), _run(model.eval(), lq)), "loading changed the output"
+
+
+def _run(model: SuperResolver, lq: Tensor) -> Tensor:
+    sr: Tensor = model(lq) if model.scale else model(lq, scale=2.5)
+    return sr
