@@ -150,11 +150,13 @@ def test_bmp_and_ppm_equal_pillow(tmp_path, suffix, mode):
 
 
 def test_bmp_with_alpha_and_with_padding(tmp_path):
-    rgba = np.dstack([photo(), ramp()])
-    Image.fromarray(rgba).save(tmp_path / "a.bmp")
-    assert np.array_equal(read_image(tmp_path / "a.bmp").alpha, ramp())
-    rgba[..., 3] = 0  # the fourth byte of most 32-bit BMPs: no transparency
-    Image.fromarray(rgba).save(tmp_path / "b.bmp")
+    bgra = np.dstack([photo()[..., ::-1], ramp()])
+    cv2.imwrite(str(tmp_path / "a.bmp"), bgra)
+    transparent = read_image(tmp_path / "a.bmp")
+    assert np.array_equal(transparent.alpha, ramp())
+    assert np.array_equal(transparent.pixels, photo())
+    # Pillow writes the fourth byte without a mask for it: reserved, no transparency.
+    Image.fromarray(np.dstack([photo(), ramp()])).save(tmp_path / "b.bmp")
     padded = read_image(tmp_path / "b.bmp")
     assert padded.alpha is None
     assert np.array_equal(padded.pixels, photo())
