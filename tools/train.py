@@ -1,8 +1,9 @@
 """Train a network: ``python tools/train.py RECIPE [key=value ...] [--out DIR] [--resume]``."""
 
-import typer
+import sys
 
-from escsr.cli.train import train
+from escsr.cli.main import main
 
 if __name__ == "__main__":
-    typer.run(train)
+    sys.argv.insert(1, "train")
+    main()
