@@ -108,23 +108,24 @@ class SuperResolver(nn.Module):
         height, width = lq.shape[-2:]
         if scale is not None and size is not None:
             raise ValueError(f"give scale or size, not both (got scale={scale}, size={size})")
-        fixed = self.scale
-        if size is None:
-            wanted = fixed if scale is None else scale
-            if wanted is None:
-                raise ValueError("this network makes any scale: say scale=… or size=(H, W)")
-            if not wanted >= 1:
-                raise ValueError(f"scale must be at least 1, not {wanted}")
-            size = (round(height * wanted), round(width * wanted))
-        size = _check_size(size)
-        if fixed is not None and size != (round(height * fixed), round(width * fixed)):
-            asked = f"scale {scale}" if scale is not None else f"size {size[0]}×{size[1]}"
+        own = self.scale
+        if scale is None and size is None and own is None:
+            raise ValueError("this network makes any scale: say scale=… or size=(H, W)")
+        if scale is not None and not scale >= 1:
+            raise ValueError(f"scale must be at least 1, not {scale}")
+        wanted = own if scale is None else scale
+        asked = _scaled(height, width, wanted) if size is None else _check_size(size)
+        if own is None or (scale is None and size is None):
+            return asked
+        makes = _scaled(height, width, own)
+        if asked != makes:
+            request = f"scale {scale}" if scale is not None else f"size {asked[0]}×{asked[1]}"
             raise ValueError(
-                f"this network makes ×{fixed} only (head {self.config.head!r}), so "
-                f"{round(height * fixed)}×{round(width * fixed)} of {height}×{width}, and not "
-                f"{asked}; escsr.upscale resizes its result to any scale"
+                f"this network makes ×{own} only (head {self.config.head!r}), so "
+                f"{makes[0]}×{makes[1]} of {height}×{width}, and not {request}; "
+                "escsr.upscale resizes its result to any scale"
             )
-        return size
+        return asked
 
     def set_attention(self, mode: str) -> "SuperResolver":
         """Choose how window attention is computed: "auto", "math", "sdpa" or "flex".
@@ -154,6 +155,14 @@ def _check_picture(lq: Tensor) -> None:
         raise TypeError(f"lq must be a floating-point tensor in [0, 1], not {kind}")
     if lq.ndim != 4 or lq.shape[1] != 3 or 0 in lq.shape:
         raise ValueError(f"lq must have the shape (B, 3, H, W), not {tuple(lq.shape)}")
+
+
+def _scaled(height: int, width: int, scale: float | None) -> tuple[int, int]:
+    assert scale is not None
+    # Whole scales without rounding: sizes may be symbols while a network is exported.
+    if isinstance(scale, int):
+        return height * scale, width * scale
+    return round(height * scale), round(width * scale)
 
 
 def _check_size(size: tuple[int, int]) -> tuple[int, int]:

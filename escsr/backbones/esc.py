@@ -5,7 +5,8 @@ ICCV 2025, arXiv 2503.06671. Written from the description of the networks; the v
 only in arguments.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -60,6 +61,7 @@ class ESCBlock(nn.Module):
         decomposed: bool,
     ) -> None:
         super().__init__()
+        self.conv_norm = conv_norm
         self.norm_in = LayerNorm2d(dim)
         self.ffn_in = ConvFFN(dim, ratio=attention_ffn_ratio)
         self.norm_attention = LayerNorm2d(dim)
@@ -80,12 +82,31 @@ class ESCBlock(nn.Module):
         skip = x
         x = self.ffn_in(self.norm_in(x))
         x = x + self.attention(self.norm_attention(x))
-        for norm, ffn, conv_attention in zip(
-            self.norms, self.ffns, self.conv_attentions, strict=True
-        ):
-            x = x + conv_attention(ffn(norm(x)), kernels)
+        with self._wide_range(x) as wide:
+            x = x.float() if wide else x
+            for norm, ffn, conv_attention in zip(
+                self.norms, self.ffns, self.conv_attentions, strict=True
+            ):
+                x = x + conv_attention(ffn(norm(x)), kernels)
         out: Tensor = self.conv_out(self.norm_out(x)) + skip
         return out
+
+    @contextlib.contextmanager
+    def _wide_range(self, x: Tensor) -> Iterator[bool]:
+        """Leave float16 autocast where numbers may outgrow it; says whether it did.
+
+        A dynamic kernel multiplies features by features. Without a norm in between, five
+        such layers square their way past 65504; bfloat16 and float32 have room for that.
+        """
+        device = x.device.type
+        half = torch.is_autocast_enabled(device) and (
+            torch.get_autocast_dtype(device) == torch.float16
+        )
+        if self.conv_norm or not half:
+            yield False
+        else:
+            with torch.autocast(device, enabled=False):
+                yield True
 
 
 class ImageSkip(nn.Module):

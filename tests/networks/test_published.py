@@ -151,6 +151,18 @@ def test_golden_by_the_literal_path(tmp_path: Path) -> None:
         assert (model(lq) - wanted).abs().max() < TOLERANCE["golden"]
 
 
+@pytest.mark.slow
+def test_float16_stays_finite_where_features_outgrow_it(tmp_path: Path) -> None:
+    """Features of this network reach 1e13 in float32; see ESCBlock."""
+    lq, wanted, meta = read_golden(golden("esc_x2"))
+    path, _ = written(meta["arch"], meta["config"], tmp_path, salt=meta["salt"])
+    model = escsr.load(path)
+    with torch.inference_mode(), torch.autocast("cpu", torch.float16):
+        sr = model(lq).float()
+    assert torch.isfinite(sr).all()
+    assert (sr - wanted).abs().max() < 0.05 * wanted.abs().max()
+
+
 # ------------------------------------------------------------------ bad files
 
 

@@ -1,0 +1,40 @@
+"""Networks leave Python: `torch.export` and tracing. Oracle: the network itself."""
+
+import pytest
+import torch
+
+import escsr
+from escsr.testing import picture
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "head", ["pixel_shuffle", "pixel_shuffle_multi", "nearest_conv", "dysample"]
+)
+def test_exported_and_traced_networks_compute_the_same(head: str) -> None:
+    torch.manual_seed(0)
+    model = escsr.build(
+        "esc_tiny", head=head, scale=2, backbone_args={"num_blocks": 1, "conv_blocks": 1}
+    ).eval()
+    lq = picture(20, 24)
+    with torch.no_grad():
+        expected = model(lq)
+        exported = torch.export.export(model, (lq,)).module()
+        traced = torch.jit.trace(model, (lq,))
+        for other in (exported, traced):
+            torch.testing.assert_close(other(lq), expected, rtol=0, atol=1e-5)
+
+
+def test_dysample_has_no_tensor_of_more_than_four_dimensions() -> None:
+    model = escsr.build("esc_tiny", head="dysample", scale=2).eval()
+    lq = picture(20, 24)
+    features = torch.rand(1, 32, 20, 24)
+    with torch.no_grad():
+        program = torch.export.export(model.head, (features, lq, (40, 48)))
+    dims = [
+        node.meta["val"].ndim
+        for node in program.graph.nodes
+        if isinstance(node.meta.get("val"), torch.Tensor)
+    ]
+    assert dims
+    assert max(dims) <= 4
