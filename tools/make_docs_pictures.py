@@ -30,8 +30,8 @@ def main() -> None:
         "before_after": np.hstack([crops[0], gap, crops[1]]),
     }
     for name, pixels in named.items():
-        write_image(ASSETS / f"{name}.png", Picture(pixels=pixels))
-        print(ASSETS / f"{name}.png")
+        write_image(ASSETS / f"{name}.jpg", Picture(pixels=pixels))
+        print(ASSETS / f"{name}.jpg")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from escsr.layers import (
     LargeKernel,
     LayerNorm2d,
     WindowAttention,
+    add,
     reflect_pad,
 )
 
@@ -81,15 +82,14 @@ class ESCBlock(nn.Module):
         """Refine the features."""
         skip = x
         x = self.ffn_in(self.norm_in(x))
-        x = x + self.attention(self.norm_attention(x))
+        x = add(self.attention(self.norm_attention(x)), x)
         with self._wide_range(x) as wide:
             x = x.float() if wide else x
             for norm, ffn, conv_attention in zip(
                 self.norms, self.ffns, self.conv_attentions, strict=True
             ):
-                x = x + conv_attention(ffn(norm(x)), kernels)
-        out: Tensor = self.conv_out(self.norm_out(x)) + skip
-        return out
+                x = add(conv_attention(ffn(norm(x)), kernels), x)
+        return add(self.conv_out(self.norm_out(x)), skip)
 
     @contextlib.contextmanager
     def _wide_range(self, x: Tensor) -> Iterator[bool]:
@@ -226,9 +226,9 @@ class ESC(Backbone):
         kernels = self.large_kernel()
         for block in self.blocks:
             features = block(features, kernels)
-        features = shallow + self.last(self.norm_last(features))
+        features = add(self.last(self.norm_last(features)), shallow)
         if self.image_skip is not None:
-            features = features + self.image_skip(image)
+            features = add(self.image_skip(image), features)
         return features
 
     def _fold(self, lq: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from escsr.layers.conv_attention import (
 )
 from escsr.layers.derived import Derived
 from escsr.layers.ffn import ConvFFN
+from escsr.layers.inplace import add, gelu
 from escsr.layers.norm import LayerNorm2d
 from escsr.layers.padding import reflect_pad
 
@@ -22,5 +23,7 @@ __all__ = [
     "LargeKernel",
     "LayerNorm2d",
     "WindowAttention",
+    "add",
+    "gelu",
     "reflect_pad",
 ]

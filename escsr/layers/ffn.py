@@ -1,7 +1,8 @@
 """Feed-forward network with a depthwise convolution."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from escsr.layers.inplace import add, gelu
 
 
 class ConvFFN(nn.Module):
@@ -29,7 +30,7 @@ class ConvFFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the network to each pixel and its eight neighbours."""
-        hidden = F.gelu(self.expand(x))
-        hidden = F.gelu(self.depthwise(hidden)) + hidden
+        hidden = gelu(self.expand(x))
+        hidden = add(gelu(self.depthwise(hidden)), hidden)
         projected: Tensor = self.project(hidden)
         return projected

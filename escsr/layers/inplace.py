@@ -1,0 +1,42 @@
+"""Operations that reuse memory where no gradient is recorded.
+
+Fresh memory for every feature map costs a CPU more than the arithmetic on it: on 256×256
+pictures this makes ESC about a fifth faster (`escsr bench`).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def gelu(fresh: Tensor) -> Tensor:
+    """The exact GELU, written into its argument in inference.
+
+    Args:
+        fresh: A tensor that nobody else holds.
+
+    Returns:
+        A tensor of the same shape.
+
+    Source:
+        Gaussian Error Linear Units, arXiv 1606.08415.
+    """
+    if torch.is_grad_enabled():
+        return F.gelu(fresh)
+    written: Tensor = torch.ops.aten.gelu_(fresh)
+    return written
+
+
+def add(fresh: Tensor, other: Tensor) -> Tensor:
+    """``fresh + other``, written into ``fresh`` in inference.
+
+    Args:
+        fresh: A tensor that nobody else holds.
+        other: A tensor of the same shape; left as it is.
+
+    Returns:
+        The sum, of the wider number type of the two.
+    """
+    if torch.is_grad_enabled() or fresh.dtype != other.dtype:
+        return fresh + other
+    return fresh.add_(other)
