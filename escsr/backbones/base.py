@@ -1,5 +1,6 @@
 """The contract of backbones, and their registry."""
 
+import abc
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ BACKBONES: Registry[Callable[..., "Backbone"]] = Registry(
 )
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, abc.ABC):
     """From a picture to features.
 
     ``forward`` takes (B, 3, H, W), RGB in [0, 1], any H and W from 1, and gives
@@ -42,6 +43,6 @@ class Backbone(nn.Module):
         """Arguments that this family takes by default under a head of one fixed scale."""
         return {}
 
+    @abc.abstractmethod
     def forward(self, lq: Tensor) -> Tensor:
         """Make features of a picture."""
-        raise NotImplementedError

@@ -1,5 +1,6 @@
 """The contracts of heads, and their registry."""
 
+import abc
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from escsr.registry import Registry
 HEADS: Registry[Callable[..., "Head"]] = Registry("head", entry_point_group="escsr.heads")
 
 
-class Head(nn.Module):
+class Head(nn.Module, abc.ABC):
     """From features to the enlarged picture.
 
     A factory in `HEADS` takes ``in_channels`` and keyword arguments. ``forward`` gets the
@@ -19,9 +20,9 @@ class Head(nn.Module):
     between calls, and inputs are never written to.
     """
 
+    @abc.abstractmethod
     def forward(self, features: Tensor, lq: Tensor, size: tuple[int, int]) -> Tensor:
         """Make the picture."""
-        raise NotImplementedError
 
 
 class FixedScaleHead(Head):
@@ -51,9 +52,9 @@ class FixedScaleHead(Head):
             )
         self.scale = int(scale)
 
+    @abc.abstractmethod
     def enlarge(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, 3, scale·h, scale·w)."""
-        raise NotImplementedError
 
     def forward(self, features: Tensor, lq: Tensor, size: tuple[int, int]) -> Tensor:
         """Enlarge and crop to ``size``.

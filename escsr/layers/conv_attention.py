@@ -1,5 +1,7 @@
 """Convolutional attention: a large kernel shared by all layers plus a small dynamic one."""
 
+import abc
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -119,7 +121,7 @@ def depthwise_per_sample(x: Tensor, kernels: Tensor) -> Tensor:
     return out.reshape(batch, channels, height, width)
 
 
-class _PartialConvAttention(nn.Module):
+class _PartialConvAttention(nn.Module, abc.ABC):
     """What both kinds share: a part of the channels is mixed, then all of them pointwise."""
 
     def __init__(self, dim: int, *, partial_dim: int, squeezed: int) -> None:
@@ -141,9 +143,9 @@ class _PartialConvAttention(nn.Module):
         kernel: Tensor = self.excite(F.gelu(self.squeeze(pooled)))
         return kernel.reshape(x.shape[0], self.partial_dim, 3, 3)
 
+    @abc.abstractmethod
     def mix(self, x: Tensor, kernels: tuple[Tensor, ...]) -> Tensor:
-        """Mix the first P channels; given by the subclass."""
-        raise NotImplementedError
+        """Mix the first P channels."""
 
     def forward(self, x: Tensor, kernels: tuple[Tensor, ...]) -> Tensor:
         """Apply the layer with the network's shared ``kernels``."""
