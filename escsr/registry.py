@@ -85,6 +85,6 @@ class Registry(Generic[T]):
 
 def unknown_name(kind: str, name: str, options: list[str]) -> str:
     """Write the message for a name that is not there, with the nearest match."""
-    near = difflib.get_close_matches(name, options, n=1)
+    near = difflib.get_close_matches(name.lower(), options, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}.{hint} There are: {', '.join(sorted(options)) or 'none'}."

@@ -157,13 +157,14 @@ def _unpickle(path: Path) -> object:
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:
         raise ValueError(
-            f"not a whole PyTorch or safetensors file ({_first_line(error)}); "
-            "was the download cut short?"
+            "not a whole PyTorch or safetensors file: was the download cut short, or is it "
+            f"another kind of file? (PyTorch says: {_reason(error)})"
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _reason(error: BaseException) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__} {first}".strip()[:200]
 
 
 def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str]:

@@ -39,6 +39,8 @@ def train(
         Console(highlight=False).print(f"{recipe} is fine", markup=False)
         return
     folder = out or Path("runs") / described.name
+    if resume and not folder.is_dir():
+        raise FileNotFoundError(f"there is no run in {folder} to resume; leave out --resume")
     summary = escsr.training.train(described, out=folder, resume=resume, source=recipe)
     if summary.signal is not None:
         raise typer.Exit(128 + summary.signal)

@@ -73,7 +73,8 @@ def upscale(
                 if len(tasks) == 1:
                     raise
                 failures += 1
-                console.print(f"error: {task.source}: {error}", style="red", markup=False)
+                where = "" if str(task.source) in str(error) else f"{task.source}: "
+                console.print(f"error: {where}{error}", style="red", markup=False)
             bar.remove_task(line)
     if failures:
         raise OSError(f"{failures} of {len(tasks)} pictures could not be upscaled (see above)")
@@ -128,6 +129,8 @@ def _plan(inputs: list[Path], output: Path, suffix: str | None) -> list[_Task]:
         if suffix not in writable:
             raise ValueError(f"--format is one of {', '.join(writable)}, not {suffix}")
     sources = [source for path in inputs for source in _expand(path)]
+    if not sources:
+        raise FileNotFoundError(f"there are no pictures in {', '.join(map(str, inputs))}")
     to_file = output.suffix.lower() in writable and not output.is_dir()
     if output.suffix and not to_file and not output.is_dir() and len(sources) == 1:
         raise ValueError(
@@ -165,6 +168,6 @@ def _check_targets(tasks: list[_Task]) -> None:
         if target in taken:
             raise ValueError(
                 f"{taken[target]} and {task.source} would both be written to {task.target}: "
-                "upscale them into different folders"
+                "rename one, or upscale them into different folders"
             )
         taken[target] = task.source

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from escsr import models
 from escsr.evaluation.pairs import Pair, find_pairs
 from escsr.evaluation.protocol import CLASSIC, Protocol, Rgb
 from escsr.evaluation.report import Report, Row
@@ -76,7 +77,7 @@ def evaluate(
             progress(row, len(pairs))
     made = f"made by MATLAB bicubic, {protocol.lq_border} border, uint8"
     conditions: dict[str, str | int | float] = {
-        "model": _label(model),
+        "model": _label(model, scale),
         "data": str(data),
         "lq": made if lq is None else str(lq),
         "images": len(rows),
@@ -165,8 +166,8 @@ def _device(network: nn.Module) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-def _label(model: nn.Module | str | os.PathLike[str]) -> str:
+def _label(model: nn.Module | str | os.PathLike[str], scale: float) -> str:
     if not isinstance(model, nn.Module):
-        return str(model)
+        return models.default_name(scale) if str(model) == "default" else str(model)
     config = getattr(model, "config", None)
     return f"{config.backbone} + {config.head}" if config is not None else type(model).__name__

@@ -59,6 +59,9 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     image = _open(path)
     pages = _field(image, "n-pages", 1)
     turn = _field(image, "orientation", 1)
+    space = image.interpretation
+    if space not in _PLAIN_SPACES:
+        warnings.warn(f"{path}: its colours ({space}) are converted to sRGB", stacklevel=2)
     try:
         image, icc = _to_plain_space(image, _field(image, "icc-profile-data", None))
         samples = image.numpy()

@@ -50,6 +50,11 @@ def write_image(
     Example:
         >>> write_image("out.png", Picture(pixels=np.zeros((4, 4, 3), np.uint8)))  # doctest: +SKIP
     """
+    if not isinstance(picture, Picture):
+        raise TypeError(
+            f"write_image takes a Picture, not {type(picture).__name__}; "
+            "wrap an array: Picture(pixels=array)"
+        )
     path = Path(path)
     vips = libvips()
     if path.suffix.lower() not in writable_suffixes():

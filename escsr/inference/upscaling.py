@@ -2,9 +2,10 @@
 
 import dataclasses
 import itertools
+import numbers
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -90,23 +91,35 @@ def target_size(
 
     Raises:
         ValueError: If both are given, or the result would be smaller than the picture.
+        TypeError: If they are no numbers.
     """
     if scale is not None and size is not None:
         raise ValueError(f"give scale or size, not both (got scale={scale}, size={size})")
     if scale is not None:
+        _check_scale(scale)
         if not 1 <= scale < float("inf"):
             raise ValueError(f"scale must be a number from 1, not {scale}")
         return round(height * scale), round(width * scale)
     if size is None:
         raise ValueError("give scale or size")
-    if int(size[0]) != size[0] or int(size[1]) != size[1]:
-        raise ValueError(f"size must be two whole numbers (H, W), not {size}")
+    _check_size(size)
     if size[0] < height or size[1] < width:
         raise ValueError(
             f"the size asked, {size[0]}×{size[1]} (H×W), is smaller than the picture, "
             f"{height}×{width}; upscaling needs at least the same"
         )
     return int(size[0]), int(size[1])
+
+
+def _check_scale(scale: object) -> None:
+    if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
+        raise TypeError(f"scale must be a number from 1, not {scale!r}")
+
+
+def _check_size(size: object) -> None:
+    pair = isinstance(size, Sequence) and not isinstance(size, str) and len(size) == 2
+    if not pair or not all(isinstance(side, numbers.Integral) for side in size):  # type: ignore[attr-defined]
+        raise TypeError(f"size must be two whole numbers (H, W), not {size!r}")
 
 
 def choose_model(
@@ -150,23 +163,31 @@ class _Job:
         self.progress = progress
         height, width = int(shape[0]), int(shape[1])
         wanted = scale
-        if size is not None and scale is None:
-            wanted = max(size[0] / height, size[1] / width)
+        if scale is not None or size is not None:
+            self.size = target_size(height, width, scale=scale, size=size)
+            wanted = max(self.size[0] / height, self.size[1] / width) if size else scale
         self.model = choose_model(model, wanted)
-        if scale is None and size is None:
-            scale = self.model.scale or 4
-        self.size = target_size(height, width, scale=scale, size=size)
+        if wanted is None:
+            self.size = target_size(height, width, scale=self.model.scale or 4, size=None)
         own = self.model.scale
         self.model_size = self.size if own is None else (round(own * height), round(own * width))
-        self._say()
+        self._say(height, width)
         self._check_memory(height, width)
 
-    def _say(self) -> None:
+    def _say(self, height: int, width: int) -> None:
         name = f"{self.model.config.backbone} + {self.model.config.head}"
         if not self.model.trained:
             warnings.warn(
                 f"the network ({name}) is untrained: its weights are random, so the result is "
                 "not a picture; load weights with escsr.load or build(weights=…)",
+                UpscaleNotice,
+                stacklevel=4,
+            )
+        vertical, horizontal = self.size[0] / height, self.size[1] / width
+        if abs(vertical - horizontal) * min(height, width) > 1:  # more than rounding
+            warnings.warn(
+                f"the size asked stretches the picture: {vertical:.3g} times in height, "
+                f"{horizontal:.3g} times in width",
                 UpscaleNotice,
                 stacklevel=4,
             )
@@ -237,6 +258,7 @@ def _told(network: SuperResolver, progress: Callable[[float], None] | None) -> I
     handles = [layer.register_forward_hook(tell) for layer in layers]
     try:
         yield
+        progress(1.0)  # some layers are used without being called
     finally:
         for handle in handles:
             handle.remove()
@@ -282,6 +304,8 @@ def _upscale_tensor(image: Tensor, job: _Job) -> Tensor:
             "a tensor must be floating point in [0, 1] with the shape (3, H, W) or "
             f"(B, 3, H, W), not {image.dtype} of {tuple(image.shape)}"
         )
+    if not bool(((image >= 0) & (image <= 1)).all()):
+        raise ValueError("a tensor must lie in [0, 1]")
     batch = image.detach().reshape(-1, *image.shape[-3:])
     singles = [job.fit(job.run(one[None].float())[0].numpy()) for one in batch]
     result = torch.stack([torch.from_numpy(np.ascontiguousarray(sr)) for sr in singles]).to(image)
@@ -299,10 +323,7 @@ def _to_picture(image: object) -> Picture:
                 f"cannot upscale a {type(image).__name__}: give a path, a NumPy array, a PIL "
                 "image, a PyTorch tensor or an escsr.images.Picture"
             )
-        mode = image.mode  # type: ignore[attr-defined]
-        if mode not in ("L", "RGB", "RGBA"):
-            raise ValueError(f"convert the PIL image from mode {mode!r} to 'RGB' or 'RGBA' first")
-        image = np.asarray(image)
+        return _from_pil(image)
     if image.dtype.kind == "f":
         if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
             raise ValueError("a floating-point array must lie in [0, 1]")
@@ -321,6 +342,21 @@ def _to_picture(image: object) -> Picture:
     return Picture(pixels=np.ascontiguousarray(image[..., :3]), alpha=alpha)
 
 
+def _from_pil(image: Any) -> Picture:
+    from PIL.ImageOps import exif_transpose  # the caller has it: this is a PIL image
+
+    if image.mode not in ("L", "LA", "I;16", "RGB", "RGBA"):
+        raise ValueError(
+            f"cannot take a PIL image of mode {image.mode!r}; convert it to 'RGB' or 'RGBA' first"
+        )
+    upright = exif_transpose(image)
+    samples = np.atleast_3d(np.asarray(upright))
+    bands = samples.shape[2]
+    rgb = np.repeat(samples[..., :1], 3, axis=2) if bands < 3 else samples[..., :3].copy()
+    alpha = samples[..., -1].copy() if bands in (2, 4) else None
+    return Picture(pixels=rgb, alpha=alpha, gray=bands < 3, icc=image.info.get("icc_profile"))
+
+
 def _like(original: object, picture: Picture) -> object:
     """Turn the result into the kind of thing that was given."""
     if isinstance(original, Picture | str | os.PathLike):
@@ -332,6 +368,9 @@ def _like(original: object, picture: Picture) -> object:
         if original.dtype.kind == "f":
             return (pixels / 65535).astype(original.dtype)
         return pixels
-    from PIL.Image import fromarray  # the caller has it: the original is a PIL image
+    from PIL.Image import fromarray
 
-    return fromarray(pixels)
+    image = fromarray(pixels)
+    if picture.icc is not None:
+        image.info["icc_profile"] = picture.icc  # where PIL's writers look for it
+    return image

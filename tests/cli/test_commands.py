@@ -65,6 +65,13 @@ def test_folder_with_a_broken_picture(photos: Path, weights: Path, tmp_path: Pat
     assert read_image(out / "b.jpg").size == (36, 51)
 
 
+def test_an_empty_folder_is_an_error(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    code, said = run("upscale", tmp_path / "empty", "-o", tmp_path / "out", "-m", weights)
+    assert code != 0
+    assert "there are no pictures in" in said
+
+
 def test_exact_size_and_format(photos: Path, weights: Path, tmp_path: Path) -> None:
     options = ("--size", "50x31", "--format", "webp", "-m", weights)
     assert run("upscale", photos, "-o", tmp_path / "out", *options)[0] == 0
@@ -75,6 +82,7 @@ def test_exact_size_and_format(photos: Path, weights: Path, tmp_path: Path) -> N
     ("args", "message"),
     [
         (("{p}/none.png", "-o", "{t}/x.png"), "there is no picture"),
+        (("{p}/none", "-o", "{t}/out"), "there is no picture"),
         (("{p}/a.png", "-o", "{t}/x.xyz"), "cannot write .xyz"),
         (("{p}/a.png", "-o", "{p}/a.png"), "is itself an input"),
         (("{p}/a.png", "{p}/b.jpg", "-o", "{t}/x.png"), "cannot go into one file"),

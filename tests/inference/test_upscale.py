@@ -65,6 +65,30 @@ def test_every_kind_comes_back_as_it_came(
     assert torch.equal(pair[1], single)
 
 
+def test_pil_keeps_orientation_profile_and_depth(
+    model: escsr.SuperResolver, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = 6  # lies on its side
+    image.save(tmp_path / "turned.png", exif=exif, icc_profile=b"profile")
+    with Image.open(tmp_path / "turned.png") as turned:
+        result = escsr.upscale(turned, scale=2, model=model)
+    assert result.size == (26, 36)
+    assert result.info["icc_profile"] == b"profile"
+    upright = escsr.upscale(np.rot90(pixels, -1), scale=2, model=model)
+    assert np.array_equal(np.asarray(result), upright)
+    for mode in ("L", "LA", "RGBA"):
+        assert escsr.upscale(image.convert(mode), scale=2, model=model).mode == mode
+    deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    assert escsr.upscale(deep, scale=2, model=model).mode == "I;16"
+
+
+def test_stretching_is_said(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
+    with pytest.warns(UpscaleNotice, match="stretches the picture: 3 times in height, 2 times"):
+        escsr.upscale(pixels, size=(39, 36), model=model)
+
+
 def test_depth_gray_and_alpha(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
     deep = escsr.upscale(pixels.astype(np.uint16) * 257, scale=2, model=model)
     assert deep.dtype == np.uint16
@@ -140,9 +164,18 @@ def test_wrong_pictures(model: escsr.SuperResolver) -> None:
         np.full((4, 5, 3), np.nan),
         np.zeros((0, 5, 3), np.uint8),
         torch.zeros(4, 5, 6),
+        torch.full((3, 5, 6), 255.0),
+        torch.full((3, 5, 6), float("nan")),
     ):
         with pytest.raises(ValueError, match="must|empty"):
             escsr.upscale(wrong, scale=2, model=model)
+    picture = np.zeros((4, 5, 3), np.uint8)
+    for size in ("100x50", 100, (50,), (50.5, 60)):
+        with pytest.raises(TypeError, match="size must be two whole numbers"):
+            escsr.upscale(picture, size=size, model=model)
+    for scale in ("2", (2, 3), True):
+        with pytest.raises(TypeError, match="scale must be a number"):
+            escsr.upscale(picture, scale=scale, model=model)
     with pytest.raises(TypeError, match="cannot upscale a list"):
         escsr.upscale([[1]], scale=2, model=model)
 
