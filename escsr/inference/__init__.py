@@ -1,7 +1,8 @@
 """Networks applied to whole pictures."""
 
+from escsr.inference.devices import pick_device
 from escsr.inference.memory import estimate_memory, free_memory
-from escsr.inference.upscaling import UpscaleNotice, choose_model, pick_device, target_size, upscale
+from escsr.inference.upscaling import UpscaleNotice, choose_model, target_size, upscale
 
 __all__ = [
     "UpscaleNotice",

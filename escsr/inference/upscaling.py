@@ -18,7 +18,9 @@ from torch import Tensor
 
 from escsr import models
 from escsr.build import find_weights, load
-from escsr.images import Picture, from_float, read_image, to_float
+from escsr.images import Picture, from_float, to_float
+from escsr.inference.devices import pick_device
+from escsr.inference.kinds import like, to_picture
 from escsr.inference.memory import estimate_memory, free_memory
 from escsr.model import SuperResolver
 from escsr.resize import imresize
@@ -79,9 +81,9 @@ def upscale(
     if isinstance(image, Tensor):
         job = _Job(image.shape[-2:], scale, size, model, device, precision, progress)
         return _upscale_tensor(image, job)
-    picture = _to_picture(image)
+    picture = to_picture(image)
     job = _Job(picture.size, scale, size, model, device, precision, progress)
-    return _like(image, _upscale_picture(picture, job))
+    return like(image, _upscale_picture(picture, job))
 
 
 def target_size(
@@ -264,28 +266,6 @@ def _told(network: SuperResolver, progress: Callable[[float], None] | None) -> I
             handle.remove()
 
 
-def pick_device(device: str | torch.device) -> torch.device:
-    """The device that a name means; "auto" is a GPU if there is one.
-
-    Raises:
-        ValueError: If there is no such device on this machine.
-    """
-    if str(device) == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"the device {str(device)!r} cannot be used on this machine ({reason}); "
-            "'auto' or 'cpu' always can"
-        ) from error
-    return chosen
-
-
 def _upscale_picture(picture: Picture, job: _Job) -> Picture:
     sr = job.run(torch.from_numpy(to_float(picture.pixels))[None])[0].numpy()
     if picture.gray:
@@ -310,67 +290,3 @@ def _upscale_tensor(image: Tensor, job: _Job) -> Tensor:
     singles = [job.fit(job.run(one[None].float())[0].numpy()) for one in batch]
     result = torch.stack([torch.from_numpy(np.ascontiguousarray(sr)) for sr in singles]).to(image)
     return result[0] if image.ndim == 3 else result
-
-
-def _to_picture(image: object) -> Picture:
-    if isinstance(image, Picture):
-        return image
-    if isinstance(image, str | os.PathLike):
-        return read_image(image)
-    if not isinstance(image, np.ndarray):
-        if not type(image).__module__.startswith("PIL."):
-            raise TypeError(
-                f"cannot upscale a {type(image).__name__}: give a path, a NumPy array, a PIL "
-                "image, a PyTorch tensor or an escsr.images.Picture"
-            )
-        return _from_pil(image)
-    if image.dtype.kind == "f":
-        if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
-            raise ValueError("a floating-point array must lie in [0, 1]")
-        # Sixteen bits inside: finer than any display, and back to floats afterwards.
-        image = np.rint(image.astype(np.float64) * 65535).astype(np.uint16)
-    if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
-        raise ValueError(
-            "an array must be (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or floating point, "
-            f"not {image.dtype} of {image.shape}"
-        )
-    if image.ndim == 2:
-        return Picture(pixels=np.repeat(image[..., None], 3, axis=2), gray=True)
-    if image.shape[2] not in (3, 4):
-        raise ValueError(f"an array must have 3 or 4 channels, not {image.shape[2]}")
-    alpha = np.ascontiguousarray(image[..., 3]) if image.shape[2] == 4 else None
-    return Picture(pixels=np.ascontiguousarray(image[..., :3]), alpha=alpha)
-
-
-def _from_pil(image: Any) -> Picture:
-    from PIL.ImageOps import exif_transpose  # the caller has it: this is a PIL image
-
-    if image.mode not in ("L", "LA", "I;16", "RGB", "RGBA"):
-        raise ValueError(
-            f"cannot take a PIL image of mode {image.mode!r}; convert it to 'RGB' or 'RGBA' first"
-        )
-    upright = exif_transpose(image)
-    samples = np.atleast_3d(np.asarray(upright))
-    bands = samples.shape[2]
-    rgb = np.repeat(samples[..., :1], 3, axis=2) if bands < 3 else samples[..., :3].copy()
-    alpha = samples[..., -1].copy() if bands in (2, 4) else None
-    return Picture(pixels=rgb, alpha=alpha, gray=bands < 3, icc=image.info.get("icc_profile"))
-
-
-def _like(original: object, picture: Picture) -> object:
-    """Turn the result into the kind of thing that was given."""
-    if isinstance(original, Picture | str | os.PathLike):
-        return picture
-    pixels: NDArray[Any] = picture.pixels[..., 0] if picture.gray else picture.pixels
-    if picture.alpha is not None:
-        pixels = np.dstack([pixels, picture.alpha])
-    if isinstance(original, np.ndarray):
-        if original.dtype.kind == "f":
-            return (pixels / 65535).astype(original.dtype)
-        return pixels
-    from PIL.Image import fromarray
-
-    image = fromarray(pixels)
-    if picture.icc is not None:
-        image.info["icc_profile"] = picture.icc  # where PIL's writers look for it
-    return image
