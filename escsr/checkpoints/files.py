@@ -188,10 +188,11 @@ def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str]:
 
 
 def _published(tensors: dict[str, Tensor], where: str) -> Checkpoint:
-    config, names, layout = recognise(tensors)
+    config, found, layout = recognise(tensors)
+    names = {ours: theirs for theirs, ours in found.items()}
     return Checkpoint(
         config=config,
-        tensors={ours: tensors[theirs] for theirs, ours in names.items()},
+        tensors={ours: tensors[theirs] for ours, theirs in names.items()},
         layout=f"published {layout} ({where})",
-        names={ours: theirs for theirs, ours in names.items()},
+        names=names,
     )

@@ -1,6 +1,9 @@
-"""Where networks run."""
+"""Where networks run, and how precisely."""
 
 import torch
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Number type of autocast by the name of a precision; None: no autocast."""
 
 
 def pick_device(device: str | torch.device) -> torch.device:

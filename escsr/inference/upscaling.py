@@ -19,13 +19,11 @@ from torch import Tensor
 from escsr import models
 from escsr.build import find_weights, load
 from escsr.images import Picture, from_float, to_float
-from escsr.inference.devices import pick_device
+from escsr.inference.devices import PRECISIONS, pick_device
 from escsr.inference.kinds import like, to_picture
 from escsr.inference.memory import estimate_memory, free_memory
 from escsr.model import SuperResolver
 from escsr.resize import imresize
-
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Image = TypeVar("Image")
 
@@ -143,6 +141,11 @@ def _load_once(path: Path, _changed: int) -> SuperResolver:
     return load(path)
 
 
+def _notice(text: str) -> None:
+    # Shown at the line that called `upscale`: through _say and the constructor of _Job.
+    warnings.warn(text, UpscaleNotice, stacklevel=5)
+
+
 class _Job:
     """One request, checked: the network, where it runs, and the size to make."""
 
@@ -179,27 +182,21 @@ class _Job:
     def _say(self, height: int, width: int) -> None:
         name = f"{self.model.config.backbone} + {self.model.config.head}"
         if not self.model.trained:
-            warnings.warn(
+            _notice(
                 f"the network ({name}) is untrained: its weights are random, so the result is "
-                "not a picture; load weights with escsr.load or build(weights=…)",
-                UpscaleNotice,
-                stacklevel=4,
+                "not a picture; load weights with escsr.load or build(weights=…)"
             )
         vertical, horizontal = self.size[0] / height, self.size[1] / width
         if abs(vertical - horizontal) * min(height, width) > 1:  # more than rounding
-            warnings.warn(
+            _notice(
                 f"the size asked stretches the picture: {vertical:.3g} times in height, "
-                f"{horizontal:.3g} times in width",
-                UpscaleNotice,
-                stacklevel=4,
+                f"{horizontal:.3g} times in width"
             )
         if self.model_size != self.size:
-            warnings.warn(
+            _notice(
                 f"the network ({name}) makes ×{self.model.scale} only: its result of "
                 f"{self.model_size[1]}×{self.model_size[0]} pixels is resized to "
-                f"{self.size[1]}×{self.size[0]}",
-                UpscaleNotice,
-                stacklevel=4,
+                f"{self.size[1]}×{self.size[0]}"
             )
 
     def _check_memory(self, height: int, width: int) -> None:

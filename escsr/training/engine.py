@@ -10,11 +10,9 @@ from torch import Tensor, nn
 
 from escsr import checkpoints
 from escsr.build import initialise_from
-from escsr.inference import pick_device
+from escsr.inference.devices import PRECISIONS, pick_device
 from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainingError(RuntimeError):
@@ -97,7 +95,7 @@ class Engine:
     def _forward(self, batch: dict[str, Tensor]) -> Tensor:
         lq = batch["lq"].to(self.device, non_blocking=True)
         gt = batch["gt"].to(self.device, non_blocking=True)
-        dtype = _AUTOCAST.get(self.recipe.precision)
+        dtype = PRECISIONS[self.recipe.precision]
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             sr = self.model(lq, size=(gt.shape[-2], gt.shape[-1]))
         loss: Tensor = self.loss(sr, gt)  # outside autocast: in float32
