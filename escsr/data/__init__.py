@@ -1,17 +1,25 @@
 """Photographs in, training samples out: folders, crops, augmentation and loading ahead."""
 
+from escsr.data.arbitrary import ArbitraryScaleDataset, LqFrom
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import PhotoCache
 from escsr.data.files import IMAGE_SUFFIXES, list_images
 from escsr.data.folder import FolderDataset
-from escsr.data.loader import BatchLoader
+from escsr.data.loader import BatchLoader, Share
+from escsr.data.paired import PairedDataset
+from escsr.data.preparing import prepare_photos
 
 __all__ = [
     "D4_VARIANTS",
     "IMAGE_SUFFIXES",
+    "ArbitraryScaleDataset",
     "BatchLoader",
     "FolderDataset",
+    "LqFrom",
+    "PairedDataset",
     "PhotoCache",
+    "Share",
     "d4",
     "list_images",
+    "prepare_photos",
 ]

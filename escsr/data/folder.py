@@ -1,9 +1,8 @@
 """Folders of photographs as an endless, seeded stream of training pairs."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -12,14 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from escsr.data.augment import D4_VARIANTS, d4
-from escsr.data.cache import Photo, PhotoCache
-from escsr.data.files import list_images
-from escsr.images import image_size, read_rgb
+from escsr.data.cache import Photo
+from escsr.data.photos import BadFiles, check_whole_numbers, open_pool, sample_rng
 from escsr.resize import imresize
 
-_LOG = logging.getLogger(__name__)
 _CONTEXT = 2  # LQ pixels: MATLAB's bicubic at 1/s reaches 1.5 s + 0.5 <= 2 s photo pixels outwards
-_TRIES = 100  # redraws of one sample before a folder of unreadable photos is given up
 
 
 class Pair(TypedDict):
@@ -54,6 +50,8 @@ class FolderDataset(Dataset[Pair]):
             "refuse" raises and names them, "skip" logs a warning and leaves them out.
         cache_bytes: Memory for decoded photos, in bytes; per worker process, if there are any.
             A photo of W x H needs 3 W H bytes.
+        cache_folder: Folder for decoded photos, for pictures that do not fit in memory; see
+            `escsr.data.PhotoCache`.
 
     Raises:
         FileNotFoundError: If a root is missing, or no file is left to draw from.
@@ -75,66 +73,26 @@ class FolderDataset(Dataset[Pair]):
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
         augment: bool = True,
-        bad_files: Literal["refuse", "skip"] = "refuse",
+        bad_files: BadFiles = "refuse",
         cache_bytes: int = 1_000_000_000,
+        cache_folder: str | Path | None = None,
     ) -> None:
-        for name, value, least in (("scale", scale, 1), ("patch", patch, 1), ("seed", seed, 0)):
-            if int(value) != value or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value}")
-        if bad_files not in ("refuse", "skip"):
-            raise ValueError(f'bad_files must be "refuse" or "skip", got {bad_files!r}')
+        check_whole_numbers((("scale", scale, 1), ("patch", patch, 1), ("seed", seed, 0)))
         self.scale = int(scale)
         self.patch = int(patch)
         self.seed = int(seed)
         self.augment = augment
-        self._skip = bad_files == "skip"
-        self._photo = PhotoCache(read_rgb, budget=cache_bytes)
-        paths = list_images(roots, include=include, exclude=exclude)
-        self.paths, areas = self._usable(paths)
-        if not self.paths:
-            where = ", ".join(str(root) for root in roots)
-            raise FileNotFoundError(
-                f"no usable picture in {where} (include {list(include)}, exclude {list(exclude)}; "
-                f"{len(paths)} of them left out as bad)"
-            )
-        self._cumulated = np.cumsum(areas, dtype=np.float64)
-        needed = 3 * int(sum(areas))
-        if needed > cache_bytes:
-            _LOG.warning(
-                "the decoded photos need %.2f GB and cache_bytes allows %.2f GB: photos will be "
-                "decoded again and again",
-                needed / 1e9,
-                cache_bytes / 1e9,
-            )
-
-    def _usable(self, paths: Sequence[Path]) -> tuple[list[Path], list[int]]:
-        """Read the headers; name, then refuse or leave out what cannot be used."""
-        side = self.patch * self.scale
-        good: list[Path] = []
-        areas: list[int] = []
-        bad: list[str] = []
-        for path in paths:
-            try:
-                height, width = image_size(path)
-            except (ValueError, OSError) as error:
-                bad.append(str(error))
-                continue
-            if min(height, width) < side:
-                bad.append(
-                    f"{path} is {width}x{height}, smaller than the crop of {side}x{side} "
-                    f"(patch {self.patch} x scale {self.scale})"
-                )
-                continue
-            good.append(path)
-            areas.append(height * width)
-        if bad and not self._skip:
-            raise ValueError(
-                f"{len(bad)} of {len(paths)} pictures cannot be used; remove them, use a smaller "
-                'patch, or set bad_files="skip":\n  ' + "\n  ".join(bad)
-            )
-        for line in bad:
-            _LOG.warning("left out: %s", line)
-        return good, areas
+        self._pool = open_pool(
+            roots=roots,
+            side=self.patch * self.scale,
+            reason=f"patch {self.patch} x scale {self.scale}",
+            include=include,
+            exclude=exclude,
+            bad_files=bad_files,
+            cache_bytes=cache_bytes,
+            cache_folder=cache_folder,
+        )
+        self.paths = [path for (path,) in self._pool.entries]
 
     def __getitem__(self, index: int) -> Pair:
         """Make sample ``index`` of the stream (any integer from 0 on).
@@ -143,10 +101,8 @@ class FolderDataset(Dataset[Pair]):
             IndexError: If the index is negative.
             ValueError: If a photo turns out to be damaged and bad files are refused.
         """
-        if index < 0:
-            raise IndexError(f"samples are counted from 0, got {index}")
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, index])))
-        photo = self._draw_photo(rng)
+        rng = sample_rng(self.seed, index)
+        (photo,) = self._pool.draw(rng)
         scale, patch = self.scale, self.patch
         rows, columns = photo.shape[0] // scale, photo.shape[1] // scale
         top = int(rng.integers(rows - patch + 1))
@@ -156,22 +112,6 @@ class FolderDataset(Dataset[Pair]):
             variant = int(rng.integers(D4_VARIANTS))
             lq, gt = d4(lq, variant), d4(gt, variant)
         return {"lq": to_tensor(lq), "gt": to_tensor(gt)}
-
-    def _draw_photo(self, rng: np.random.Generator) -> Photo:
-        """Draw a photo by area; a damaged one is refused, or another one is drawn instead."""
-        for _ in range(_TRIES):
-            place = rng.random() * self._cumulated[-1]
-            path = self.paths[int(np.searchsorted(self._cumulated, place, side="right"))]
-            try:
-                return self._photo(path)
-            except Exception as error:  # decoders raise many kinds; none may pass unnamed
-                message = f"{path} cannot be decoded: {error}"
-                if not self._skip:
-                    raise ValueError(
-                        f'{message}; remove the file or set bad_files="skip"'
-                    ) from error
-                _LOG.warning("%s; another photo is used", message)
-        raise ValueError(f"{_TRIES} photos drawn in a row could not be decoded")
 
 
 def crop_pair(

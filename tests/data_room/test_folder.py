@@ -103,7 +103,7 @@ def test_each_photo_is_decoded_once_if_the_budget_allows(photos):
     dataset = FolderDataset(roots=(photos,), scale=2, patch=16, seed=0)
     for n in range(50):
         dataset[n]
-    assert dataset._photo.decoded == 2
+    assert dataset._pool.photo.decoded == 2
 
 
 def test_cache_stays_within_its_budget_and_forgets_the_oldest(photos):

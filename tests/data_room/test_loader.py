@@ -1,7 +1,9 @@
 """Loading ahead. Oracle: the dataset asked sample by sample."""
 
+import random
 import threading
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
@@ -19,6 +21,13 @@ class Counting(Dataset):
         if index == self.broken:
             raise ValueError(f"sample {index} is broken")
         return {"lq": torch.tensor([float(index)])}
+
+
+class Careless(Dataset):
+    """Samples from the global generators, as other people's datasets make them."""
+
+    def __getitem__(self, index):
+        return {"lq": torch.tensor([random.random(), np.random.rand(), float(torch.rand(()))])}
 
 
 @pytest.mark.parametrize("start", [0, 3])
@@ -52,3 +61,33 @@ def test_wrong_use_is_refused():
         BatchLoader(Counting(), batch=0, start=0, stop=1)
     with pytest.raises(RuntimeError, match="with"):
         next(BatchLoader(Counting(), batch=1, start=0, stop=1))
+
+
+@pytest.mark.slow
+def test_global_generators_of_workers_follow_seed_and_index():
+    # oracle: all of it by one worker, against the second half by two; and another seed
+    def drawn(start, workers, seed=5):
+        options = {"batch": 3, "start": start, "stop": 6, "workers": workers, "seed": seed}
+        with BatchLoader(Careless(), **options) as loader:
+            return torch.cat([batch["lq"] for batch in loader])
+
+    states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    whole = drawn(0, 1)
+    assert torch.equal(drawn(3, 2), whole[9:])
+    assert not torch.isclose(drawn(5, 1, seed=6), whole[15:]).any()
+    assert all(len(torch.unique(whole[:, k])) == 18 for k in range(3))
+    assert random.getstate() == states[0]  # and the loop's own are left alone
+    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_samples_of_different_shapes_are_named():
+    class Growing(Dataset):
+        def __getitem__(self, index):
+            return {"lq": torch.zeros(3, 2, 2), "gt": torch.zeros(3, index + 1, 4)}
+
+    with (
+        BatchLoader(Growing(), batch=2, start=0, stop=1) as loader,
+        pytest.raises(ValueError, match=r"gt of shapes \(3, 1, 4\), \(3, 2, 4\)"),
+    ):
+        next(loader)

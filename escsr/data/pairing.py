@@ -1,0 +1,171 @@
+"""Which small picture belongs to which large one: by name, and checked by size and colour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+
+import numpy as np
+
+from escsr.data.files import list_images, matches
+from escsr.images import image_size, read_rgb
+from escsr.images._opencv import is_for_opencv
+from escsr.images._reading import _open
+
+PATTERNS = ("{name}x{scale}", "{name}_LR", "{name}")
+"""How small pictures are named after large ones, tried in this order: DIV2K's ``0001x4``, ``_LR``,
+and the same name in another folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedFiles:
+    """A large picture with its small one.
+
+    Attributes:
+        name: Path of the large picture below its folder, without the ending.
+        gt: The large picture.
+        lq: The small picture.
+        lq_size: (h, w) of the small picture.
+        gt_size: (H, W) of the large picture's top left part that the small picture shows.
+    """
+
+    name: str
+    gt: Path
+    lq: Path
+    lq_size: tuple[int, int]
+    gt_size: tuple[int, int]
+
+
+def pair_folders(
+    root_gt: str | Path,
+    root_lq: str | Path,
+    *,
+    scale: float,
+    patterns: Sequence[str] = PATTERNS,
+    include: Sequence[str] = ("*",),
+    exclude: Sequence[str] = (),
+) -> tuple[list[PairedFiles], list[str], list[Path]]:
+    """Pair the pictures of two folders by name; read their headers and check that they fit.
+
+    Args:
+        root_gt: Folder of large pictures, searched recursively.
+        root_lq: Folder of small pictures, likewise.
+        scale: Large size / small size, at least 1. A large picture may be up to one pixel of the
+            small picture larger than that; its top left part is then what belongs to it.
+        patterns: Names that the small picture may have, without the ending, relative to its
+            folder, tried in order. ``{name}`` is the large one's path below its folder without the
+            ending, ``{scale}`` the scale: ``X{scale}/{name}x{scale}`` finds ``X4/0001x4.png``.
+        include: Glob patterns of large pictures to take.
+        exclude: Glob patterns of large pictures to leave out.
+
+    Returns:
+        The pairs in the order of the large pictures; a line for each thing that is wrong;
+        and the small pictures that belong to no large one.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
+        ValueError: If a pattern is none.
+    """
+    check_patterns(patterns)
+    large, problems = files_by_name(root_gt)
+    small, ambiguous = files_by_name(root_lq)
+    problems += ambiguous
+    pairs: list[PairedFiles] = []
+    orphans = dict(small)
+    for name, gt in large.items():
+        names = lq_names(name, scale, patterns)
+        found = next((key for key in names if key in small), None)
+        if found is not None:
+            orphans.pop(found, None)
+        relative = gt.relative_to(root_gt)
+        if not matches(relative, include) or matches(relative, exclude):
+            continue
+        if found is None:
+            problems.append(f"{gt}: no small picture {' or '.join(names)} in {root_lq}")
+            continue
+        try:
+            pairs.append(_checked_pair(name, gt, small[found], scale))
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    return pairs, problems, list(orphans.values())
+
+
+def check_patterns(patterns: Sequence[str]) -> None:
+    """Refuse patterns that are not made of ``{name}`` and ``{scale}``.
+
+    Raises:
+        ValueError: If one is not, or there are none.
+    """
+    if isinstance(patterns, str) or not patterns:
+        raise ValueError(f'patterns must be a list of patterns like "{{name}}", got {patterns!r}')
+    for pattern in patterns:
+        try:
+            fields = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}
+        except ValueError as error:
+            raise ValueError(f"the pattern {pattern!r} is not complete: {error}") from None
+        if "name" not in fields or not fields <= {"name", "scale"}:
+            raise ValueError(
+                f"the pattern {pattern!r} must hold {{name}} and may hold {{scale}}, no other "
+                'fields; e.g. "{name}x{scale}"'
+            )
+
+
+def files_by_name(root: str | Path) -> tuple[dict[str, Path], list[str]]:
+    """Pictures below a folder by path without ending, and a line for each name there twice."""
+    files: dict[str, Path] = {}
+    problems = []
+    for path in list_images([root]):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if name in files:
+            problems.append(f"{path}: {files[name].name} has the same name; keep one of them")
+        files.setdefault(name, path)
+    return files, problems
+
+
+def lq_names(name: str, scale: float, patterns: Sequence[str] = PATTERNS) -> list[str]:
+    """Return the names, without ending, that the small picture of a large one may have."""
+    return [pattern.format(name=name, scale=f"{scale:g}") for pattern in patterns]
+
+
+def shown_size(
+    gt: Path, gt_size: tuple[int, int], lq: Path, lq_size: tuple[int, int], scale: float
+) -> tuple[int, int]:
+    """Return the size of the large picture's part that its small picture shows.
+
+    Raises:
+        ValueError: If the large picture is smaller than ``scale`` times the small one, or larger
+            by a whole pixel of the small one.
+    """
+    needed = (round(lq_size[0] * scale), round(lq_size[1] * scale))
+    spare = (gt_size[0] - needed[0], gt_size[1] - needed[1])
+    if min(spare) < 0 or max(spare) >= max(scale, 1):
+        swapped = "; are the folders swapped?" if lq_size[0] > gt_size[0] else ""
+        raise ValueError(
+            f"{gt} is {gt_size[0]} x {gt_size[1]}, but {lq} is {lq_size[0]} x {lq_size[1]} and "
+            f"needs {needed[0]} x {needed[1]} (height x width) at scale {scale:g}{swapped}"
+        )
+    return needed
+
+
+def _checked_pair(name: str, gt: Path, lq: Path, scale: float) -> PairedFiles:
+    lq_size = image_size(lq)
+    gt_size = shown_size(gt, image_size(gt), lq, lq_size, scale)
+    gray, other = (gt, lq) if _stored_gray(gt) else (lq, gt)
+    # a gray photo kept as RGB is right; a colour photo whose small picture is gray is not
+    if _stored_gray(gray) and not _stored_gray(other) and not _looks_gray(other):
+        raise ValueError(f"{gray} is gray, but {other} has colours")
+    return PairedFiles(name=name, gt=gt, lq=lq, lq_size=lq_size, gt_size=gt_size)
+
+
+def _stored_gray(path: Path) -> bool:
+    """Whether the file has no colour channels, by its header."""
+    if is_for_opencv(path):
+        return False  # read as RGB in any case
+    return int(_open(path).bands) < 3
+
+
+def _looks_gray(path: Path) -> bool:
+    pixels = read_rgb(path)
+    return np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
+        pixels[..., 0], pixels[..., 2]
+    )

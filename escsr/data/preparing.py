@@ -1,0 +1,251 @@
+"""Collections of photographs made ready for training: checked, counted, and cut into sub-images."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from escsr.data.files import list_images
+from escsr.data.inspecting import PhotoFacts, inspect_photo, mark_duplicates, summarise
+from escsr.data.photos import check_whole_numbers
+from escsr.images import Picture, read_image, write_image
+
+REPORT = "prepared.json"
+"""Name of the file, beside the sub-images, that says how they were made and of what."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many photos are done, and how many there are."""
+
+
+def prepare_photos(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    *,
+    crop: int = 480,
+    step: int = 240,
+    least: int | None = None,
+    gray: bool = True,
+    include: Sequence[str] = ("*",),
+    exclude: Sequence[str] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Check folders of photos and cut the good ones into overlapping sub-images.
+
+    A training sample then decodes a small file instead of a large one. Left out, and named, are
+    files that cannot be read, small ones, those with transparency, and all but the first of those
+    that show the same pixels. Sub-images are PNG files of the photo's depth, spread evenly over the
+    photo so that all of it is covered.
+
+    Each file appears complete or not at all. Called again with the same settings after an
+    interruption, it goes on; photos that have changed since are cut anew.
+
+    Args:
+        sources: Folders of photos, searched recursively.
+        out: Folder for the sub-images; new, empty, or one of an earlier call.
+        crop: Side of a sub-image in pixels. Of a photo with a shorter side, that side is kept.
+        step: Largest distance between neighbouring sub-images, at most `crop`.
+        least: Photos with a shorter side are left out; None: `crop`.
+        gray: Whether photos without colours are kept.
+        include: Glob patterns of file names to take.
+        exclude: Glob patterns of file names to leave out.
+        workers: Threads; None: one per processor core.
+        progress: Told about each photo.
+
+    Returns:
+        The report, as in the file ``prepared.json`` beside the sub-images: the settings, the
+        statistics, the photos left out and why, and the photos used.
+
+    Raises:
+        FileNotFoundError: If a source is missing or no photo is left.
+        ValueError: If a number is out of range, two photos would be written under one name, or
+            `out` is inside a source or holds something else.
+        OSError: If a sub-image cannot be written.
+
+    Example:
+        >>> report = prepare_photos(["DIV2K/HR"], "DIV2K/sub", workers=4)  # doctest: +SKIP
+        >>> report["statistics"]["sub_images"]  # doctest: +SKIP
+        32592
+    """
+    least = crop if least is None else least
+    check_whole_numbers((("crop", crop, 1), ("step", step, 1), ("least", least, 1)))
+    check_whole_numbers((("workers", 1 if workers is None else workers, 1),))
+    if step > crop:
+        raise ValueError(f"step must be at most crop, or parts are lost, got {step} > {crop}")
+    settings = {"crop": crop, "step": step, "least": least, "gray": gray}
+    folder = Path(out)
+    known = _open_folder(folder, sources, settings)
+    targets = _targets(sources, include, exclude)
+    count = workers or os.cpu_count() or 1
+    facts = mark_duplicates(
+        _parallel(
+            lambda item: inspect_photo(item[0], item[1], least=least, gray=gray),
+            list(targets.items()),
+            count,
+            progress and (lambda done, total: progress("checking", done, total)),
+        )
+    )
+    used = [photo for photo in facts if photo.problem is None]
+    report = _begun(settings, facts, used)
+    for photo in used:
+        if known.get(photo.target) != photo.digest:  # sub-images of what was there before
+            for path, _ in sub_images(photo, folder, crop=crop, step=step):
+                path.unlink(missing_ok=True)
+    _write_report(folder, report)
+    cuts = _parallel(
+        lambda photo: cut_photo(photo, folder, crop=crop, step=step),
+        used,
+        count,
+        progress and (lambda done, total: progress("cutting", done, total)),
+    )
+    written = {path for paths in cuts for path in paths}
+    report["statistics"]["sub_images"] = len(written)
+    report["statistics"]["bytes"] = sum(path.stat().st_size for path in written)
+    report["left_over"] = [str(path) for path in list_images([folder]) if path not in written]
+    report["finished"] = True
+    _write_report(folder, report)
+    return report
+
+
+def sub_images(
+    photo: PhotoFacts, folder: Path, *, crop: int, step: int
+) -> list[tuple[Path, tuple[int, int]]]:
+    """Return the files that a photo is cut into, with the row and column where each begins.
+
+    Args:
+        photo: What `inspect_photo` found.
+        folder: Output folder.
+        crop: Side of a sub-image in pixels.
+        step: Largest distance between neighbours.
+    """
+    assert photo.size is not None
+    corners = [
+        (top, left)
+        for top in positions(photo.size[0], crop, step)
+        for left in positions(photo.size[1], crop, step)
+    ]
+    return [(folder / f"{photo.target}_{n:03}.png", at) for n, at in enumerate(corners, 1)]
+
+
+def cut_photo(photo: PhotoFacts, folder: Path, *, crop: int, step: int) -> list[Path]:
+    """Write the sub-images of a photo that are not there yet; return the paths of all.
+
+    The arguments are those of `sub_images`.
+    """
+    cuts = sub_images(photo, folder, crop=crop, step=step)
+    missing = [(path, at) for path, at in cuts if not path.exists()]
+    if missing:
+        picture = read_image(photo.path)
+        missing[0][0].parent.mkdir(parents=True, exist_ok=True)
+        for path, (top, left) in missing:
+            pixels = picture.pixels[top : top + crop, left : left + crop]
+            write_image(path, Picture(pixels=pixels, gray=picture.gray, icc=picture.icc))
+    return [path for path, _ in cuts]
+
+
+def positions(length: int, side: int, step: int) -> list[int]:
+    """Return where pieces begin that cover a length, evenly spread, at most ``step`` apart.
+
+    Args:
+        length: What is to be covered.
+        side: Length of a piece; if it is longer than `length`, one piece begins at 0.
+        step: Largest distance between two beginnings.
+
+    Example:
+        >>> positions(1000, 480, 240)
+        [0, 173, 347, 520]
+    """
+    last = max(length - side, 0)
+    steps = -(-last // step)
+    return [round(n * last / steps) for n in range(steps + 1)] if steps else [0]
+
+
+def _open_folder(
+    folder: Path, sources: Sequence[str | Path], settings: dict[str, Any]
+) -> dict[str, str]:
+    """Check the output folder; return the digests of the photos that earlier calls cut."""
+    for source in sources:
+        if folder.resolve().is_relative_to(Path(source).resolve()):
+            raise ValueError(f"the output {folder} is inside the source {source}; put it elsewhere")
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / REPORT
+    if not report.exists():
+        if any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise ValueError(f"{folder} holds other files; choose a new or an empty folder")
+        return {}
+    earlier = json.loads(report.read_text(encoding="utf-8"))
+    if earlier["settings"] != settings:
+        raise ValueError(
+            f"{folder} was made with {earlier['settings']}, now {settings} is wanted; choose "
+            "another folder"
+        )
+    return {photo["target"]: photo["digest"] for photo in earlier["photos"]}
+
+
+def _targets(
+    sources: Sequence[str | Path], include: Sequence[str], exclude: Sequence[str]
+) -> dict[Path, str]:
+    """Photos and where their sub-images go: below the source's name, if there are several."""
+    targets: dict[Path, str] = {}
+    taken: dict[str, Path] = {}
+    for source in sources:
+        for path in list_images([source], include=include, exclude=exclude):
+            inside = path.relative_to(source).with_suffix("")
+            target = Path(Path(source).resolve().name) / inside if len(sources) > 1 else inside
+            other = taken.setdefault(target.as_posix(), path)
+            if other != path:
+                raise ValueError(f"{path} and {other} would get the same names; rename one of them")
+            targets[path] = target.as_posix()
+    if not targets:
+        raise FileNotFoundError(f"no pictures in {', '.join(map(str, sources)) or 'no folders'}")
+    return targets
+
+
+def _parallel(
+    work: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    workers: int,
+    told: Callable[[int, int], None] | None,
+) -> list[_Result]:
+    """Results in order; the first error ends it. Threads do: codecs and hashes leave the lock."""
+    results = []
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for result in pool.map(work, items):
+                results.append(result)
+                if told is not None:
+                    told(len(results), len(items))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return results
+
+
+def _begun(
+    settings: dict[str, Any], facts: Sequence[PhotoFacts], used: Sequence[PhotoFacts]
+) -> dict[str, Any]:
+    """Return the report before anything is cut."""
+    left_out = {str(photo.path): photo.problem for photo in facts if photo.problem}
+    if not used:
+        reasons = "\n  ".join(f"{path}: {problem}" for path, problem in left_out.items())
+        raise FileNotFoundError(f"no photo can be used:\n  {reasons}")
+    return {
+        "finished": False,
+        "settings": settings,
+        "statistics": summarise(used),
+        "left_out": left_out,
+        "photos": [
+            {"path": str(photo.path), "target": photo.target, "digest": photo.digest}
+            for photo in used
+        ],
+    }
+
+
+def _write_report(folder: Path, report: dict[str, Any]) -> None:
+    beside = folder / f".{REPORT}.part"
+    beside.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(beside, folder / REPORT)
