@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from escsr.layers.derived import Derived
+from escsr.layers.attention_blocks import attend_blocks
+from escsr.layers.derived import Derived, being_recorded
 from escsr.layers.padding import reflect_pad
 
 ATTENTION_MODES = ("auto", "math", "sdpa", "flex")
@@ -175,7 +176,7 @@ class WindowAttention(nn.Module):
         rows, columns = x.shape[-2] // m, x.shape[-1] // m
         # Through NHWC, which is how the projection leaves it in memory.
         q, k, v = rearrange(
-            self.qkv(x).permute(0, 2, 3, 1),
+            self._project(x).permute(0, 2, 3, 1),
             "b (r m) (c n) (qkv h d) -> qkv (b r c) h (m n) d",
             m=m,
             n=m,
@@ -192,6 +193,19 @@ class WindowAttention(nn.Module):
         out: Tensor = self.out(attended.permute(0, 3, 1, 2))
         return out[..., :height, :width]
 
+    def _project(self, x: Tensor) -> Tensor:
+        """Make q, k and v. The bias of k gets a gradient of exactly 0.
+
+        It adds the same to all scores of a query, so softmax cancels it, and its gradient is
+        rounding noise. Adam would blow that up to whole steps, different ones for each way of
+        sharing out a batch.
+        """
+        bias = self.qkv.bias
+        if torch.is_grad_enabled() and bias is not None:
+            of_q, of_k, of_v = bias.chunk(3)
+            bias = torch.cat([of_q, of_k.detach(), of_v])
+        return F.conv2d(x, self.qkv.weight, bias)
+
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Run the chosen attention on (N, heads, M², d) queries, keys and values."""
         gradient = torch.is_grad_enabled() and (q.requires_grad or self.bias_table.requires_grad)
@@ -199,4 +213,8 @@ class WindowAttention(nn.Module):
             table = self.bias_table.to(q.dtype)
             return attend_flex(q, k, v, table, self.window_size)
         bias = self.bias(self.bias_table)
-        return attend_math(q, k, v, bias) if self.mode == "math" else attend_sdpa(q, k, v, bias)
+        if self.mode == "math":
+            return attend_math(q, k, v, bias)
+        if gradient and q.device.type == "cpu" and not being_recorded():
+            return attend_blocks(q, k, v, bias)
+        return attend_sdpa(q, k, v, bias)
