@@ -19,6 +19,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in that folder.")
     ] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="With --resume: a key that may differ from before, e.g. steps or optimizer.",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only check the recipe; nothing is written.")
     ] = False,
@@ -30,17 +37,23 @@ def train(
     import escsr.training
 
     described, problems = escsr.recipe.apply(escsr.recipe.load(recipe), overrides or [])
-    problems += escsr.recipe.check(described)
+    folder = out or Path("runs") / described.name
+    if resume and not folder.is_dir():
+        raise FileNotFoundError(f"there is no run in {folder} to resume; leave out --resume")
+    found = escsr.recipe.examine(described, resumed=resume)
+    problems += found.problems
     if problems:
         errors = Console(stderr=True, highlight=False)
         errors.print(str(escsr.recipe.RecipeError(problems)), markup=False, soft_wrap=True)
         raise typer.Exit(2)
+    console = Console(highlight=False)
+    for line in found.advice:
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
     if check:
-        Console(highlight=False).print(f"{recipe} is fine", markup=False)
+        console.print(f"{recipe} is fine", markup=False)
         return
-    folder = out or Path("runs") / described.name
-    if resume and not folder.is_dir():
-        raise FileNotFoundError(f"there is no run in {folder} to resume; leave out --resume")
-    summary = escsr.training.train(described, out=folder, resume=resume, source=recipe)
+    summary = escsr.training.train(
+        described, out=folder, resume=resume, changing=change or (), source=recipe
+    )
     if summary.signal is not None:
         raise typer.Exit(128 + summary.signal)

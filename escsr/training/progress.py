@@ -1,7 +1,7 @@
 """What a person sees of a run: one line, kept tidy on a terminal and in a log file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -11,25 +11,53 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 @dataclass
 class Window:
-    """Sums over the steps since the last line of the log."""
+    """Sums of a step's figures since the last line of the log; steps that were skipped left out.
 
-    loss: float = 0.0
-    grad_norm: float = 0.0
+    Attributes:
+        sums: Figure to the sum of its values.
+        steps: How many there are.
+    """
+
+    sums: dict[str, float] = field(default_factory=dict)
     steps: int = 0
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        """Take in a step."""
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.steps += 1
+
+    def means(self) -> dict[str, float | None]:
+        """Return the mean of every figure; loss and gradient norm None if all was skipped."""
+        if not self.steps:
+            return {"loss": None, "grad_norm": None}
+        return {name: value / self.steps for name, value in self.sums.items()}
+
+
+@dataclass
+class Pace:
+    """How fast it went since the last line of the log."""
+
     images: int = 0
+    steps: int = 0
     waited: float = 0.0
     seconds: float = 0.0
 
-    def means(self) -> dict[str, float | None]:
-        """Return mean loss and gradient norm; None if every step was skipped."""
-        if not self.steps:
-            return {"loss": None, "grad_norm": None}
-        return {"loss": self.loss / self.steps, "grad_norm": self.grad_norm / self.steps}
+    def add(self, images: int, waited: float, seconds: float) -> None:
+        """Take in a step: its images, and the seconds it waited for data and took in all."""
+        self.images += images
+        self.steps += 1
+        self.waited += waited
+        self.seconds += seconds
 
-    def speed(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float]:
         """Return images per second and the share of the time spent waiting for data."""
         seconds = max(self.seconds, 1e-9)
         return {"images_per_s": self.images / seconds, "wait": self.waited / seconds}
+
+    def seconds_per_step(self) -> float:
+        """Return the mean length of a step."""
+        return self.seconds / max(self.steps, 1)
 
 
 class Display:
@@ -75,17 +103,27 @@ class Display:
         if self._live:
             self._live.update(self._task, completed=step)
 
-    def report(self, step: int, record: Mapping[str, float | None], *, left: float) -> None:
+    def report(
+        self,
+        step: int,
+        record: Mapping[str, float | None],
+        *,
+        metrics: Mapping[str, float],
+        left: float,
+    ) -> None:
         """Show the figures of a window.
 
         Args:
             step: Steps done.
             record: ``loss``, ``lr``, ``images_per_s`` and ``wait``.
+            metrics: The last validation's figures; the first one is shown.
             left: Seconds to the end of the run.
         """
         loss = "-" if record["loss"] is None else f"{record['loss']:.5f}"
+        first = next(iter(metrics.items()), None)
         figures = (
-            f"loss {loss}  lr {record['lr']:.2e}  {record['images_per_s']:.1f} images/s  "
+            f"loss {loss}  {'' if first is None else f'{first[0]} {first[1]:.2f}  '}"
+            f"lr {record['lr']:.2e}  {record['images_per_s']:.1f} images/s  "
             f"data wait {record['wait']:.0%}  left {duration(left)}"
         )
         if self._live:

@@ -5,18 +5,33 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from escsr.recipe import differences
-from escsr.training.state import checkpoints, load_state
+from escsr.recipe import Recipe, differences
+from escsr.training.state import checkpoints, load_state, write_atomically
 
-NEUTRAL = frozenset({"workers", "log_every", "save_every", "keep", "data.cache_bytes"})
+NEUTRAL = frozenset(
+    {
+        "workers",
+        "log_every",
+        "save_every",
+        "keep",
+        "tensorboard",
+        "data.cache_bytes",
+        "data.cache_folder",
+    }
+)
 """Keys of a recipe that change how a run goes but not what comes out; free on resume."""
+
+_DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
 _PACKAGES = ("torch", "numpy", "safetensors", "pyvips", "timm", "accelerate")
 
@@ -25,8 +40,7 @@ class RunFolder:
     """Names and writes the files of one run.
 
     ``recipe.py`` (copy of the recipe's file), ``recipe.json`` (every value, overrides and
-    defaults included), ``environment.json`` (versions, git revision), ``log.jsonl``,
-    ``checkpoints/``, ``best.safetensors`` and ``model.safetensors``.
+    defaults included), ``environment.json`` (versions, git revision), ``log.jsonl``
 
     Args:
         path: The folder; made when a run begins.
@@ -36,6 +50,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.log_path = self.path / "log.jsonl"
+        self.events_path = self.path / "events.jsonl"
         self.weights = self.path / "model.safetensors"
         self.best_weights = self.path / "best.safetensors"
 
@@ -63,8 +78,17 @@ class RunFolder:
         copy = self.path / "recipe.py"
         if source is not None and not (copy.exists() and copy.samefile(source)):
             shutil.copyfile(source, copy)
-        write_json(self.path / "recipe.json", description)
+        self.rewrite(description)
         write_json(self.path / "environment.json", environment())
+        self.note({"step": 0, "event": "begun"})
+
+    def rewrite(self, description: dict[str, Any]) -> None:
+        """Write the recipe's values, at the beginning or after a change."""
+        write_json(self.path / "recipe.json", description)
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is anything to go on from."""
+        return bool(checkpoints(self.checkpoints))
 
     def latest_state(self) -> dict[str, Any] | None:
         """Read the last checkpoint.
@@ -79,34 +103,55 @@ class RunFolder:
         return load_state(found[-1]) if found else None
 
     def refuse_changes(
-        self, before: dict[str, Any], now: dict[str, Any]
+        self, before: dict[str, Any], now: dict[str, Any], changing: Sequence[str] = ()
     ) -> dict[str, tuple[Any, Any]]:
         """Compare a resumed recipe with the one that the run began with.
 
+        Args:
+            before: The values it began with.
+            now: The values it is to go on with.
+            changing: Keys that may differ; the name of a part stands for all of its keys.
+
         Returns:
-            The changes that are harmless: key to (old, new).
+            The changes that are harmless or allowed: key to (old, new).
 
         Raises:
-            ValueError: If anything was changed that decides the result; every key is named.
+            ValueError: If anything else was changed; every key is named.
         """
+        # a setting that an older version did not have had the value that is the default now
+        before = {key: value for key, value in _DEFAULTS.items() if key in now} | before
         changed = differences(before, now)
         lines = [
             f"\n  {key}: was {old!r}, is {new!r}"
             for key, (old, new) in changed.items()
-            if key not in NEUTRAL
+            if key not in NEUTRAL and not any(f"{key}.".startswith(f"{c}.") for c in changing)
         ]
         if lines:
             raise ValueError(
                 f"the recipe was changed since {self.path} began, so its result would be neither "
-                "the old nor the new recipe's; change it back, or begin anew in another folder:"
-                + "".join(lines)
+                "the old nor the new recipe's; change it back, begin anew in another folder, or "
+                "name the keys that may change (--change KEY):" + "".join(lines)
             )
         return changed
 
+    def keep_batch(self, pieces: Sequence[dict[str, Tensor]], step: int, process: int) -> Path:
+        """Write a batch that gave no finite loss or gradient, to be looked at.
+
+        Returns:
+            Path of the file; ``torch.load`` opens it.
+        """
+        path = self.path / f"bad_batch_{step}_process_{process}.pt"
+        write_atomically(path, {"step": step, "pieces": list(pieces)})
+        return path
+
     def log(self, record: dict[str, Any]) -> None:
-        """Append one line to ``log.jsonl``."""
-        with self.log_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append figures to ``log.jsonl``."""
+        _append(self.log_path, record)
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Append what happened, with the time, to ``events.jsonl``."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        _append(self.events_path, {"time": now, **record})
 
     def forget_after(self, step: int) -> None:
         """Drop lines of the log after a step: they will be written again on resume."""
@@ -121,6 +166,11 @@ class RunFolder:
         for line in self.log_path.read_text(encoding="utf-8").splitlines():
             if line.endswith("}"):  # a killed run may leave half a line at the end
                 yield line
+
+
+def _append(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

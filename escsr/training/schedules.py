@@ -13,7 +13,8 @@ def cosine(step: int, *, steps: int, warmup: int = 0, floor: float = 0.0) -> flo
     Args:
         step: Step, from 0 to ``steps`` - 1.
         steps: Length of the run.
-        warmup: Steps of the warm-up; its last one, ``warmup`` - 1, has factor 1.
+        warmup: Steps of the warm-up; its last one, ``warmup`` - 1, has factor 1. A run that is
+            cut short may end before.
         floor: Factor that is approached at the end, 0 to 1.
 
     Returns:
@@ -46,7 +47,8 @@ def multistep(
     Args:
         step: Step, from 0 to ``steps`` - 1.
         steps: Length of the run.
-        milestones: Steps from which on one more factor applies, rising, within the run.
+        milestones: Steps from which on one more factor applies, rising; those after the end of
+            a run that is cut short never come.
         gamma: That factor, above 0 and at most 1.
         warmup: Steps of the warm-up; its last one, ``warmup`` - 1, has factor 1.
 
@@ -64,8 +66,8 @@ def multistep(
     if not 0 < gamma <= 1:
         raise ValueError(f"gamma must be above 0 and at most 1, got {gamma}")
     marks = list(milestones)
-    if marks != sorted(set(marks)) or any(not 0 < mark < steps for mark in marks):
-        raise ValueError(f"milestones must rise and lie between 0 and steps={steps}, got {marks}")
+    if marks != sorted(set(marks)) or any(mark < 1 for mark in marks):
+        raise ValueError(f"milestones must rise and be at least 1, got {marks}")
     rise = (step + 1) / warmup if step < warmup else 1.0
     return float(rise * gamma ** sum(step >= mark for mark in marks))
 
@@ -91,5 +93,5 @@ def constant(step: int, *, steps: int, warmup: int = 0) -> float:
 def _check(*, steps: int, warmup: int) -> None:
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
-    if not 0 <= warmup < steps:
-        raise ValueError(f"warmup must be at least 0 and below steps={steps}, got {warmup}")
+    if warmup < 0:
+        raise ValueError(f"warmup must be at least 0, got {warmup}")

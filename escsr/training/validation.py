@@ -1,5 +1,6 @@
 """Validation during training: held-out photos, cut to their centres."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from escsr.data.folder import to_tensor
 from escsr.evaluation import psnr_y
 from escsr.images import read_rgb
 from escsr.resize import imresize
+from escsr.training.tensorboard import side_by_side
 
 
 class CropValidation:
@@ -20,13 +22,13 @@ class CropValidation:
 
     A figure to follow a run by; for figures to be compared with papers use
     `escsr.evaluation.evaluate`. The small pictures are MATLAB's bicubic of the centre crops,
-    ``scale`` pixels on each side do not count, and PSNR is averaged over the photos.
+    ``scale`` pixels (rounded up) on each side do not count, and PSNR is averaged over the photos.
 
     Args:
         roots: Folders of photos.
-        scale: Integer factor, at least 1.
-        crop: Side of the centre crop in pixels of the photo; rounded down to a multiple of
-            ``scale``. Smaller photos are taken as they are.
+        scale: Factor, at least 1.
+        crop: Side of the centre crop in pixels of the photo; rounded down to what ``scale``
+            makes of whole pixels. Smaller photos are taken as they are.
         count: How many photos, the last ones by name; None: all of them.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
@@ -43,7 +45,7 @@ class CropValidation:
         self,
         *,
         roots: Sequence[str | Path],
-        scale: int,
+        scale: float,
         crop: int = 256,
         count: int | None = 8,
         include: Sequence[str] = ("*",),
@@ -57,7 +59,7 @@ class CropValidation:
         if count is not None and count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
         self.scale = scale
-        self.crop = crop // scale * scale
+        self.crop = crop
         self.paths = list_images(roots, include=include, exclude=exclude)[-(count or 0) :]
         if not self.paths:
             raise FileNotFoundError(
@@ -65,7 +67,7 @@ class CropValidation:
                 f"(include {list(include)}, exclude {list(exclude)})"
             )
         self._pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
-        self._bicubic = 0.0
+        self._bicubic_score = 0.0
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Enlarge every crop; the network must be in eval mode and is left as it is.
@@ -78,27 +80,127 @@ class CropValidation:
         """
         if not self._pairs:
             self._read()
-        device = next(model.parameters()).device
-        scores = []
-        with torch.no_grad():
-            for lq, gt in self._pairs:
-                sr = model(to_tensor(lq)[None].to(device), size=gt.shape[:2])[0]
-                scores.append(psnr_y(_to_picture(sr.float().cpu().numpy()), gt, crop=self.scale))
-        return {"psnr_y": float(np.mean(scores)), "bicubic_psnr_y": self._bicubic}
+        border = math.ceil(self.scale)
+        scores = [psnr_y(_enlarged(model, lq, gt), gt, crop=border) for lq, gt in self._pairs]
+        return {"psnr_y": float(np.mean(scores)), "bicubic_psnr_y": self._bicubic_score}
+
+    def panels(self, model: nn.Module, count: int) -> dict[str, NDArray[np.uint8]]:
+        """Put LQ (each pixel a square), bicubic, SR and GT of the first photos side by side.
+
+        Args:
+            model: As for a call.
+            count: How many photos at most.
+
+        Returns:
+            Name of the photo to (H, about 4 W, 3) uint8.
+        """
+        if not self._pairs:
+            self._read()
+        shown = {}
+        for path, (lq, gt) in zip(self.paths[:count], self._pairs, strict=False):
+            rows, columns = (
+                np.arange(n) * m // n for n, m in zip(gt.shape[:2], lq.shape, strict=False)
+            )
+            squares = lq[rows][:, columns]
+            sr = _enlarged(model, lq, gt)
+            shown[path.stem] = side_by_side(squares, _bicubic(lq, gt), sr, gt)
+        return shown
 
     def _read(self) -> None:
         """Decode the photos once, cut and shrink them, and score the baseline."""
         scores = []
         for path in self.paths:
             photo = read_rgb(path)
-            height, width = (min(self.crop, n // self.scale * self.scale) for n in photo.shape[:2])
+            small = [int(min(self.crop, side) / self.scale + 1e-9) for side in photo.shape[:2]]
+            height, width = (round(side * self.scale) for side in small)
             top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
             gt = photo[top : top + height, left : left + width].copy()
-            lq = imresize(gt, size=(height // self.scale, width // self.scale))
-            large = imresize(lq.astype(np.float64) / 255, size=(height, width))
-            scores.append(psnr_y(_to_picture(large.transpose(2, 0, 1)), gt, crop=self.scale))
+            lq = imresize(gt, size=(small[0], small[1]))
+            scores.append(psnr_y(_bicubic(lq, gt), gt, crop=math.ceil(self.scale)))
             self._pairs.append((lq, gt))
-        self._bicubic = float(np.mean(scores))
+        self._bicubic_score = float(np.mean(scores))
+
+
+class ScalesValidation:
+    """`CropValidation` at several scales, for networks that make any.
+
+    Args:
+        roots: Folders of photos.
+        scales: Factors, each at least 1, also such as 2.5.
+        crop: See `CropValidation`; likewise the others.
+        count: How many photos.
+        include: Glob patterns of file names to take.
+        exclude: Glob patterns of file names to leave out.
+
+    Raises:
+        FileNotFoundError: If a root is missing, or no photo is left.
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Sequence[str | Path],
+        scales: Sequence[float] = (2.0, 3.0, 4.0),
+        crop: int = 256,
+        count: int | None = 8,
+        include: Sequence[str] = ("*",),
+        exclude: Sequence[str] = (),
+    ) -> None:
+        if not scales:
+            raise ValueError("scales must name at least one scale")
+        self._parts = {
+            f"x{scale:g}": CropValidation(
+                roots=roots, scale=scale, crop=crop, count=count, include=include, exclude=exclude
+            )
+            for scale in scales
+        }
+        self.paths = next(iter(self._parts.values())).paths
+        self.figures = tuple(
+            f"{figure}{place}"
+            for place in ("", *(f"_{name}" for name in self._parts))
+            for figure in CropValidation.figures
+        )
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        """Enlarge every crop at every scale.
+
+        Args:
+            model: As for `CropValidation`.
+
+        Returns:
+            ``psnr_y`` and ``bicubic_psnr_y``, the means over the scales, and those of each scale
+            (``psnr_y_x2``, ...), in dB.
+        """
+        found = {name: part(model) for name, part in self._parts.items()}
+        means = {
+            figure: float(np.mean([figures[figure] for figures in found.values()]))
+            for figure in CropValidation.figures
+        }
+        single = {
+            f"{figure}_{name}": value
+            for name, figures in found.items()
+            for figure, value in figures.items()
+        }
+        return means | single
+
+    def panels(self, model: nn.Module, count: int) -> dict[str, NDArray[np.uint8]]:
+        """Show the photos at the largest scale; see `CropValidation.panels`."""
+        return list(self._parts.values())[-1].panels(model, count)
+
+
+def _enlarged(model: nn.Module, lq: NDArray[np.uint8], gt: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarge with a network to the size of ``gt``."""
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        sr = model(to_tensor(lq)[None].to(device), size=gt.shape[:2])[0]
+    return _to_picture(sr.float().cpu().numpy())
+
+
+def _bicubic(lq: NDArray[np.uint8], gt: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarge with MATLAB's filter to the size of ``gt``."""
+    large = imresize(lq.astype(np.float64) / 255, size=gt.shape[:2])
+    return _to_picture(large.transpose(2, 0, 1))
 
 
 def _to_picture(chw: NDArray[np.floating]) -> NDArray[np.uint8]:

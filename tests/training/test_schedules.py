@@ -44,14 +44,20 @@ def test_constant_rises_and_stays():
     assert got == [0.5, 1, 1, 1, 1, 1]
 
 
+def test_run_cut_short_keeps_the_beginning_of_its_schedule():
+    long = [multistep(step, steps=50, milestones=(4, 30), warmup=2) for step in range(10)]
+    assert [multistep(s, steps=10, milestones=(4, 30), warmup=2) for s in range(10)] == long
+    assert [cosine(step, steps=3, warmup=5) for step in range(3)] == [0.2, 0.4, 0.6]
+
+
 @pytest.mark.parametrize(
     ("call", "named"),
     [
         (lambda: cosine(0, steps=0), "steps"),
-        (lambda: cosine(0, steps=5, warmup=5), "warmup"),
+        (lambda: cosine(0, steps=5, warmup=-1), "warmup"),
         (lambda: cosine(0, steps=5, floor=2), "floor"),
         (lambda: multistep(0, steps=5, milestones=(3, 2)), "milestones"),
-        (lambda: multistep(0, steps=5, milestones=(5,)), "milestones"),
+        (lambda: multistep(0, steps=5, milestones=(0,)), "milestones"),
         (lambda: multistep(0, steps=5, milestones=(3,), gamma=0), "gamma"),
         (lambda: constant(0, steps=5, warmup=-1), "warmup"),
     ],

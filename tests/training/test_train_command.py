@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 import escsr
 from escsr.cli.train import train
+from escsr.data import BatchLoader, Share
 from escsr.training.state import checkpoints, load_state
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,54 @@ def test_all_problems_are_printed_at_once_with_exit_code_2_and_nothing_written(t
     assert not (tmp_path / "run").exists()
 
 
+WRONG = {
+    "optimizer.learning_rate=1e-3": ["optimizer.learning_rate", "did you mean", "lr"],
+    "data.patchh=16": ["data.patchh", "patch"],
+    "lr=1e-3": ["lr", "optimizer.lr"],
+    "steps=many": ["steps", "many"],
+    "batch=2.5": ["batch", "2.5"],
+    "optimizer.betas=0.9": ["optimizer.betas", "0.9"],
+    "model.scale=3": ["data.scale: is 2, but the model makes ×3"],
+    "data.patch=5000": ["patch 5000 x scale 2", "smaller than"],
+    "data.roots=no/such/folder": ["no/such/folder"],
+    "validation.roots=no/such/folder": ["validation", "no/such/folder"],
+    "loss.epsilon=1": ["loss.epsilon", "eps"],
+    "schedule.gamma=2": ["gamma", "2"],
+    "precision=fp8": ["precision", "fp8", "fp16"],
+    "device=gpu": ["device", "gpu"],
+    "ema=1": ["ema", "below 1"],
+    "best=psnr": ["best", "psnr_y"],
+    "accumulate=3": ["accumulate", "3", "4"],
+    "start_from=no/such/file.pth": ["start_from", "no/such/file.pth"],
+    "model.head=pixelshuffle": ["pixelshuffle", "pixel_shuffle"],
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_each_wrong_value_is_named_beside_another_one(tmp_path, override):
+    result = run(SMOKE, override, "workers=-1", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    for part in [*WRONG[override], "workers: must be at least 0, got -1"]:
+        assert part in result.output, result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_recipe_with_an_unknown_loss_is_told(tmp_path):
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(SMOKE.read_text().replace("Charbonnier", "Charbonier"), encoding="utf-8")
+    result = run(recipe, "--out", tmp_path / "run")
+    assert result.exit_code != 0
+    assert "Charbonier" in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_patches_that_do_not_fill_windows_are_noted(tmp_path):
+    result = run(SMOKE, "data.patch=24", "--check")
+    assert result.exit_code == 0
+    assert "note: data.patch: 24 is reflected up to 32 for windows of 16" in result.output
+    assert "note" not in run(SMOKE, "--check").output
+
+
 def test_check_trains_nothing(tmp_path):
     result = run(SMOKE, "--check", "--out", tmp_path / "run")
     assert result.exit_code == 0
@@ -85,44 +135,124 @@ def test_existing_run_is_refused_without_resume(tmp_path):
     assert run(*arguments, "--resume").exit_code == 0
 
 
+OPTIONS = ("save_every=5", "validate_every=20", "steps=40", "schedule.milestones=30", "batch=6")
+
+
+def finish(process):
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+
+
+def assert_same_run(one, other):
+    """Compare weights, averages, optimiser state and log of two runs bit for bit."""
+    a, b = (load_state(checkpoints(out / "checkpoints")[-1]) for out in (one, other))
+    assert a["step"] == b["step"]
+    for part in ("engine", "window", "metrics", "best", "rng"):
+        assert list(leaves(a[part])) == list(leaves(b[part])), part
+    assert (one / "log.jsonl").read_bytes() == (other / "log.jsonl").read_bytes()
+
+
+def leaves(value, path=""):
+    """All values of nested containers with their places; tensors as bytes."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def whole_run(request, tmp_path_factory):
+    """A run in a process of its own, never interrupted, and its number of pieces."""
+    out = tmp_path_factory.mktemp("whole")
+    finish(start(SMOKE, *OPTIONS, f"accumulate={request.param}", "--out", out))
+    return out, request.param
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_script_resumed_equals_the_uninterrupted_one(tmp_path, number):
-    options = ("save_every=5", "validate_every=1000", "steps=60", "schedule.milestones=40")
-    whole = start(SMOKE, *options, "--out", tmp_path / "whole")
-    killed = start(SMOKE, *options, "--out", tmp_path / "killed")
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGKILL, 0), (signal.SIGKILL, 2), (signal.SIGTERM, 0)]
+)
+def test_killed_script_resumed_equals_the_uninterrupted_one(tmp_path, whole_run, number, workers):
+    whole, pieces = whole_run
+    options = (*OPTIONS, f"accumulate={pieces}", f"workers={workers}", "--out", tmp_path / "run")
+    killed = start(SMOKE, *options)
     deadline = time.monotonic() + 120
-    while len(checkpoints(tmp_path / "killed" / "checkpoints")) < 3:
+    while len(checkpoints(tmp_path / "run" / "checkpoints")) < 2:
         assert killed.poll() is None, killed.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    time.sleep(random.random() * 0.5)  # at any moment of a step, a log or a save
     killed.send_signal(number)
     output, _ = killed.communicate()
     assert killed.returncode == (-9 if number == signal.SIGKILL else 128 + 15), output
-    assert not (tmp_path / "killed" / "checkpoints" / "step_000000060.pt").exists()
-    resumed = start(SMOKE, *options, "--out", tmp_path / "killed", "--resume")
-    for process in (whole, resumed):
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
-    a, b = (
-        load_state(tmp_path / name / "checkpoints" / "step_000000060.pt")["engine"]
-        for name in ("whole", "killed")
-    )
-    for key in ("model", "optimizer", "average"):
-        assert str(a[key]) == str(b[key])
-    for name, value in a["model"].items():
-        assert torch.equal(value, b["model"][name])
-    for name, value in a["average"]["model"].items():
-        assert torch.equal(value, b["average"]["model"][name])
+    assert checkpoints(tmp_path / "run" / "checkpoints")[-1].name < "step_000000040.pt"
+    finish(start(SMOKE, *options, "--resume"))
+    assert_same_run(whole, tmp_path / "run")
 
 
 @pytest.mark.slow
-def test_worker_processes_give_the_same_weights(tmp_path):
-    options = ("steps=6", "schedule.milestones=4", "validate_every=1000")
-    for workers in (0, 2):
-        process = start(SMOKE, *options, f"workers={workers}", "--out", tmp_path / str(workers))
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
-    a, b = (escsr.load(tmp_path / str(n) / "model.safetensors").state_dict() for n in (0, 2))
-    for name, value in a.items():
-        assert torch.equal(value, b[name])
+def test_processes_that_share_a_run_take_its_steps(tmp_path):
+    pytest.importorskip("accelerate")
+    options = ("steps=20", "schedule.milestones=15", "validate_every=10", "device=cpu")
+    finish(start(SMOKE, *options, "--out", tmp_path / "one"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--standalone", str(ROOT / "tools" / "train.py"), str(SMOKE), *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for arguments in (
+        ("accumulate=2", "--out", tmp_path / "two"),
+        ("save_every=5", "steps=10", "--out", tmp_path / "half"),
+        ("save_every=5", "--out", tmp_path / "half", "--resume", "--change", "steps"),
+    ):
+        done = subprocess.run(
+            [*command, *map(str, arguments)], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    one, two, half = (
+        load_state(checkpoints(tmp_path / name / "checkpoints")[-1])
+        for name in ("one", "two", "half")
+    )
+    assert [len(state["rng"]) for state in (one, two, half)] == [1, 2, 2]
+    for other in (two, half):
+        assert other["step"] == one["step"] == 20
+        for part in ("model", "average"):
+            for (name, a), (_, b) in zip(
+                tensors(one["engine"][part]), tensors(other["engine"][part]), strict=True
+            ):
+                assert torch.allclose(a, b, rtol=0, atol=1e-6), name
+    records = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").open()]
+    alone = [json.loads(line) for line in (tmp_path / "one" / "log.jsonl").open()]
+    assert [record["step"] for record in records] == [record["step"] for record in alone]
+    for a, b in zip(records, alone, strict=True):
+        if "loss" in a:
+            assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+
+
+def tensors(value, path=""):
+    """All tensors of nested dictionaries, with their places."""
+    for key, item in value.items():
+        if isinstance(item, dict):
+            yield from tensors(item, f"{path}.{key}")
+        elif isinstance(item, torch.Tensor) and item.is_floating_point():
+            yield f"{path}.{key}", item
+
+
+def test_batch_that_processes_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="multiple of 6"):
+        BatchLoader([], batch=4, start=0, stop=1, share=Share(pieces=2, process=0, processes=3))
+
+
+@pytest.mark.parametrize(("pieces", "processes"), [(1, 1), (3, 1), (1, 2), (2, 3)])
+def test_shares_make_up_the_batch(pieces, processes):
+    dataset = [{"n": torch.tensor(index)} for index in range(36)]
+    seen = []
+    for process in range(processes):
+        share = Share(pieces=pieces, process=process, processes=processes)
+        with BatchLoader(dataset, batch=12, start=1, stop=3, share=share) as loader:
+            parts = [part["n"].tolist() for part in loader]
+        assert {len(part) for part in parts} == {12 // pieces // processes}
+        seen += [number for part in parts[:pieces] for number in part]
+    assert sorted(seen) == list(range(12, 24))

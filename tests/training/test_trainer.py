@@ -4,12 +4,15 @@ import json
 import math
 import os
 import random
+import resource
+import shutil
 import signal
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,7 +21,7 @@ from rich.console import Console
 import escsr
 from escsr.data import FolderDataset
 from escsr.recipe import Recipe, RecipeError
-from escsr.training import L1, TrainingError, cosine, train
+from escsr.training import L1, CropValidation, TrainingError, cosine, run_folder, train
 from escsr.training.state import checkpoints, load_state
 
 PHOTOS = Path(__file__).parents[1] / "data"
@@ -88,14 +91,13 @@ def last_state(out):
     return load_state(checkpoints(out / "checkpoints")[-1])
 
 
-def log(out, *, timings=False):
-    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    drop = () if timings else ("images_per_s", "wait")
-    return [
-        {key: value for key, value in record.items() if key not in drop}
-        for record in records
-        if "event" not in record
-    ]
+def log(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def events(out, kind):
+    records = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    return [record for record in records if record["event"] == kind]
 
 
 def assert_equal(a, b, where="state"):
@@ -114,11 +116,6 @@ def assert_equal(a, b, where="state"):
             assert_equal(x, y, f"{where}[{index}]")
     else:
         assert a == b, where
-
-
-def without_timings(state):
-    window = {k: v for k, v in state["window"].items() if k not in ("waited", "seconds")}
-    return {**state, "window": window}
 
 
 @pytest.fixture(scope="module")
@@ -275,18 +272,182 @@ def test_changed_recipe_is_refused_on_resume_and_every_change_named(whole_run):
     assert "log_every" not in str(caught.value)
 
 
-def test_harmless_change_is_allowed_on_resume_and_logged(tmp_path):
-    out = tmp_path / "run"
+def stopped_at(out, step, recipe=RECIPE):
+    """Begin a run that is stopped after a step; return its recipe."""
     stop = partial(os.kill, os.getpid())
     recipe = replace(
-        RECIPE,
-        validate_every=2,
+        recipe,
+        validate_every=step,
         validation=partial(Script, at=1, action=lambda model: stop(signal.SIGTERM)),
     )
-    train(recipe, out=out, console=QUIET)
-    train(replace(recipe, log_every=1), out=out, resume=True, console=QUIET)
-    events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert {"step": 2, "event": "resumed", "changed": {"log_every": [4, 1]}} in events
+    assert train(recipe, out=out, console=QUIET).steps == step
+    return recipe
+
+
+def test_harmless_change_is_allowed_on_resume_and_noted(tmp_path):
+    recipe = stopped_at(tmp_path, 2)
+    train(replace(recipe, log_every=1), out=tmp_path, resume=True, console=QUIET)
+    (event,) = events(tmp_path, "resumed")
+    assert (event["step"], event["changed"]) == (2, {"log_every": [4, 1]})
+
+
+@pytest.mark.parametrize("named", ["optimizer", "optimizer.lr"])
+def test_named_change_is_allowed_on_resume_noted_and_used(tmp_path, named):
+    recipe = stopped_at(tmp_path, 2)
+    changed = replace(recipe, steps=4, optimizer=partial(recipe.optimizer, lr=5e-3))
+    with pytest.raises(ValueError, match=r"(?s)--change.*steps: was 9, is 4") as caught:
+        train(changed, out=tmp_path, resume=True, changing=["loss", named], console=QUIET)
+    assert "optimizer" not in str(caught.value)
+    train(changed, out=tmp_path, resume=True, changing=["steps", named], console=QUIET)
+    (event,) = events(tmp_path, "resumed")
+    assert event["changed"] == {"optimizer.lr": [1e-3, 5e-3], "steps": [9, 4]}
+    rate = 5e-3 * cosine(3, steps=4, warmup=2)
+    assert last_state(tmp_path)["engine"]["optimizer"]["param_groups"][0]["lr"] == rate
+    assert json.loads((tmp_path / "recipe.json").read_text())["optimizer"]["lr"] == 5e-3
+
+
+def test_name_of_a_key_does_not_stand_for_longer_names(tmp_path):
+    recipe = stopped_at(tmp_path, 2)
+    changed = replace(recipe, save_every=4, start_from_head="fresh")
+    with pytest.raises(ValueError, match="start_from_head"):
+        train(changed, out=tmp_path, resume=True, changing=["start_from"], console=QUIET)
+
+
+def test_settings_of_the_optimiser_are_those_of_the_changed_recipe(tmp_path):
+    recipe = stopped_at(tmp_path, 2)
+    changed = replace(recipe, optimizer=partial(recipe.optimizer, betas=(0.8, 0.7)))
+    train(changed, out=tmp_path, resume=True, changing=["optimizer"], console=QUIET)
+    group = last_state(tmp_path)["engine"]["optimizer"]["param_groups"][0]
+    assert tuple(group["betas"]) == (0.8, 0.7)
+
+
+def test_setting_that_an_older_version_did_not_have_is_no_change(tmp_path, monkeypatch):
+    recipe = stopped_at(tmp_path, 2)
+    load = run_folder.load_state
+
+    def older(path):
+        state = load(path)
+        description = json.loads(state["recipe"])
+        del description["accumulate"]
+        return state | {"recipe": json.dumps(description)}
+
+    monkeypatch.setattr(run_folder, "load_state", older)
+    with pytest.raises(ValueError, match="accumulate: was 1, is 2"):
+        train(replace(recipe, accumulate=2), out=tmp_path, resume=True, console=QUIET)
+    assert train(recipe, out=tmp_path, resume=True, console=QUIET).finished
+
+
+def test_weights_that_a_run_once_started_from_are_not_needed_any_more(tmp_path, whole_run):
+    start = tmp_path / "start.safetensors"
+    shutil.copyfile(whole_run[1].weights, start)
+    recipe = stopped_at(tmp_path / "run", 2, replace(RECIPE, start_from=str(start)))
+    start.unlink()
+    with pytest.raises(RecipeError, match="start_from"):
+        train(recipe, out=tmp_path / "other", console=QUIET)
+    assert train(recipe, out=tmp_path / "run", resume=True, console=QUIET).finished
+
+
+def test_full_disk_ends_the_run_and_the_checkpoint_before_resumes(tmp_path, whole_run):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(model):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+
+    recipe = replace(RECIPE, validate_every=5, validation=partial(Script, at=1, action=fill))
+    try:
+        with pytest.raises(OSError, match="cannot write the checkpoint"):
+            train(recipe, out=tmp_path, console=QUIET)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_000000003.pt"]
+    assert train(recipe, out=tmp_path, resume=True, console=QUIET).finished
+    assert_equal(last_state(tmp_path)["engine"], last_state(whole_run[0])["engine"])
+
+
+@pytest.mark.parametrize("pieces", [2, 4])
+def test_batch_in_pieces_takes_the_steps_of_the_whole_batch(tmp_path, pieces):
+    recipe = replace(RECIPE, batch=4, steps=20, save_every=20)
+    train(recipe, out=tmp_path / "whole", console=QUIET)
+    train(replace(recipe, accumulate=pieces), out=tmp_path / "pieces", console=QUIET)
+    whole, parts = (last_state(tmp_path / n)["engine"]["model"] for n in ("whole", "pieces"))
+    for name, value in whole.items():
+        assert torch.allclose(value, parts[name], rtol=0, atol=1e-6), name
+    for a, b in zip(log(tmp_path / "whole"), log(tmp_path / "pieces"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+
+
+def test_last_bad_batch_is_kept(tmp_path):
+    recipe = replace(
+        RECIPE, loss=partial(NotFinite, calls=range(2, 99)), max_bad_steps=3, accumulate=2
+    )
+    with pytest.raises(TrainingError, match="bad_batch_3_process_0"):
+        train(recipe, out=tmp_path, console=QUIET)
+    kept = torch.load(tmp_path / "bad_batch_3_process_0.pt", weights_only=True)
+    dataset = FolderDataset(roots=(PHOTOS,), scale=2, patch=8, seed=RECIPE.seed)
+    assert kept["step"] == 3
+    for index, piece in enumerate(kept["pieces"]):  # one sample each
+        assert_equal({k: v[0] for k, v in piece.items()}, dataset[3 * RECIPE.batch + index])
+
+
+def test_terms_of_a_loss_are_logged_and_their_sum_is_trained_on(tmp_path, whole_run):
+    class Terms(L1):
+        def forward(self, sr, gt):
+            loss = super().forward(sr, gt)
+            return {"pixel": loss * 0.75, "rest": loss * 0.25}
+
+    train(replace(RECIPE, loss=partial(Terms)), out=tmp_path, console=QUIET)
+    for record, plain in zip(log(tmp_path), log(whole_run[0]), strict=True):
+        assert record["loss"] == pytest.approx(plain["loss"], rel=1e-4)
+        assert record["pixel"] + record["rest"] == pytest.approx(record["loss"], rel=1e-6)
+
+
+def test_tensorboard_gets_curves_and_pictures(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = replace(
+        RECIPE,
+        steps=4,
+        log_every=2,
+        validation=partial(CropValidation, roots=(PHOTOS,), scale=2, crop=32, count=1),
+        data=partial(RECIPE.data, roots=(PHOTOS.parents[1] / "examples",)),
+    )
+    train(recipe, out=tmp_path, console=QUIET)
+    board = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    records = log(tmp_path)
+    losses = [(record["step"], record["loss"]) for record in records if "loss" in record]
+    found = [(event.step, event.value) for event in board.Scalars("train/loss")]
+    assert found == [(step, pytest.approx(loss, rel=1e-6)) for step, loss in losses]
+    (figure,) = board.Scalars("validation/psnr_y")
+    assert figure.value == pytest.approx(records[-1]["validation"]["psnr_y"], rel=1e-6)
+    (picture,) = (tag for tag in board.Tags()["images"])
+    panel = cv2.imdecode(
+        np.frombuffer(board.Images(picture)[0].encoded_image_string, np.uint8), cv2.IMREAD_COLOR
+    )
+    assert panel.shape == (32, 4 * 32 + 3 * 2, 3)  # four squares with lines of two between
+    gt = recipe.validation()
+    gt(escsr.load("esc_tiny_x2").eval())
+    assert (panel[:, -32:, ::-1] == gt._pairs[0][1]).all()
+
+
+def test_resumed_curve_has_no_point_twice(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    stopped = replace(RECIPE, log_every=1)
+    recipe = stopped_at(tmp_path, 2, stopped)
+    train(recipe, out=tmp_path, resume=True, console=QUIET)
+    board = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("train/loss")] == list(range(1, 10))
+
+
+@pytest.mark.slow
+def test_compiled_run_takes_the_same_steps(tmp_path, whole_run):
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("torch.compile needs a C++ compiler on a CPU")
+    train(replace(RECIPE, compile=True), out=tmp_path, console=QUIET)
+    compiled, plain = last_state(tmp_path)["engine"], last_state(whole_run[0])["engine"]
+    assert compiled["model"].keys() == plain["model"].keys()
+    for a, b in zip(log(tmp_path), log(whole_run[0]), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
 
 
 def test_best_validation_is_kept(tmp_path):

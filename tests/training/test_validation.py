@@ -10,10 +10,11 @@ from torch import nn
 
 from escsr.evaluation import psnr_y
 from escsr.resize import imresize
-from escsr.training import CropValidation
-from escsr.training.progress import Window, duration
+from escsr.training import CropValidation, ScalesValidation
+from escsr.training.progress import Pace, Window, duration
 
 ROOT = Path(__file__).parents[2]
+PHOTOS = ROOT / "tests" / "data"
 
 
 class Bicubic(nn.Module):
@@ -83,8 +84,44 @@ def test_wrong_options_are_refused(options, error, named):
 
 
 def test_window_of_skipped_steps_has_no_mean():
-    assert Window(images=4, seconds=2.0, waited=0.5).means() == {"loss": None, "grad_norm": None}
-    assert Window(images=4, seconds=2.0, waited=0.5).speed() == {"images_per_s": 2, "wait": 0.25}
+    assert Window().means() == {"loss": None, "grad_norm": None}
+
+
+def test_window_and_pace_add_up():
+    window, pace = Window(), Pace()
+    for loss in (1.0, 4.0):
+        window.add({"loss": loss, "grad_norm": 3.0})
+        pace.add(8, 0.5, 2.0)
+    assert window.means() == {"loss": 2.5, "grad_norm": 3.0}
+    assert pace.figures() == {"images_per_s": 4.0, "wait": 0.25}
+    assert pace.seconds_per_step() == 2.0
+
+
+def test_scales_are_those_of_single_validations():
+    options = {"roots": (PHOTOS,), "crop": 50, "count": 1}
+    model = Bicubic()
+    both = ScalesValidation(scales=(2, 2.5), **options)
+    found = both(model)
+    assert set(found) == set(both.figures)
+    for scale in (2, 2.5):
+        single = CropValidation(scale=scale, **options)(model)
+        assert found[f"psnr_y_x{scale:g}"] == single["psnr_y"]
+        # float32 pictures may round to the other of two values
+        assert single["psnr_y"] == pytest.approx(single["bicubic_psnr_y"], abs=1e-3)
+    assert found["psnr_y"] == pytest.approx((found["psnr_y_x2"] + found["psnr_y_x2.5"]) / 2)
+
+
+def test_panel_shows_lq_bicubic_sr_and_gt():
+    validation = CropValidation(roots=(PHOTOS,), scale=2.5, crop=50, count=1)
+    ((name, panel),) = validation.panels(Bicubic(), 3).items()
+    ((lq, gt),) = validation._pairs
+    assert name == validation.paths[0].stem
+    assert panel.shape == (50, 4 * 50 + 3 * 2, 3)
+    assert (panel[:, -50:] == gt).all()
+    bicubic, sr = panel[:, 52:102].astype(int), panel[:, 104:154].astype(int)
+    assert np.abs(bicubic - sr).max() <= 1  # this network is bicubic itself, in float32
+    rows = [int(r / 2.5) for r in range(50)]
+    assert (panel[:, :50] == lq[rows][:, rows]).all()
 
 
 @pytest.mark.parametrize(

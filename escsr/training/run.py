@@ -1,0 +1,283 @@
+"""A run in progress: steps, reports, validations and checkpoints in their order."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from escsr.data import BatchLoader, Share
+from escsr.data.loader import Batch
+from escsr.recipe import Recipe, describe
+from escsr.training.engine import Engine, TrainingError
+from escsr.training.processes import Processes
+from escsr.training.progress import Display, Pace, Window
+from escsr.training.run_folder import RunFolder
+from escsr.training.state import FORMAT, rng_state, save_state, set_rng_state
+from escsr.training.tensorboard import TensorBoard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        steps: Steps done in all, earlier parts of a resumed run included.
+        finished: Whether that is all of the recipe's steps.
+        signal: The signal that stopped it (e.g. 15 for SIGTERM), or None.
+        metrics: The last validation's figures.
+        best: The best value of the recipe's ``best`` figure, or None.
+        best_step: The step that reached it, or None.
+        skipped: Steps skipped because the loss or the gradient was not finite.
+        seconds: Time taken by this call.
+        weights: File with the averaged weights.
+    """
+
+    steps: int
+    finished: bool
+    signal: int | None
+    metrics: dict[str, float]
+    best: float | None
+    best_step: int | None
+    skipped: int
+    seconds: float
+    weights: Path
+
+
+class Run:
+    """A run in progress: the engine, its folder, and what is counted on the way.
+
+    Args:
+        recipe: A checked recipe.
+        folder: Where everything is written, by the main process alone.
+        console: Where progress is shown; None: standard output.
+    """
+
+    def __init__(self, recipe: Recipe, folder: RunFolder, *, console: Console | None) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.processes = Processes(recipe.device)
+        self.console = console if self.processes.is_main else Console(quiet=True)
+        self.description = describe(recipe)
+        self.engine = Engine(recipe, self.processes)
+        self.validation = recipe.validation() if recipe.validation is not None else None
+        self.step = 0
+        self.window = Window()
+        self.pace = Pace()
+        self.metrics: dict[str, float] = {}
+        self.best: float | None = None
+        self.best_step: int | None = None
+        self.saved_step: int | None = None
+
+    def start(
+        self, *, resume: bool, changing: Sequence[str] = (), source: str | Path | None
+    ) -> None:
+        """Begin, or go on from the last checkpoint."""
+        state = self.folder.latest_state() if resume else None
+        if state is not None:
+            self._go_on(state, changing)
+        else:
+            if self.processes.is_main:
+                self.folder.begin(self.description, source, anew=resume)
+            self.engine.initialise()
+            if self.processes.number:  # the weights are drawn alike; what follows is not
+                torch.manual_seed(self.recipe.seed + self.processes.number)
+        self.processes.wait()
+
+    def _go_on(self, state: dict[str, Any], changing: Sequence[str]) -> None:
+        before = json.loads(state["recipe"])
+        changed = self.folder.refuse_changes(before, self.description, changing)
+        self.step = self.saved_step = state["step"]
+        self.engine.load_state_dict(state["engine"])
+        self.window = Window(**state["window"])
+        self.metrics = state["metrics"]
+        self.best, self.best_step = state["best"], state["best_step"]
+        generators = state["rng"]  # one of each process
+        if self.processes.count == len(generators):
+            set_rng_state(generators[self.processes.number])
+        if self.processes.is_main:
+            self.folder.forget_after(self.step)
+            if changed:
+                self.folder.rewrite(self.description)
+            self.folder.note(
+                {
+                    "step": self.step,
+                    "event": "resumed",
+                    "changed": changed,
+                    "processes": self.processes.count,
+                }
+            )
+
+    def loop(self, stop: Callable[[], int | None]) -> Summary:
+        """Train to the end, or until ``stop`` names a signal."""
+        recipe, processes = self.recipe, self.processes
+        began = time.monotonic()
+        loader = BatchLoader(
+            recipe.data(seed=recipe.seed),
+            batch=recipe.batch,
+            start=self.step,
+            stop=recipe.steps,
+            share=Share(
+                pieces=recipe.accumulate, process=processes.number, processes=processes.count
+            ),
+            workers=recipe.workers,
+            seed=recipe.seed,
+        )
+        display = Display(steps=recipe.steps, start=self.step, console=self.console)
+        # after the display, whose first line then stands above what TensorBoard may say
+        board = TensorBoard(self.folder.path, start=self.step, wanted=self._wants_board(display))
+        with loader, display, board:
+            if self.step:
+                display.say(f"resumed at step {self.step}")
+            while self.step < recipe.steps and not self._all_stop(stop()):
+                self._advance(loader)
+                self._report(display, board)
+            self._finish(display)
+        return self._summary(stop(), time.monotonic() - began)
+
+    def _wants_board(self, display: Display) -> bool:
+        if not (self.recipe.tensorboard and self.processes.is_main):
+            return False
+        if not TensorBoard.available():
+            display.say("TensorBoard is not installed (pip install tensorboard); it gets no files")
+            return False
+        return True
+
+    def _all_stop(self, signal: int | None) -> bool:
+        """Whether any of the processes was asked to stop: then all stop after the same step."""
+        return self.processes.means([0.0 if signal is None else 1.0])[0] > 0
+
+    def _summary(self, signal: int | None, seconds: float) -> Summary:
+        return Summary(
+            steps=self.step,
+            finished=self.step == self.recipe.steps,
+            signal=signal,
+            metrics=self.metrics,
+            best=self.best,
+            best_step=self.best_step,
+            skipped=self.engine.skipped,
+            seconds=seconds,
+            weights=self.folder.weights,
+        )
+
+    def _advance(self, batches: Iterator[Batch]) -> None:
+        """Do one step, and note its figures and times."""
+        began = time.perf_counter()
+        pieces = [next(batches) for _ in range(self.recipe.accumulate)]
+        got = time.perf_counter()
+        try:
+            result = self.engine.step(pieces, self.step)
+        except TrainingError as error:
+            path = self.folder.keep_batch(pieces, self.step, self.processes.number)
+            raise TrainingError(f"{error}\nthe batch is kept in {path}") from None
+        self.step += 1
+        if result is not None:
+            self.window.add({"loss": result.loss, "grad_norm": result.grad_norm, **result.terms})
+        self.pace.add(self.recipe.batch, got - began, time.perf_counter() - began)
+
+    def _report(self, display: Display, board: TensorBoard) -> None:
+        """Log, validate and save, where this step is one for it."""
+        recipe, step = self.recipe, self.step
+        last = step == recipe.steps
+        display.advance(step)
+        if last or step % recipe.log_every == 0:
+            self._log(display, board)
+        new_best = False
+        if self.validation is not None and (last or step % recipe.validate_every == 0):
+            new_best = self._validate(display, board)
+        if last or new_best or step % recipe.save_every == 0:
+            self._save(new_best=new_best)
+
+    def _log(self, display: Display, board: TensorBoard) -> None:
+        record = {
+            **self.window.means(),
+            "lr": self.engine.learning_rate(self.step - 1),
+            "skipped": self.engine.skipped,
+        }
+        speed = self.pace.figures()
+        left = self.pace.seconds_per_step() * (self.recipe.steps - self.step)
+        if self.processes.is_main:
+            self.folder.log({"step": self.step, **record})
+            self.folder.note({"step": self.step, "event": "pace", **speed})
+            board.scalars(self.step, record | speed, group="train")
+        display.report(self.step, record | speed, metrics=self.metrics, left=left)
+        self.window, self.pace = Window(), Pace()
+
+    def _validate(self, display: Display, board: TensorBoard) -> bool:
+        """Validate the averaged weights; tell whether they are the best so far."""
+        assert self.validation is not None
+        model = self.engine.average.model
+        found = dict(self.validation(model)) if self.processes.is_main else {}
+        self.metrics = self.processes.gather(found)[0]
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in self.metrics.items())
+        value = self.metrics.get(self.recipe.best)
+        if value is None:
+            known = ", ".join(self.metrics)
+            raise ValueError(
+                f"the recipe's best is {self.recipe.best!r}, but validation gives: {known}"
+            )
+        new_best = math.isfinite(value) and (self.best is None or value > self.best)
+        if new_best:
+            self.best, self.best_step = value, self.step
+        if self.processes.is_main:
+            self.folder.log({"step": self.step, "validation": self.metrics})
+            board.scalars(self.step, self.metrics, group="validation")
+            board.panels(self.step, self.validation, model)
+        display.say(
+            f"step {self.step}/{self.recipe.steps}  validation: {figures}"
+            + ("  (best so far)" if new_best else "")
+        )
+        return new_best
+
+    def _save(self, *, new_best: bool) -> None:
+        generators = self.processes.gather(rng_state())
+        self.saved_step = self.step
+        if self.processes.is_main:
+            state = {
+                "format": FORMAT,
+                "step": self.step,
+                "samples": self.step * self.recipe.batch,
+                "recipe": json.dumps(self.description),
+                "engine": self.engine.state_dict(),
+                "window": vars(self.window),
+                "metrics": self.metrics,
+                "best": self.best,
+                "best_step": self.best_step,
+                "rng": generators,
+            }
+            save_state(self.folder.checkpoints, state, keep=self.recipe.keep, best=new_best)
+            if new_best:
+                self._export(self.folder.best_weights)
+        self.processes.wait()
+
+    def _finish(self, display: Display) -> None:
+        if self.saved_step != self.step:  # stopped between two checkpoints
+            self._save(new_best=False)
+        if self.processes.is_main:
+            self._export(self.folder.weights)
+            self.engine.export_discriminator(self.folder.path / "discriminator.safetensors")
+        self.processes.wait()
+        if self.step < self.recipe.steps:
+            display.say(f"stopped and saved at step {self.step}; go on with --resume")
+            return
+        best = f"; best {self.recipe.best} {self.best:.3f} at {self.best_step}" if self.best else ""
+        skipped = f"; {self.engine.skipped} steps skipped" if self.engine.skipped else ""
+        display.say(f"done: {self.folder.weights}{best}{skipped}")
+
+    def _export(self, path: Path) -> None:
+        """Write the averaged weights as a file that `escsr.load` opens."""
+        facts = {
+            "recipe": self.recipe.name,
+            "steps": self.step,
+            "batch": self.recipe.batch,
+            "seed": self.recipe.seed,
+            "ema": self.recipe.ema,
+            "metrics": self.metrics,
+            "trained": True,
+        }
+        self.engine.export(path, facts)

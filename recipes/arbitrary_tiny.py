@@ -1,0 +1,43 @@
+"""esc_tiny for any scale, from the embedded x2 model: `arbitrary.py` for one CPU.
+
+Data: the folder `datasets/train` (or data.roots=... validation.roots=...): photos, any format.
+
+    python tools/train.py recipes/arbitrary_tiny.py
+    escsr evaluate --model runs/arbitrary_tiny/model.safetensors --data Set5/HR --scale 2,3,4
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+import escsr
+from escsr import models
+from escsr.recipe import load
+from escsr.training import cosine
+
+ROOTS = ("datasets/train",)
+HELD_OUT = ("*9.*",)  # photos whose number ends in 9 are validated on, and never trained on
+
+base = load(Path(__file__).with_name("arbitrary.py"))
+recipe = replace(
+    base,
+    name="arbitrary_tiny",
+    model=partial(escsr.build, "esc_tiny", head="lmf_lte"),
+    data=partial(base.data, roots=ROOTS, exclude=HELD_OUT, patch=32, queries=1024),
+    validation=partial(base.validation, roots=ROOTS, include=HELD_OUT, scales=(2.0, 3.0, 4.0)),
+    # as in classic_tiny.py: a short run of a small network bears a larger rate
+    optimizer=partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0),
+    schedule=partial(cosine, warmup=200, floor=0.01),
+    steps=8_000,
+    batch=16,
+    ema=0.999,
+    grad_clip=1.0,
+    start_from=str(Path(models.__file__).with_name("esc_tiny_x2.safetensors")),
+    start_from_head="fresh",
+    workers=0,
+    log_every=100,
+    validate_every=1000,
+    save_every=1000,
+)
