@@ -1,12 +1,32 @@
-"""Names to factories: the one registry class behind backbones and heads."""
+"""Names to factories: the one registry class behind backbones and heads, open to plug-ins."""
 
 import difflib
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from escsr.version import __version__
 
 T = TypeVar("T", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plug-in that was left out.
+
+    Attributes:
+        name: What it wanted to be called.
+        package: Name and version of the package it comes with.
+        reason: Why it was left out.
+    """
+
+    name: str
+    package: str
+    reason: str
 
 
 class Registry(Generic[T]):
@@ -14,11 +34,14 @@ class Registry(Generic[T]):
 
     Other packages add entries either by importing the registry and calling
     :meth:`register`, or by an entry point in ``entry_point_group``, which is loaded at
-    the first look-up and not at import.
+    the first look-up and not at import. A plug-in that cannot be loaded is left out with a
+    warning and kept in ``broken``; it never replaces an entry that is there.
 
     Args:
         kind: What the entries are, for messages ("backbone", "head").
         entry_point_group: Name of the entry-point group of plug-ins.
+        contract: Class that plug-ins derive from, if they are classes; other callables are
+            taken at their word.
 
     Example:
         >>> HEADS = Registry("head", entry_point_group="escsr.heads")
@@ -26,10 +49,13 @@ class Registry(Generic[T]):
         ... def mine(in_channels: int) -> object: ...
     """
 
-    def __init__(self, kind: str, *, entry_point_group: str) -> None:
+    def __init__(self, kind: str, *, entry_point_group: str, contract: type | None = None) -> None:
         self.kind = kind
         self.entry_point_group = entry_point_group
+        self.contract = contract
         self._entries: dict[str, T] = {}
+        self._packages: dict[str, str] = {}
+        self._broken: list[BrokenPlugin] = []
         self._plugins_loaded = False
 
     def register(self, name: str, factory: T | None = None) -> Callable[[T], T]:
@@ -41,7 +67,8 @@ class Registry(Generic[T]):
 
         def add(entry: T) -> T:
             if name in self._entries:
-                raise ValueError(f"the {self.kind} name {name!r} is already taken")
+                taken_by = _package_of(self._entries[name])
+                raise ValueError(f"the {self.kind} name {name!r} is already taken by {taken_by}")
             self._entries[name] = entry
             return entry
 
@@ -57,8 +84,40 @@ class Registry(Generic[T]):
         """
         self._load_plugins()
         if name not in self._entries:
+            broken = next((plugin for plugin in self._broken if plugin.name == name), None)
+            if broken is not None:
+                raise ValueError(
+                    f"the {self.kind} {name!r} of {broken.package} was left out: {broken.reason}"
+                )
             raise ValueError(unknown_name(self.kind, name, list(self)))
         return self._entries[name]
+
+    def package(self, name: str) -> str:
+        """The package that an entry comes from, with its version where that is known.
+
+        Raises:
+            ValueError: If there is no such entry.
+        """
+        entry = self.get(name)
+        return self._packages.get(name) or _package_of(entry)
+
+    def summary(self, name: str) -> str:
+        """Describe an entry in one line: the first of its docstring, and how it is varied.
+
+        Raises:
+            ValueError: If there is no such entry.
+        """
+        entry = self.get(name)
+        line = (inspect.getdoc(unwrap(entry)) or "").partition("\n")[0]
+        varied = entry.keywords if isinstance(entry, partial) else {}
+        values = ", ".join(f"{key}={value}" for key, value in varied.items())
+        return f"{line} With {values}." if values else line
+
+    @property
+    def broken(self) -> tuple[BrokenPlugin, ...]:
+        """The plug-ins that were left out, and why."""
+        self._load_plugins()
+        return tuple(self._broken)
 
     def __iter__(self) -> Iterator[str]:
         self._load_plugins()
@@ -72,15 +131,52 @@ class Registry(Generic[T]):
         if self._plugins_loaded:
             return
         self._plugins_loaded = True
-        for point in entry_points(group=self.entry_point_group):
+        # In an order that does not depend on the search path: of two plug-ins with one name
+        # the same one is taken everywhere.
+        points = entry_points(group=self.entry_point_group)
+        for point in sorted(points, key=lambda point: (_distribution(point), point.name)):
+            before = dict(self._entries)
             try:
-                self.register(point.name, point.load())
-            except Exception as error:  # a broken plug-in must not take the library down
+                self._add_plugin(point)
+            except (Exception, SystemExit) as error:  # must not take the library down
+                self._entries = before
+                reason = str(error) if isinstance(error, _Refused) else _describe(error)
+                self._broken.append(BrokenPlugin(point.name, _distribution(point), reason))
                 warnings.warn(
-                    f"the {self.kind} plug-in {point.name!r} ({point.value}) could not be "
-                    f"loaded and is left out: {type(error).__name__}: {error}",
+                    f"the {self.kind} plug-in {point.name!r} of {_distribution(point)} "
+                    f"({point.value}) is left out: {reason}",
                     stacklevel=3,
                 )
+
+    def _add_plugin(self, point: EntryPoint) -> None:
+        known = self._entries.get(point.name)
+        factory = point.load()
+        if known is not None and known is not factory:
+            raise _Refused(
+                f"the name {point.name!r} is already taken by "
+                f"{self._packages.get(point.name) or _package_of(known)}"
+            )
+        if not callable(factory):
+            raise _Refused(f"it is a {type(factory).__name__}, not a class or function")
+        made = unwrap(factory)
+        if self.contract and isinstance(made, type) and not issubclass(made, self.contract):
+            raise _Refused(
+                f"the class {made.__name__} does not derive from "
+                f"{self.contract.__module__}.{self.contract.__qualname__}"
+            )
+        self._entries[point.name] = factory
+        self._packages[point.name] = _distribution(point)
+
+
+class _Refused(Exception):  # noqa: N818 - a reason on its way, seen by nobody
+    """A plug-in could be loaded, but is not what it should be."""
+
+
+def unwrap(factory: Callable[..., Any]) -> Any:
+    """The function or class below any `functools.partial`."""
+    while isinstance(factory, partial):
+        factory = factory.func
+    return factory
 
 
 def unknown_name(kind: str, name: str, options: list[str]) -> str:
@@ -88,3 +184,18 @@ def unknown_name(kind: str, name: str, options: list[str]) -> str:
     near = difflib.get_close_matches(name.lower(), options, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}.{hint} There are: {', '.join(sorted(options)) or 'none'}."
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _distribution(point: EntryPoint) -> str:
+    dist = getattr(point, "dist", None)  # None for an entry point that was made by hand
+    return f"{dist.name} {dist.version}" if dist else point.value.partition(":")[0]
+
+
+def _package_of(factory: Callable[..., Any]) -> str:
+    """The package of a factory that was registered without an entry point."""
+    module = str(getattr(unwrap(factory), "__module__", None) or "unknown").partition(".")[0]
+    return f"escsr {__version__}" if module == "escsr" else module

@@ -8,10 +8,6 @@ from torch import Tensor, nn
 
 from escsr.registry import Registry
 
-BACKBONES: Registry[Callable[..., "Backbone"]] = Registry(
-    "backbone", entry_point_group="escsr.backbones"
-)
-
 
 class Backbone(nn.Module, abc.ABC):
     """From a picture to features.
@@ -46,3 +42,8 @@ class Backbone(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, lq: Tensor) -> Tensor:
         """Make features of a picture."""
+
+
+BACKBONES: Registry[Callable[..., Backbone]] = Registry(
+    "backbone", entry_point_group="escsr.backbones", contract=Backbone
+)

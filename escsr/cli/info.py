@@ -2,10 +2,16 @@
 
 import json
 import platform
+import warnings
 from importlib import metadata
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from escsr.model import SuperResolver
+    from escsr.registry import Registry
 
 
 def info(
@@ -13,10 +19,10 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what network a weight file holds."""
-    from escsr.build import find_weights, load
+    from escsr.build import find_weights
 
     path = find_weights(name)
-    model = load(path)
+    model = _load(path)
     facts = dict(model.facts)
     facts.pop("trained", None)
     about = {
@@ -40,16 +46,110 @@ def info(
         typer.echo(f"{key.replace('_', ' ') + ':':<15}{text}")
 
 
-def list_names() -> None:
-    """List backbones, heads and embedded models."""
-    from escsr import models
-    from escsr.build import list_backbones, list_heads, list_models
+def _load(path: Path) -> "SuperResolver":
+    from escsr.build import load
 
-    typer.echo("backbones: " + ", ".join(list_backbones()))
-    typer.echo("heads:     " + ", ".join(list_heads()))
-    typer.echo("models:    " + (", ".join(list_models()) or "none"))
+    try:
+        return load(path)
+    except ValueError as error:
+        if not _is_training_state(path):
+            raise
+        # A run keeps its states in a folder of their own, one below the weights.
+        near = [*path.parent.glob("*.safetensors"), *path.parent.parent.glob("*.safetensors")]
+        weights = ", ".join(map(str, sorted(near))) or "the .safetensors files of the run"
+        raise ValueError(
+            f"{path} is the state of a training run, to go on from with --resume, and not a "
+            f"model file; the weights are in {weights}"
+        ) from error
+
+
+def _is_training_state(path: Path) -> bool:
+    from escsr.training.state import load_state
+
+    try:
+        return "step" in load_state(path)
+    except (OSError, ValueError):
+        return False
+
+
+def list_names(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List backbones, heads and embedded models; those of plug-ins with their package."""
+    from escsr import models
+    from escsr.heads import HEADS
+
+    backbones, heads = _registries()
+    parts = {"backbones": _parts(backbones), "heads": _parts(heads)}
+    for head in parts["heads"]:
+        head["any_scale"] = _makes_any_scale(HEADS.get(head["name"]))
+    parts["models"] = [{"name": name, **_about(path)} for name, path in models.embedded().items()]
+    if as_json:
+        left_out = [vars(plugin) for plugin in (*backbones.broken, *heads.broken)]
+        typer.echo(json.dumps({**parts, "plugins_left_out": left_out}, indent=2))
+        return
+    for kind, entries in parts.items():
+        typer.echo(f"{kind}:")
+        for entry in entries:
+            typer.echo(_line(entry))
     defaults = ", ".join(f"{name} up to ×{scale}" for scale, name in models.DEFAULTS.items())
-    typer.echo(f"default:   {defaults} and beyond")
+    typer.echo(f"default: {defaults} and beyond")
+    _show_left_out()
+
+
+def _registries() -> "tuple[Registry[Any], Registry[Any]]":
+    """Backbones and heads, with plug-ins loaded and nothing said of those left out."""
+    from escsr.backbones import BACKBONES
+    from escsr.heads import HEADS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the commands here list them by themselves
+        list(BACKBONES), list(HEADS)
+    return BACKBONES, HEADS
+
+
+def _parts(registry: "Registry[Any]") -> list[dict[str, Any]]:
+    """Every entry of a registry: its name, package and description."""
+    return [
+        {"name": name, "package": registry.package(name), "about": registry.summary(name)}
+        for name in registry
+    ]
+
+
+def _makes_any_scale(head: Any) -> bool:
+    from escsr.heads import FixedScaleHead
+    from escsr.registry import unwrap
+
+    made = unwrap(head)
+    return not (isinstance(made, type) and issubclass(made, FixedScaleHead))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    model = _load(path)
+    scale = "any scale" if model.scale is None else f"×{model.scale}"
+    return {"about": f"{model.config.backbone} + {model.config.head}, {scale}"}
+
+
+def _line(entry: dict[str, Any]) -> str:
+    marks = ["any scale"] if entry.get("any_scale") else []
+    if _is_foreign(entry):
+        marks.append(f"from {entry['package']}")
+    mark = f"[{', '.join(marks)}] " if marks else ""
+    return f"  {entry['name']:<20} {mark}{entry['about']}".rstrip()
+
+
+def _is_foreign(entry: dict[str, Any]) -> bool:
+    package: str = entry.get("package", "escsr")
+    return package.partition(" ")[0] != "escsr"
+
+
+def _show_left_out() -> None:
+    registries = _registries()
+    if any(registry.broken for registry in registries):
+        typer.echo("plug-ins left out:")
+    for registry in registries:
+        for plugin in registry.broken:
+            typer.echo(f"  {registry.kind} {plugin.name} of {plugin.package}: {plugin.reason}")
 
 
 def doctor() -> None:
@@ -81,3 +181,7 @@ def doctor() -> None:
             typer.echo(f"{name}: {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             typer.echo(f"{name}: not installed")
+    for registry in _registries():
+        for entry in filter(_is_foreign, _parts(registry)):
+            typer.echo(f"plug-in: {registry.kind} {entry['name']} of {entry['package']}")
+    _show_left_out()

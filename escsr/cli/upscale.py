@@ -31,10 +31,20 @@ def upscale(
     ],
     scale: Annotated[
         float | None,
-        typer.Option("--scale", "-s", help="Enlargement of both sides. Default: the model's."),
+        typer.Option("--scale", "-s", help="Factor of both sides, up to 30. Default: the model's."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Width x height to make, e.g. 3840x2160.")
+        str | None, typer.Option(metavar="WxH", help="Width x height to make, e.g. 3840x2160.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Width to make, in pixels; the height follows.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(help="Height to make; the width follows.")] = None,
+    min_side: Annotated[
+        int | None, typer.Option(help="What the shorter side becomes; the other follows.")
+    ] = None,
+    max_side: Annotated[
+        int | None, typer.Option(help="What the longer side becomes; the other follows.")
     ] = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="A name of 'escsr list', or a weight file.")
@@ -46,12 +56,23 @@ def upscale(
         typer.Option("--format", help="File type in a folder, e.g. png. Default: the input's."),
     ] = None,
 ) -> None:
-    """Upscale pictures; profile, transparency and bit depth are kept."""
+    """Upscale pictures, to exactly the size asked.
+
+    Say the size by one of --scale, --size, --width, --height, --min-side, --max-side.
+    Profile, transparency and bit depth are kept.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    wanted = _wanted_size(
+        scale=scale,
+        size=_parse_size(size),
+        width=width,
+        height=height,
+        min_side=min_side,
+        max_side=max_side,
+    )
     tasks = _plan(inputs, output, suffix)
-    wanted = _parse_size(size)
     failures = 0
     console = Console(highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -63,11 +84,10 @@ def upscale(
                     task,
                     console,
                     partial(_tell, bar, line),
-                    scale=scale,
-                    size=wanted,
                     model=model,
                     device=device,
                     precision=precision,
+                    **wanted,
                 )
             except (ValueError, OSError, MemoryError) as error:
                 if len(tasks) == 1:
@@ -107,6 +127,22 @@ def _upscale_one(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _wanted_size(**asked: Any) -> dict[str, Any]:
+    """The one option that says the size, by the name that Python has for it; checked."""
+    from escsr.inference import SizeRequest
+
+    given = {name: value for name, value in asked.items() if value is not None}
+    if len(given) > 1:
+        options, every = (
+            ["--" + name.replace("_", "-") for name in names] for names in (given, asked)
+        )
+        raise ValueError(
+            f"give one of {', '.join(every[:-1])} and {every[-1]}, not {' and '.join(options)}"
+        )
+    SizeRequest(**given)  # what is wrong for every picture is said once, before any work
+    return given
 
 
 def _parse_size(text: str | None) -> tuple[int, int] | None:

@@ -1,11 +1,9 @@
 """`upscale`: a picture in, a picture of the same kind out."""
 
 import dataclasses
-import itertools
-import numbers
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from escsr import models
 from escsr.build import find_weights, load
@@ -22,6 +20,7 @@ from escsr.images import Picture, from_float, to_float
 from escsr.inference.devices import PRECISIONS, pick_device
 from escsr.inference.kinds import like, to_picture
 from escsr.inference.memory import estimate_memory, free_memory
+from escsr.inference.sizes import SizeRequest
 from escsr.model import SuperResolver
 from escsr.resize import imresize
 
@@ -37,12 +36,19 @@ def upscale(
     *,
     scale: float | None = None,
     size: tuple[int, int] | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    min_side: int | None = None,
+    max_side: int | None = None,
     model: str | os.PathLike[str] | SuperResolver = "default",
     device: str | torch.device = "auto",
     precision: str = "fp32",
     progress: Callable[[float], None] | None = None,
 ) -> Any:
-    """Enlarge a picture with a network.
+    """Enlarge a picture with a network, to exactly the size asked.
+
+    At most one of ``scale``, ``size``, ``width``, ``height``, ``min_side`` and ``max_side`` is
+    given; with none, the network's own scale is made, or ×4. Sides grow up to 30 times.
 
     Args:
         image: One of
@@ -53,8 +59,13 @@ def upscale(
               point in [0, 1];
             - a PIL image;
             - a PyTorch tensor (3, H, W) or (B, 3, H, W), floating point in [0, 1].
-        scale: Enlargement of both sides, from 1; default: the network's own, or 4.
-        size: (H_out, W_out) instead of ``scale``, at least as large as the picture.
+        scale: Enlargement of both sides, above 0 and up to 30; sides are rounded to whole
+            pixels.
+        size: (H_out, W_out) in pixels; each side has its own scale, so shapes can change.
+        width: Columns to make; the rows follow the picture's shape.
+        height: Rows to make; the columns follow.
+        min_side: What the shorter side becomes; the longer follows.
+        max_side: What the longer side becomes; the shorter follows.
         model: "default" (an embedded network that suits the scale), a name of
             `escsr.list_models`, a weight file, or a network.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
@@ -62,12 +73,15 @@ def upscale(
         progress: Called with the share of the network's layers that are done, from 0 to 1.
 
     Returns:
-        The same kind as ``image`` (a `Picture` for a path), clipped to its range. A network of
-        one fixed scale is run at its own scale and its result resized with an antialiasing
-        filter to exactly the size asked, with an `UpscaleNotice`; so is an untrained network's.
+        The same kind as ``image`` (a `Picture` for a path), clipped to its range. A network for
+        any scale makes the size asked itself. A network of one fixed scale is run at its own
+        scale and its result resized with an antialiasing filter (`escsr.resize.imresize`). A
+        size below the picture's needs no network and is made by that filter alone. The latter
+        two, stretching and an untrained network are told by an `UpscaleNotice`.
 
     Raises:
-        ValueError: If sizes, scale, device or precision are impossible.
+        ValueError: If size, scale, device or precision are impossible, or more than one size
+            is asked.
         TypeError: If ``image`` is of no known kind.
         MemoryError: If the estimated memory exceeds what is free; with both figures.
 
@@ -75,51 +89,17 @@ def upscale(
         >>> picture = escsr.upscale("photo.jpg", scale=3.7)
         >>> escsr.images.write_image("large.png", picture)
         >>> array = escsr.upscale(array, size=(2160, 3840), model="esc_real.pth")
+        >>> image = escsr.upscale(pil_image, max_side=3840)
     """
+    request = SizeRequest(
+        scale=scale, size=size, width=width, height=height, min_side=min_side, max_side=max_side
+    )
     if isinstance(image, Tensor):
-        job = _Job(image.shape[-2:], scale, size, model, device, precision, progress)
+        job = _Job(image.shape[-2:], request, model, device, precision, progress)
         return _upscale_tensor(image, job)
     picture = to_picture(image)
-    job = _Job(picture.size, scale, size, model, device, precision, progress)
+    job = _Job(picture.size, request, model, device, precision, progress)
     return like(image, _upscale_picture(picture, job))
-
-
-def target_size(
-    height: int, width: int, *, scale: float | None, size: tuple[int, int] | None
-) -> tuple[int, int]:
-    """The size (H_out, W_out) that a scale or a size means for a picture.
-
-    Raises:
-        ValueError: If both are given, or the result would be smaller than the picture.
-        TypeError: If they are no numbers.
-    """
-    if scale is not None and size is not None:
-        raise ValueError(f"give scale or size, not both (got scale={scale}, size={size})")
-    if scale is not None:
-        _check_scale(scale)
-        if not 1 <= scale < float("inf"):
-            raise ValueError(f"scale must be a number from 1, not {scale}")
-        return round(height * scale), round(width * scale)
-    if size is None:
-        raise ValueError("give scale or size")
-    _check_size(size)
-    if size[0] < height or size[1] < width:
-        raise ValueError(
-            f"the size asked, {size[0]}×{size[1]} (H×W), is smaller than the picture, "
-            f"{height}×{width}; upscaling needs at least the same"
-        )
-    return int(size[0]), int(size[1])
-
-
-def _check_scale(scale: object) -> None:
-    if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
-        raise TypeError(f"scale must be a number from 1, not {scale!r}")
-
-
-def _check_size(size: object) -> None:
-    pair = isinstance(size, Sequence) and not isinstance(size, str) and len(size) == 2
-    if not pair or not all(isinstance(side, numbers.Integral) for side in size):  # type: ignore[attr-defined]
-        raise TypeError(f"size must be two whole numbers (H, W), not {size!r}")
 
 
 def choose_model(
@@ -146,14 +126,30 @@ def _notice(text: str) -> None:
     warnings.warn(text, UpscaleNotice, stacklevel=5)
 
 
+def _size_of_network(
+    scale: float | None, height: int, width: int, size: tuple[int, int]
+) -> tuple[int, int] | None:
+    """What the network makes on the way to ``size``; None where nothing is to be enlarged."""
+    smaller = size[0] <= height and size[1] <= width and size != (height, width)
+    if smaller:
+        return None
+    if scale is None:
+        return max(size[0], height), max(size[1], width)
+    return round(scale * height), round(scale * width)
+
+
 class _Job:
-    """One request, checked: the network, where it runs, and the size to make."""
+    """One request, checked: the network, where it runs, and the size to make.
+
+    Attributes:
+        size: (H_out, W_out) that is asked.
+        model_size: (H, W) that the network makes for it, or None if it is not needed.
+    """
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        scale: float | None,
-        size: tuple[int, int] | None,
+        request: SizeRequest,
         model: str | os.PathLike[str] | SuperResolver,
         device: str | torch.device,
         precision: str,
@@ -167,21 +163,21 @@ class _Job:
         self.device = pick_device(device)
         self.progress = progress
         height, width = int(shape[0]), int(shape[1])
-        wanted = scale
-        if scale is not None or size is not None:
-            self.size = target_size(height, width, scale=scale, size=size)
-            wanted = max(self.size[0] / height, self.size[1] / width) if size else scale
-        self.model = choose_model(model, wanted)
-        if wanted is None:
-            self.size = target_size(height, width, scale=self.model.scale or 4, size=None)
-        own = self.model.scale
-        self.model_size = self.size if own is None else (round(own * height), round(own * width))
+        if request.is_open:
+            self.model = choose_model(model, None)
+            request = SizeRequest(scale=self.model.scale or 4)
+            self.size = request.of(height, width)
+        else:
+            self.size = request.of(height, width)
+            asked = request.scale or max(self.size[0] / height, self.size[1] / width)
+            self.model = choose_model(model, asked)
+        self.model_size = _size_of_network(self.model.scale, height, width, self.size)
         self._say(height, width)
         self._check_memory(height, width)
 
     def _say(self, height: int, width: int) -> None:
         name = f"{self.model.config.backbone} + {self.model.config.head}"
-        if not self.model.trained:
+        if not self.model.trained and self.model_size is not None:
             _notice(
                 f"the network ({name}) is untrained: its weights are random, so the result is "
                 "not a picture; load weights with escsr.load or build(weights=…)"
@@ -192,17 +188,26 @@ class _Job:
                 f"the size asked stretches the picture: {vertical:.3g} times in height, "
                 f"{horizontal:.3g} times in width"
             )
-        if self.model_size != self.size:
+        asked = f"{self.size[1]}×{self.size[0]}"
+        if self.model_size is None:
             _notice(
-                f"the network ({name}) makes ×{self.model.scale} only: its result of "
-                f"{self.model_size[1]}×{self.model_size[0]} pixels is resized to "
-                f"{self.size[1]}×{self.size[0]}"
+                f"the size asked, {asked} pixels, is smaller than the picture, {width}×{height}: "
+                "it is made by an antialiasing filter, without the network"
+            )
+        elif self.model_size != self.size:
+            own = self.model.scale
+            why = f"makes ×{own} only" if own is not None else "enlarges, and one side is to shrink"
+            _notice(
+                f"the network ({name}) {why}: its result of "
+                f"{self.model_size[1]}×{self.model_size[0]} pixels is resized to {asked}"
             )
 
     def _check_memory(self, height: int, width: int) -> None:
         free = free_memory(self.device)
         if free is None:
             return
+        if self.model_size is None:
+            return  # a filter takes little more than the pictures themselves
         needed = estimate_memory(self.model, height, width, self.model_size)
         if self.device.type == "cpu":  # pictures as float32 and float64, before and after
             pixels = self.model_size[0] * self.model_size[1] + self.size[0] * self.size[1]
@@ -216,6 +221,8 @@ class _Job:
 
     def run(self, lq: Tensor) -> Tensor:
         """(B, 3, H, W) float32 in [0, 1] to the network's (B, 3, H', W'), clipped, on the CPU."""
+        if self.model_size is None:
+            return lq
         network = self.model.to(self.device)
         training = network.training
         network.eval()
@@ -249,10 +256,11 @@ def _told(network: SuperResolver, progress: Callable[[float], None] | None) -> I
         yield
         return
     layers = [m for m in network.modules() if not any(True for _ in m.children())]
-    done = itertools.count(1)
+    done: set[nn.Module] = set()  # a head that works in blocks calls its layers many times
 
-    def tell(*_: object) -> None:
-        progress(min(next(done) / len(layers), 1.0))
+    def tell(layer: nn.Module, *_: object) -> None:
+        done.add(layer)
+        progress(len(done) / len(layers))
 
     handles = [layer.register_forward_hook(tell) for layer in layers]
     try:

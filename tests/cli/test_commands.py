@@ -14,6 +14,7 @@ import escsr
 from escsr import checkpoints
 from escsr.cli.main import app
 from escsr.images import Picture, read_image, write_image
+from escsr.training.state import FORMAT, save_state
 
 PROGRAM = [sys.executable, "-c", "from escsr.cli.main import main; main()"]
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,14 @@ def test_exact_size_and_format(photos: Path, weights: Path, tmp_path: Path) -> N
         (("{p}/a.png", "-o", "{t}/x.png", "--size", "4k"), "WIDTHxHEIGHT"),
         (("{p}/a.png", "-o", "{t}/x.png", "-m", "esc_tny"), "no embedded model of that name"),
         (("{p}/a.png", "-o", "{t}/x.png", "-m", "{p}/a.png"), "a.png"),
-        (("{p}/a.png", "-o", "{t}/x.png", "-s", "0.5"), "from 1"),
+        (("{p}/a.png", "-o", "{t}/x.png", "-s", "0"), "above 0 and up to 30"),
+        (("{p}/a.png", "-o", "{t}/x.png", "-s", "31"), "above 0 and up to 30"),
+        (("{p}/a.png", "-o", "{t}/x.png", "--width", "600"), "at most 30 times"),
+        (("{p}/a.png", "-o", "{t}/x.png", "--size", "0x40"), "at least 1"),
+        (
+            ("{p}/a.png", "-o", "{t}/x.png", "--width", "40", "--min-side", "30"),
+            "--min-side and --max-side, not --width and --min-side",
+        ),
     ],
 )
 def test_errors_leave_nothing(
@@ -125,6 +133,19 @@ def test_info(weights: Path) -> None:
     assert about["scale"] == "×2"
     assert about["facts"] == {"recipe": "none"}
     assert about["parameters"] == sum(p.numel() for p in escsr.load(weights).parameters())
+
+
+def test_info_of_a_training_state_names_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    model = escsr.build("esc_tiny", scale=2, backbone_args={"num_blocks": 1, "conv_blocks": 1})
+    state = {"format": FORMAT, "step": 5, "engine": {"model": model.state_dict()}}
+    path = save_state(tmp_path / "checkpoints", state, keep=1, best=True).with_name("best.pt")
+    code, said = run("info", path)
+    assert code != 0
+    assert "is the state of a training run" in said
+    assert "the weights are in the .safetensors files of the run" in said
+    checkpoints.save(model, tmp_path / "best.safetensors")
+    assert f"the weights are in {tmp_path / 'best.safetensors'}" in run("info", path)[1]
 
 
 def test_list_and_doctor() -> None:

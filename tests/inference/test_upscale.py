@@ -140,10 +140,15 @@ def test_progress(model: escsr.SuperResolver, pixels: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scale": 0.5}, "from 1"),
-        ({"scale": float("nan")}, "from 1"),
-        ({"size": (12, 40)}, "smaller than the picture"),
-        ({"scale": 2, "size": (26, 36)}, "not both"),
+        ({"scale": 0}, "above 0 and up to 30, not 0"),
+        ({"scale": 30.1}, "above 0 and up to 30, not 30.1"),
+        ({"scale": float("nan")}, "above 0 and up to 30, not nan"),
+        ({"size": (391, 18)}, r"18×391 pixels .* 18×13 is an enlargement of 30.08 times"),
+        ({"size": (0, 18)}, r"at least 1, not \(0, 18\)"),
+        ({"width": 541}, "enlargement of 30"),
+        ({"max_side": 0}, "max_side must be at least 1 pixel"),
+        ({"scale": 2, "size": (26, 36)}, r"give one of scale, .*not scale=2 and size=\(26, 36\)"),
+        ({"width": 40, "height": 40}, "not width=40 and height=40"),
         ({"scale": 2, "precision": "fp8"}, "fp32, bf16, fp16"),
         ({"scale": 2, "device": "cuda:99"}, "cannot be used on this machine"),
         ({"scale": 2, "device": "abacus"}, "cannot be used on this machine"),
@@ -176,6 +181,9 @@ def test_wrong_pictures(model: escsr.SuperResolver) -> None:
     for scale in ("2", (2, 3), True):
         with pytest.raises(TypeError, match="scale must be a number"):
             escsr.upscale(picture, scale=scale, model=model)
+    for pixels in (100.0, "100", True):
+        with pytest.raises(TypeError, match="width must be a whole number of pixels"):
+            escsr.upscale(picture, width=pixels, model=model)
     with pytest.raises(TypeError, match="cannot upscale a list"):
         escsr.upscale([[1]], scale=2, model=model)
 
