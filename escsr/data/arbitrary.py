@@ -1,7 +1,9 @@
 """Training samples of any scale, for networks that enlarge by any factor."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +13,37 @@ from torch.utils.data import Dataset
 
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import Photo
-from escsr.data.folder import to_tensor
+from escsr.data.folder import to_picture, to_tensor
 from escsr.data.photos import BadFiles, check_whole_numbers, open_pool, sample_rng
+from escsr.degradations import PRESETS, preset, usm_sharpen
 from escsr.resize import imresize
 
 LqFrom = Callable[[Photo, tuple[int, int], np.random.Generator], NDArray[np.uint8]]
 """Makes a small picture: (gt (H, W, 3) uint8, size (h, w), generator) -> (h, w, 3) uint8."""
+
+
+def degraded(name: str, **options: Any) -> LqFrom:
+    """Make small pictures by a preset of `escsr.degradations`.
+
+    Args:
+        name: Name of the preset, e.g. "real_light".
+        options: Its keyword arguments.
+
+    Returns:
+        A function for the ``lq_from`` of `ArbitraryScaleDataset`.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    pipeline = preset(name, **options)
+
+    def make(gt: Photo, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
+        height, width = gt.shape[:2]
+        draw = pipeline.draw(rng, size=(height, width), lq_size=size)
+        (lq,) = pipeline.apply(to_tensor(gt)[None], [draw])
+        return to_picture(lq)
+
+    return make
 
 
 class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
@@ -45,6 +72,9 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         roots: Folders, searched recursively; see `escsr.data.list_images`.
         patch: Side of the small picture in pixels.
         scales: Least and largest scale, at least 1.
+        multiple: The side of the large crop is rounded to a multiple of this, at least 1. With a
+            quarter of the patch, scales come in quarters, and whole pictures have few distinct
+            places inside a pixel of the small one, which makes some heads much faster.
         queries: Pixels drawn per sample, without repetition; None for whole pictures.
         group: How many samples in a row have the same scale: the batch size, or that of one
             process or accumulation step. Only with ``queries=None``, where it must be said.
@@ -56,9 +86,12 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
             crop: "refuse" raises and names them, "skip" logs a warning and leaves them out.
         cache_bytes: Memory for decoded photos, in bytes; per worker process, if there are any.
         cache_folder: Folder for decoded photos; see `escsr.data.PhotoCache`.
-        lq_from: Makes the small picture in place of bicubic, e.g. with noise and JPEG: gets the
-            large crop (P, P, 3) uint8, the size (p, p) and the sample's own generator, and returns
-            (p, p, 3) uint8. It draws all its numbers from that generator.
+        sharpen: Whether to sharpen the large crop first, as ESC-Real's training does; what is
+            sharpened is then both the truth and what the small picture is made of.
+        lq_from: Makes the small picture in place of bicubic: the name of a preset of
+            `escsr.degradations` such as "real_light", or a function. It gets the large crop
+            (P, P, 3) uint8, the size (p, p) and the sample's own generator, draws all its numbers
+            from that, and returns (p, p, 3) uint8.
 
     Raises:
         FileNotFoundError: If a root is missing, or no file is left to draw from.
@@ -78,6 +111,7 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         roots: Sequence[str | Path],
         patch: int,
         scales: tuple[float, float] = (1.0, 4.0),
+        multiple: int = 1,
         queries: int | None = None,
         group: int | None = None,
         seed: int = 0,
@@ -87,18 +121,21 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         bad_files: BadFiles = "refuse",
         cache_bytes: int = 1_000_000_000,
         cache_folder: str | Path | None = None,
-        lq_from: LqFrom | None = None,
+        sharpen: bool = False,
+        lq_from: LqFrom | str | None = None,
     ) -> None:
-        check_whole_numbers((("patch", patch, 1), ("seed", seed, 0)))
+        check_whole_numbers((("patch", patch, 1), ("multiple", multiple, 1), ("seed", seed, 0)))
         self.patch = int(patch)
         self.scales = _checked_scales(scales)
+        self.multiple = int(multiple)
         self.seed = int(seed)
         self.augment = augment
         self.queries, self.group = self._checked_form(queries, group)
-        self.lq_from = lq_from
+        self.sharpen = sharpen
+        self.lq_from = self._checked_lq_from(lq_from)
         self._pool = open_pool(
             roots=roots,
-            side=round(self.patch * self.scales[1]),
+            side=self._rounded(self.scales[1]),
             reason=f"patch {self.patch} x largest scale {self.scales[1]:g}",
             include=include,
             exclude=exclude,
@@ -107,6 +144,13 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
             cache_folder=cache_folder,
         )
         self.paths = [path for (path,) in self._pool.entries]
+
+    def _checked_lq_from(self, lq_from: LqFrom | str | None) -> LqFrom | None:
+        """Make a function of a name; a preset that sharpens does not do it a second time."""
+        if not isinstance(lq_from, str):
+            return lq_from
+        twice = self.sharpen and "sharpen" in inspect.signature(PRESETS.get(lq_from)).parameters
+        return degraded(lq_from, **({"sharpen": False} if twice else {}))
 
     def _checked_form(self, queries: int | None, group: int | None) -> tuple[int | None, int]:
         """Check what says how samples look; samples with queries are groups of one."""
@@ -121,7 +165,7 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         if group is not None:
             raise ValueError(f"group={group} is for queries=None; with queries leave it out")
         check_whole_numbers((("queries", queries, 1),))
-        least = round(self.patch * self.scales[0])
+        least = self._rounded(self.scales[0])
         if queries > least**2:
             raise ValueError(
                 f"queries must be at most {least**2}, the pixels of the smallest crop (patch "
@@ -145,6 +189,8 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         gt = photo[top : top + side, left : left + side]
         if self.augment:
             gt = d4(gt, int(rng.integers(D4_VARIANTS)))
+        if self.sharpen:
+            gt = to_picture(usm_sharpen(to_tensor(gt)[None])[0])
         chosen = None
         if self.queries is not None:  # drawn before lq_from, which may draw any number of times
             chosen = rng.choice(side * side, self.queries, replace=False)
@@ -158,7 +204,12 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         # another stream than those of the samples, whatever the numbers
         entropy = np.random.SeedSequence(self.seed, spawn_key=(1, index // self.group))
         scale = np.random.Generator(np.random.PCG64(entropy)).uniform(*self.scales)
-        return round(self.patch * scale)
+        return self._rounded(scale)
+
+    def _rounded(self, scale: float) -> int:
+        """The side of the large crop at a scale; never less than the small one's."""
+        side = round(self.patch * scale / self.multiple) * self.multiple
+        return side if side >= self.patch else side + self.multiple
 
     def _small(self, gt: Photo, rng: np.random.Generator) -> NDArray[np.uint8]:
         size = (self.patch, self.patch)

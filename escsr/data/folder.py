@@ -145,3 +145,10 @@ def to_tensor(image: NDArray[np.uint8]) -> Tensor:
     """Turn (H, W, 3) uint8 into a contiguous (3, H, W) float32 tensor in [0, 1]."""
     chw = np.ascontiguousarray(image.transpose(2, 0, 1))
     return torch.from_numpy(chw).to(torch.float32).div_(255)
+
+
+def to_picture(tensor: Tensor) -> NDArray[np.uint8]:
+    """Round (3, H, W) in about [0, 1] to (H, W, 3) uint8."""
+    levels = tensor.clamp(0, 1).mul(255).round().to(torch.uint8)
+    picture: NDArray[np.uint8] = levels.permute(1, 2, 0).contiguous().numpy()
+    return picture

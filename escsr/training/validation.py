@@ -9,12 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from escsr.data import list_images
+from escsr.data import LqFrom, degraded, list_images
 from escsr.data.folder import to_tensor
 from escsr.evaluation import psnr_y
 from escsr.images import read_rgb
 from escsr.resize import imresize
 from escsr.training.tensorboard import side_by_side
+
+_SEED = 7_001_207
+"""Of the degradations of validation pictures: no stream of training samples begins with it."""
 
 
 class CropValidation:
@@ -32,6 +35,9 @@ class CropValidation:
         count: How many photos, the last ones by name; None: all of them.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
+        lq_from: Makes the small pictures in place of bicubic, see
+            `escsr.data.ArbitraryScaleDataset`; the same ones in every run. The baseline is
+            bicubic enlargement of the same small picture.
 
     Raises:
         FileNotFoundError: If a root is missing, or no photo is left.
@@ -50,6 +56,7 @@ class CropValidation:
         count: int | None = 8,
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
+        lq_from: LqFrom | str | None = None,
     ) -> None:
         if scale < 1 or crop < 8 * scale:
             raise ValueError(
@@ -60,6 +67,7 @@ class CropValidation:
             raise ValueError(f"count must be at least 1, got {count}")
         self.scale = scale
         self.crop = crop
+        self._lq_from = degraded(lq_from) if isinstance(lq_from, str) else lq_from
         self.paths = list_images(roots, include=include, exclude=exclude)[-(count or 0) :]
         if not self.paths:
             raise FileNotFoundError(
@@ -109,16 +117,24 @@ class CropValidation:
     def _read(self) -> None:
         """Decode the photos once, cut and shrink them, and score the baseline."""
         scores = []
-        for path in self.paths:
+        for index, path in enumerate(self.paths):
             photo = read_rgb(path)
             small = [int(min(self.crop, side) / self.scale + 1e-9) for side in photo.shape[:2]]
             height, width = (round(side * self.scale) for side in small)
             top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
             gt = photo[top : top + height, left : left + width].copy()
-            lq = imresize(gt, size=(small[0], small[1]))
+            lq = self._shrunk(gt, (small[0], small[1]), index)
             scores.append(psnr_y(_bicubic(lq, gt), gt, crop=math.ceil(self.scale)))
             self._pairs.append((lq, gt))
         self._bicubic_score = float(np.mean(scores))
+
+    def _shrunk(
+        self, gt: NDArray[np.uint8], size: tuple[int, int], index: int
+    ) -> NDArray[np.uint8]:
+        """Make the small picture of a photo."""
+        if self._lq_from is None:
+            return imresize(gt, size=size)
+        return self._lq_from(gt, size, np.random.Generator(np.random.PCG64([_SEED, index])))
 
 
 class ScalesValidation:
@@ -131,6 +147,7 @@ class ScalesValidation:
         count: How many photos.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
+        lq_from: Makes the small pictures; see `CropValidation`.
 
     Raises:
         FileNotFoundError: If a root is missing, or no photo is left.
@@ -146,12 +163,19 @@ class ScalesValidation:
         count: int | None = 8,
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
+        lq_from: LqFrom | str | None = None,
     ) -> None:
         if not scales:
             raise ValueError("scales must name at least one scale")
         self._parts = {
             f"x{scale:g}": CropValidation(
-                roots=roots, scale=scale, crop=crop, count=count, include=include, exclude=exclude
+                roots=roots,
+                scale=scale,
+                crop=crop,
+                count=count,
+                include=include,
+                exclude=exclude,
+                lq_from=lq_from,
             )
             for scale in scales
         }
