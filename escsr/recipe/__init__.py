@@ -1,12 +1,13 @@
 """Training recipes: described now, checked before a run, built later."""
 
-from escsr.recipe.checking import check
+from escsr.recipe.checking import Findings, check, examine
 from escsr.recipe.definition import PARTS, Part, Recipe, load
 from escsr.recipe.describing import describe, differences
 from escsr.recipe.overriding import RecipeError, apply, override
 
 __all__ = [
     "PARTS",
+    "Findings",
     "Part",
     "Recipe",
     "RecipeError",
@@ -14,6 +15,7 @@ __all__ = [
     "check",
     "describe",
     "differences",
+    "examine",
     "load",
     "override",
 ]

@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple, get_type_hints
 import torch
 
 from escsr.build import initialise_from
-from escsr.recipe.definition import PARTS, Recipe, Supplied
+from escsr.recipe.advice import advice
+from escsr.recipe.definition import OPTIONAL, PARTS, Recipe, Supplied
 from escsr.recipe.signatures import (
     did_you_mean,
     fits,
@@ -20,6 +22,18 @@ from escsr.recipe.signatures import (
     spell,
     takes_any_keyword,
 )
+
+
+class Findings(NamedTuple):
+    """What was found in a recipe.
+
+    Attributes:
+        problems: What forbids to run it, one line each.
+        advice: What allows it, but was perhaps not meant.
+    """
+
+    problems: list[str]
+    advice: list[str]
 
 
 class _Range(NamedTuple):
@@ -39,6 +53,7 @@ class _Range(NamedTuple):
 _RANGES = {
     "steps": _Range(1),
     "batch": _Range(1),
+    "accumulate": _Range(1),
     "ema": _Range(0, 1),
     "grad_clip": _Range(0, least_is_allowed=False),
     "workers": _Range(0),
@@ -51,7 +66,7 @@ _RANGES = {
 }
 
 
-def check(recipe: Recipe) -> list[str]:
+def check(recipe: Recipe, *, resumed: bool = False) -> list[str]:
     """Find all problems of a recipe.
 
     Looks at types and ranges, binds every part's arguments to its signature (with what the
@@ -62,17 +77,34 @@ def check(recipe: Recipe) -> list[str]:
 
     Args:
         recipe: The recipe.
+        resumed: Whether a run goes on from a checkpoint, so that the weights it once started
+            from are not needed any more.
 
     Returns:
         One line per problem: key, what came, what is allowed. Empty if there are none.
     """
+    return examine(recipe, resumed=resumed).problems
+
+
+def examine(recipe: Recipe, *, resumed: bool = False) -> Findings:
+    """Find all problems of a recipe as `check` does, and what its author may want to know.
+
+    Args:
+        recipe: The recipe.
+        resumed: See `check`.
+
+    Returns:
+        Problems and advice.
+    """
+    if resumed:
+        recipe = replace(recipe, start_from=None)
     problems = _value_problems(recipe)
     if isinstance(recipe.start_from, str) and not Path(recipe.start_from).is_file():
         problems.append(f"start_from: no such file: {recipe.start_from}")
     built: dict[str, Any] = {}
     for key, supplied in PARTS.items():
         value = getattr(recipe, key)
-        if value is None and key == "validation":
+        if value is None and key in OPTIONAL:
             continue
         found = _part_problems(key, value, supplied)
         if not found:
@@ -81,7 +113,8 @@ def check(recipe: Recipe) -> list[str]:
             except Exception as error:  # any error of a part is a problem of the recipe
                 found = [f"{key}: {error}"]
         problems += found
-    return problems + _disagreements(recipe, built)
+    problems += _disagreements(recipe, built, resumed=resumed)
+    return Findings(problems, advice(recipe, built, resumed=resumed))
 
 
 def _value_problems(recipe: Recipe) -> list[str]:
@@ -124,6 +157,8 @@ def _part_problems(key: str, part: Any, supplied: Supplied) -> list[str]:
         elif not fits(value, known[argument].annotation):
             expected = spell(known[argument].annotation)
             problems.append(f"{key}.{argument}: got {value!r}, expected {expected}")
+        if isinstance(value, partial):
+            problems += _nested_problems(f"{key}.{argument}", value)
     kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     here = {*given, *supplied.keywords, *list(known)[: len(supplied.positional)]}
     for argument, parameter in known.items():
@@ -136,31 +171,64 @@ def _part_problems(key: str, part: Any, supplied: Supplied) -> list[str]:
     return problems
 
 
+def _nested_problems(key: str, part: "partial[Any]") -> list[str]:
+    """Compare the arguments of a part within a part with what it calls.
+
+    What it lacks is not told here: it may be supplied by the part around it.
+    """
+    try:
+        known, given = parameters(part.func), named(part)
+    except (TypeError, ValueError):  # something without a signature
+        return []
+    problems = []
+    for argument, value in given.items():
+        if argument not in known and not takes_any_keyword(known):
+            hint = did_you_mean(argument, known)
+            name = function_name(part.func)
+            problems.append(f"{key}.{argument}: {name} has no such argument; {hint}")
+        elif argument in known and not fits(value, known[argument].annotation):
+            expected = spell(known[argument].annotation)
+            problems.append(f"{key}.{argument}: got {value!r}, expected {expected}")
+        if isinstance(value, partial):
+            problems += _nested_problems(f"{key}.{argument}", value)
+    return problems
+
+
 def _try(recipe: Recipe, key: str) -> Any:
     """Build a part as the trainer will, without touching global random state."""
     part = getattr(recipe, key)
     if key == "optimizer":
-        return part([torch.nn.Parameter(torch.zeros(1))])
+        return _try_optimizer(part)
     if key == "schedule":
-        for step in {0, recipe.steps - 1}:
-            factor = part(step, steps=recipe.steps)
-            if not (isinstance(factor, int | float) and 0 <= factor < math.inf):
-                raise ValueError(f"gives {factor!r} at step {step}, expected a factor from 0 on")
-        return part
+        return _try_schedule(part, recipe.steps)
     if key == "data":
         return part(seed=recipe.seed)
     with torch.random.fork_rng(devices=[]):
         return part()
 
 
-def _disagreements(recipe: Recipe, built: dict[str, Any]) -> list[str]:
+def _try_optimizer(part: Any) -> Any:
+    return part([torch.nn.Parameter(torch.zeros(1))])
+
+
+def _try_schedule(part: Any, steps: int) -> Any:
+    for step in {0, steps - 1}:
+        factor = part(step, steps=steps)
+        if not (isinstance(factor, int | float) and 0 <= factor < math.inf):
+            raise ValueError(f"gives {factor!r} at step {step}, expected a factor from 0 on")
+    return part
+
+
+def _disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> list[str]:
     """Compare what several parts say about the same thing, as far as they say it."""
-    problems = []
+    problems = _adversary_problems(recipe, built, resumed=resumed)
     if "model" in built and recipe.start_from is not None and Path(recipe.start_from).is_file():
         try:
             initialise_from(built["model"], recipe.start_from, head=recipe.start_from_head)
         except ValueError as error:
             problems.append(f"start_from: {error}")
+    problems += _batch_problems(recipe, built.get("data"))
+    problems += _picture_problems(built)
     figures = getattr(built.get("validation"), "figures", None)
     if figures is not None and recipe.best not in figures:
         problems.append(f"best: {recipe.best!r}; {did_you_mean(recipe.best, figures)}")
@@ -176,3 +244,54 @@ def _disagreements(recipe: Recipe, built: dict[str, Any]) -> list[str]:
         more = f" and {len(both) - 3} more" if len(both) > 3 else ""
         problems.append(f"validation: photos that are trained on too: {some}{more}")
     return problems
+
+
+def _batch_problems(recipe: Recipe, data: Any) -> list[str]:
+    """Whether the batch can be cut into pieces, each of which can be stacked."""
+    if not (fits(recipe.batch, int) and fits(recipe.accumulate, int) and recipe.accumulate >= 1):
+        return []  # told already
+    piece, rest = divmod(recipe.batch, recipe.accumulate)
+    if rest:
+        return [f"accumulate: {recipe.accumulate} does not divide the batch of {recipe.batch}"]
+    group = getattr(data, "group", None)
+    if group is not None and getattr(data, "queries", None) is None and group % max(piece, 1):
+        return [
+            f"data.group: {group} samples have one scale, but {piece} are stacked at a time; "
+            f"take a multiple of {piece}"
+        ]
+    return []
+
+
+def _adversary_problems(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> list[str]:
+    """Try the parts within an adversary, which only the trainer would call."""
+    adversary = built.get("adversary")
+    if adversary is None:
+        return []
+    trials: dict[str, Callable[[], Any]] = {
+        "optimizer": lambda: _try_optimizer(adversary.optimizer),
+        "schedule": lambda: (
+            None if adversary.schedule is None else _try_schedule(adversary.schedule, recipe.steps)
+        ),
+        "start_from": lambda: None if resumed else adversary.initialise(),
+    }
+    problems = []
+    for name, trial in trials.items():
+        try:
+            trial()
+        except Exception as error:  # any error of a part is a problem of the recipe
+            problems.append(f"adversary.{name}: {error}")
+    return problems
+
+
+def _picture_problems(built: dict[str, Any]) -> list[str]:
+    """Refuse what judges pictures where the data gives single pixels of them."""
+    queries = getattr(built.get("data"), "queries", None)
+    if queries is None:
+        return []
+    judges = [key for key in ("adversary",) if key in built]
+    judges += ["loss"] if getattr(built.get("loss"), "needs_pictures", False) else []
+    return [
+        f"{key}: looks at whole pictures, but data.queries={queries} gives single pixels of them; "
+        "set data.queries=none and data.group to the batch"
+        for key in judges
+    ]

@@ -22,10 +22,14 @@ PARTS: dict[str, Supplied] = {
     "data": Supplied(keywords=("seed",)),
     "validation": Supplied(),
     "loss": Supplied(),
+    "adversary": Supplied(),
     "optimizer": Supplied(positional=("params",)),
     "schedule": Supplied(positional=("step",), keywords=("steps",)),
 }
 """The fields of a recipe that are parts, and what the trainer supplies to each."""
+
+OPTIONAL = ("validation", "adversary")
+"""The parts that may be None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +43,25 @@ class Recipe:
         model: Builds the network: ``model() -> SuperResolver``.
         data: Builds the training data: ``data(seed=...)`` gives a dataset that answers for
             every index from 0 on with ``{"lq": (3, p, p), "gt": (3, q, q)}`` in [0, 1].
-        loss: Builds the loss: ``loss()`` gives a module called as ``module(sr, gt)``.
+        loss: Builds the loss: ``loss()`` gives a module called as ``module(sr, gt)``, which
+            returns a number, or a dictionary of named numbers to be added up.
         optimizer: ``optimizer(params)`` gives a `torch.optim.Optimizer`.
         schedule: Pure function ``schedule(step, steps=...)`` giving the factor of the
             learning rate.
         steps: Length of the run in steps.
-        batch: Samples per step.
+        batch: Samples per step, whatever number of processes shares them.
+        adversary: Builds what a discriminator is trained by beside the network:
+            ``adversary()`` gives an `escsr.training.Adversary`. None: no adversarial training.
         validation: Builds the validation: ``validation()`` gives a callable that takes the
             averaged network and returns named figures. None: no validation.
         best: The figure (higher is better) that decides which checkpoint is the best one.
         ema: Decay of the averaged weights, in [0, 1); 0: the weights themselves.
         grad_clip: Largest norm of the gradient; larger ones are scaled down. None: no limit.
         precision: Arithmetic of the forward pass; weights stay float32.
+        accumulate: In how many pieces a batch goes through the network, for want of memory; the
+            step is that of the whole batch.
+        compile: Whether `torch.compile` makes the forward and backward passes faster, after a
+            minute or so of work.
         device: "auto" takes a GPU if there is one, else the CPU; or a torch device's name.
         workers: Processes that load data; 0: a thread beside the training loop.
         seed: Seed of the drawn weights and of the stream of samples, at least 0.
@@ -60,6 +71,7 @@ class Recipe:
         keep: How many of the latest checkpoints are kept.
         max_bad_steps: After how many steps in a row with a loss or gradient that is not
             finite the run stops with an error; single ones are skipped and counted.
+        tensorboard: Whether files for TensorBoard are written, if it is installed.
         start_from: Weights to start from, any file `escsr.load` takes. None: drawn weights.
         start_from_head: What becomes of the head of those weights, see
             `escsr.initialise_from`: "same" takes it over and insists that it fits, "fresh"
@@ -74,11 +86,14 @@ class Recipe:
     schedule: Part
     steps: int
     batch: int
+    adversary: Part | None = None
     validation: Part | None = None
     best: str = "psnr_y"
     ema: float = 0.999
     grad_clip: float | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    accumulate: int = 1
+    compile: bool = False
     device: str = "auto"
     workers: int = 0
     seed: int = 0
@@ -87,6 +102,7 @@ class Recipe:
     save_every: int = 1000
     keep: int = 3
     max_bad_steps: int = 20
+    tensorboard: bool = True
     start_from: str | None = None
     start_from_head: Literal["same", "fresh", "resample"] = "same"
 

@@ -77,20 +77,30 @@ def apply(recipe: Recipe, assignments: Sequence[str]) -> tuple[Recipe, list[str]
 
 def _parts_with(recipe: Recipe, path: Sequence[str], key: str) -> list[str]:
     """Name the parts that have the argument at the beginning of a path."""
-    parts = {name: part for name in PARTS if isinstance(part := getattr(recipe, name), partial)}
-    found = [name for name, part in parts.items() if path and path[0] in parameters(part.func)]
+    found = _holders(recipe, path[0]) if path else []
     if not found:
-        options = {name for part in parts.values() for name in parameters(part.func)}
+        options = {name for part in _parts(recipe).values() for name in parameters(part.func)}
         hint = did_you_mean(path[0] if path else "", options)
         raise _Refused(f"{key}: no part of the recipe has this argument; {hint}")
     return found
+
+
+def _holders(recipe: Recipe, argument: str) -> list[str]:
+    """Name the parts that take an argument."""
+    return [name for name, part in _parts(recipe).items() if argument in parameters(part.func)]
+
+
+def _parts(recipe: Recipe) -> dict[str, Part]:
+    return {name: part for name in PARTS if isinstance(part := getattr(recipe, name), partial)}
 
 
 def _new(recipe: Recipe, name: str, path: Sequence[str], text: str, key: str) -> Any:
     """Return the new value of one field."""
     hints = get_type_hints(Recipe)
     if name not in hints:
-        raise _Refused(f"{key}: the recipe has no {name!r}; {did_you_mean(name, hints)}")
+        inside = [f"{part}.{name}" for part in _holders(recipe, name)]
+        hint = f"did you mean {' or '.join(inside)}?" if inside else did_you_mean(name, hints)
+        raise _Refused(f"{key}: the recipe has no {name!r}; {hint}")
     old = getattr(recipe, name)
     if path:
         return _set_inside(old, path, text, key)

@@ -59,7 +59,13 @@ def function_name(function: Any) -> str:
 
 
 def did_you_mean(name: str, options: Collection[str]) -> str:
-    """Phrase the nearest option, or list all of them."""
+    """Phrase the nearest option, or list all of them.
+
+    Initials count as near: "learning_rate" to "lr", "weight_decay" to "wd".
+    """
+    initials = "".join(word[0] for word in name.split("_") if word)
+    if "_" in name and initials in options:
+        return f"did you mean {initials!r}?"
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     if near:
         return f"did you mean {near[0]!r}?"

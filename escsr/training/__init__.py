@@ -1,18 +1,28 @@
 """Training: losses, schedules, averaged weights, validation, checkpoints and the loop."""
 
+from escsr.training.adversarial import Adversary
+from escsr.training.discriminator import UNetDiscriminator
 from escsr.training.ema import WeightAverage
-from escsr.training.losses import L1, Charbonnier
+from escsr.training.engine import TrainingError
+from escsr.training.losses import L1, Charbonnier, WeightedSum
+from escsr.training.perceptual import Perceptual
+from escsr.training.run import Summary
 from escsr.training.schedules import constant, cosine, multistep
-from escsr.training.trainer import Summary, TrainingError, train
-from escsr.training.validation import CropValidation
+from escsr.training.trainer import train
+from escsr.training.validation import CropValidation, ScalesValidation
 
 __all__ = [
     "L1",
+    "Adversary",
     "Charbonnier",
     "CropValidation",
+    "Perceptual",
+    "ScalesValidation",
     "Summary",
     "TrainingError",
+    "UNetDiscriminator",
     "WeightAverage",
+    "WeightedSum",
     "constant",
     "cosine",
     "multistep",

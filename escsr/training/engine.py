@@ -1,7 +1,9 @@
 """One training step: forward, backward, clip, update, average; and the state between steps."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,14 @@ from torch import Tensor, nn
 
 from escsr import checkpoints
 from escsr.build import initialise_from
-from escsr.inference.devices import PRECISIONS, pick_device
+from escsr.data.loader import Batch
+from escsr.inference.devices import PRECISIONS
 from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
+from escsr.training.opponent import Opponent
+from escsr.training.processes import Processes
+from escsr.training.tensor_files import write_tensors
+from escsr.training.trainee import Trainee
 
 
 class TrainingError(RuntimeError):
@@ -21,37 +28,88 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class StepResult:
-    """Figures of one step: the loss, and the norm of the gradient before clipping."""
+    """Figures of one step.
+
+    Attributes:
+        loss: Mean over the batch, as it was trained on.
+        grad_norm: Norm of the gradient before clipping.
+        terms: The parts of the loss, if it has several, and those of an adversary: ``gan``, its
+            weighted part of the loss, and ``d_loss``, ``d_real``, ``d_fake`` and ``d_grad_norm``
+            of the discriminator.
+    """
 
     loss: float
     grad_norm: float
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+
+class Enlarging(nn.Module):
+    """A network called with what a batch holds: whole pictures, or single pixels of them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, lq: Tensor, gt: Tensor, coords: Tensor | None = None, cells: Tensor | None = None
+    ) -> Tensor:
+        """Make what ``gt`` is compared with.
+
+        Args:
+            lq: (B, 3, H, W) in [0, 1].
+            gt: (B, 3, H', W'), or (B, Q, 3) at coordinates; only its shape is looked at.
+            coords: (B, Q, 2) or None.
+            cells: (B, Q, 2) or None.
+        """
+        if coords is None:
+            sr: Tensor = self.model(lq, size=(gt.shape[-2], gt.shape[-1]))
+            return sr
+        pixels: Tensor = self.model.query(lq, coords, cells)  # type: ignore[operator]
+        return pixels
 
 
 class Engine:
-    """The network of a run with all that changes it.
+    """The network of a run with all that changes it, and its opponent if the recipe names one.
 
-    Weights are drawn from torch's global generator when it is made.
+    Weights are drawn from torch's global generator when it is made. Losses that have a method
+    ``prepare`` get it called then: they read or download what they need.
 
     Args:
         recipe: A checked recipe.
+        processes: Who shares the run; None: found out.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, processes: Processes | None = None) -> None:
         self.recipe = recipe
-        self.device = pick_device(recipe.device)
+        self.processes = processes or Processes(recipe.device)
+        self.device = self.processes.device
         self.model: nn.Module = recipe.model().to(self.device).train()
         self.average = WeightAverage(self.model, decay=recipe.ema)
         self.loss: nn.Module = recipe.loss().to(self.device)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer: torch.optim.Optimizer = recipe.optimizer(self.parameters)
-        self._base_rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        # float16 needs its loss scaled, or small gradients vanish; bfloat16 does not
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
+        for part in self.loss.modules():
+            if callable(prepare := getattr(part, "prepare", None)):
+                prepare()
+        enlarging: nn.Module = Enlarging(self.model)
+        if recipe.compile:
+            enlarging = torch.compile(enlarging)  # type: ignore[assignment]
+        self.trainee = Trainee(
+            self.model,
+            runs=enlarging,
+            optimizer=recipe.optimizer,
+            schedule=recipe.schedule,
+            steps=recipe.steps,
+            grad_clip=recipe.grad_clip,
+            precision=recipe.precision,
+            processes=self.processes,
+        )
+        self.opponent: Opponent | None = None
+        if recipe.adversary is not None:
+            self.opponent = Opponent(recipe.adversary(), recipe, self.processes)
         self.skipped = 0
         self.bad_in_a_row = 0
 
     def initialise(self) -> None:
-        """Start from the recipe's weights, if it names some."""
+        """Start from the recipe's weights, and the adversary's, if they name some."""
         if self.recipe.start_from is not None:
             initialise_from(
                 self.model,  # type: ignore[arg-type]
@@ -59,89 +117,118 @@ class Engine:
                 head=self.recipe.start_from_head,
             )
             self.average = WeightAverage(self.model, decay=self.recipe.ema)
+        if self.opponent is not None:
+            self.opponent.adversary.initialise()
 
     def learning_rate(self, step: int) -> float:
         """Return the first parameter group's learning rate at a step."""
-        factor: float = self.recipe.schedule(step, steps=self.recipe.steps)
-        return self._base_rates[0] * factor
+        return self.trainee.learning_rate(step)
 
-    def step(self, batch: dict[str, Tensor], step: int) -> StepResult | None:
+    def step(self, pieces: Sequence[Batch], step: int) -> StepResult | None:
         """Train on one batch.
 
         Args:
-            batch: ``lq`` (B, 3, H, W) and ``gt`` (B, 3, H', W'), in [0, 1].
+            pieces: The batch, or the parts of this process's share of it, all of one size:
+                ``lq`` (B, 3, H, W) and ``gt`` (B, 3, H', W'), in [0, 1], or ``gt`` (B, Q, 3) with
+                ``coords`` and ``cells`` (B, Q, 2). Gradients add up over them.
             step: Which step of the run this is, from 0.
 
         Returns:
-            Its figures, or None if it was skipped because something was not finite.
+            Its figures, averaged over all processes, or None if it was skipped because something
+            was not finite.
 
         Raises:
             TrainingError: If too many steps in a row had to be skipped.
         """
-        factor = self.recipe.schedule(step, steps=self.recipe.steps)
-        for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = rate * factor
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self._forward(batch)
-        value = float(loss.detach())
-        norm = self._backward(loss) if math.isfinite(value) else math.nan
-        if not math.isfinite(norm):
-            self._skip(step, value, norm)
+        self.trainee.begin(step)
+        if self.opponent is not None:
+            self.opponent.begin(step)
+        terms: dict[str, float] = {}
+        for number, piece in enumerate(pieces):
+            for name, value in self._add_gradients(piece, len(pieces), number).items():
+                terms[name] = terms.get(name, 0.0) + value / len(pieces)
+        terms = dict(zip(terms, self.processes.means(list(terms.values())), strict=True))
+        loss = terms.pop("loss")
+        norm = self.trainee.gradient_norm()  # not finite on all processes if it is on one
+        if self.opponent is not None:
+            terms["d_grad_norm"] = self.opponent.trainee.gradient_norm()
+        finite = all(map(math.isfinite, (loss, norm, *terms.values())))
+        self.trainee.update(step=finite)
+        if self.opponent is not None:  # both change, or neither
+            self.opponent.trainee.update(step=finite)
+        if not finite:
+            self._skip(step, loss, norm, terms.get("d_grad_norm"))
             return None
         self.bad_in_a_row = 0
         self.average.update(self.model)
-        return StepResult(value, norm)
+        return StepResult(loss, norm, terms)
 
-    def _forward(self, batch: dict[str, Tensor]) -> Tensor:
-        lq = batch["lq"].to(self.device, non_blocking=True)
-        gt = batch["gt"].to(self.device, non_blocking=True)
+    def _add_gradients(self, batch: Batch, pieces: int, number: int) -> dict[str, float]:
+        """Go forwards and backwards through one piece; return its loss and the loss's terms."""
+        batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        with ExitStack() as stack:
+            if number < pieces - 1:
+                stack.enter_context(self.processes.keep_gradients(self.trainee.runs))
+                if self.opponent is not None:
+                    stack.enter_context(self.processes.keep_gradients(self.opponent.trainee.runs))
+            return self._forward_and_backward(batch, pieces)
+
+    def _forward_and_backward(self, batch: Batch, pieces: int) -> dict[str, float]:
         dtype = PRECISIONS[self.recipe.precision]
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            sr = self.model(lq, size=(gt.shape[-2], gt.shape[-1]))
-        loss: Tensor = self.loss(sr, gt)  # outside autocast: in float32
-        return loss
+            sr = self.trainee.runs(**batch)
+        answer = self.loss(sr, batch["gt"])  # outside autocast: in float32
+        terms: dict[str, Tensor] = dict(answer) if isinstance(answer, Mapping) else {}
+        loss: Tensor = sum(terms.values(), torch.zeros((), device=sr.device)) if terms else answer
+        if self.opponent is not None:
+            terms["gan"] = self.opponent.judge(sr)
+            loss = loss + terms["gan"]
+        self.trainee.backward(loss / pieces)
+        figures = {"loss": loss, **terms}
+        values = {name: float(value.detach()) for name, value in figures.items()}
+        if self.opponent is not None:
+            values |= self.opponent.learn(sr.detach(), batch["gt"], pieces)
+        return values
 
-    def _backward(self, loss: Tensor) -> float:
-        """Get gradients, clip them at their true size, and update if they are finite."""
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.unscale_(self.optimizer)
-        limit = math.inf if self.recipe.grad_clip is None else self.recipe.grad_clip
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, limit))
-        if math.isfinite(norm):
-            self.scaler.step(self.optimizer)
-        self.scaler.update()  # lowers the scale where gradients overflowed
-        return norm
-
-    def _skip(self, step: int, loss: float, norm: float) -> None:
+    def _skip(self, step: int, loss: float, norm: float, opponents: float | None) -> None:
         self.skipped += 1
         self.bad_in_a_row += 1
         if self.bad_in_a_row >= self.recipe.max_bad_steps:
+            also = "" if opponents is None else f", that of the discriminator {opponents}"
             raise TrainingError(
                 f"{self.bad_in_a_row} steps in a row without a finite loss and gradient, the last "
-                f"one at step {step} (loss {loss}, gradient norm {norm}); lower the learning rate, "
-                "set grad_clip, or use precision=fp32, and go on from an earlier checkpoint"
+                f"one at step {step} (loss {loss}, gradient norm {norm}{also}); lower the learning "
+                "rate, set grad_clip, or use precision=fp32, and go on from an earlier checkpoint"
             )
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on."""
+        adversary = {} if self.opponent is None else {"adversary": self.opponent.state_dict()}
         return {
-            "model": self.model.state_dict(),
+            **self.trainee.state_dict(),
+            **adversary,
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
             "skipped": self.skipped,
             "bad_in_a_row": self.bad_in_a_row,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.model.load_state_dict(state["model"])
+        self.trainee.load_state_dict(state)
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if self.opponent is not None:
+            if "adversary" in state:
+                self.opponent.load_state_dict(state["adversary"])
+            else:  # the recipe was changed: it comes in only now
+                self.opponent.adversary.initialise()
         self.skipped = state["skipped"]
         self.bad_in_a_row = state["bad_in_a_row"]
 
     def export(self, path: Path, facts: dict[str, Any]) -> None:
         """Write the averaged weights as a file that `escsr.load` opens."""
         checkpoints.save(self.average.model, path, facts=facts)  # type: ignore[arg-type]
+
+    def export_discriminator(self, path: Path) -> None:
+        """Write the discriminator, for ``adversary.start_from``; without one write nothing."""
+        if self.opponent is not None:
+            write_tensors(self.opponent.network, path)

@@ -1,7 +1,15 @@
-"""Pixel losses: modules called as ``loss(sr, gt)`` that give one number."""
+"""Losses: modules called as ``loss(sr, gt)`` that give one number, or several to be added up."""
+
+import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+from escsr.recipe.signatures import did_you_mean
+
+_TAKEN = ("loss", "grad_norm", "gan", "d_loss", "d_real", "d_fake", "d_grad_norm")
+"""Names of figures that the engine logs itself."""
 
 
 class L1(nn.Module):
@@ -60,6 +68,78 @@ class Charbonnier(nn.Module):
     def extra_repr(self) -> str:
         """Show the constant in ``print(loss)``."""
         return f"eps={self.eps}"
+
+
+class WeightedSum(nn.Module):
+    """Several losses added up, each with a factor and a name for the log.
+
+    Args:
+        factors: Factor of each term, by name, above 0; 1 for those that are left out.
+        **terms: ``term()`` gives a loss that is called as ``loss(sr, gt)`` and returns a scalar.
+
+    Raises:
+        TypeError: If a term gives no module.
+        ValueError: If there is no term, a factor belongs to none or is not above 0, or a name is
+            one of the engine's own figures.
+
+    Shape:
+        ``sr`` and ``gt`` alike, to a dictionary of scalars: the terms, times their factors.
+
+    Example:
+        >>> loss = partial(
+        ...     WeightedSum,
+        ...     pixel=partial(L1),
+        ...     perceptual=partial(Perceptual, weights="vgg19-dcbb9e9d.pth"),
+        ...     factors={"pixel": 1.0, "perceptual": 1.0},
+        ... )
+
+        On the command line: ``loss.factors.pixel=0.5 loss.perceptual.weights=other.pth``.
+    """
+
+    def __init__(
+        self,
+        *,
+        factors: Mapping[str, float] | None = None,
+        **terms: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__()
+        factors = dict(factors or {})
+        _check_terms(terms, factors)
+        self.factors = {name: float(factors.get(name, 1.0)) for name in terms}
+        self.terms = nn.ModuleDict()
+        for name, term in terms.items():
+            module = term()
+            if not isinstance(module, nn.Module):
+                raise TypeError(f"{name} must give a torch.nn.Module, got {type(module).__name__}")
+            self.terms[name] = module
+
+    @property
+    def needs_pictures(self) -> bool:
+        """Whether a term cannot compare single pixels."""
+        return any(getattr(term, "needs_pictures", False) for term in self.terms.values())
+
+    def forward(self, sr: Tensor, gt: Tensor) -> dict[str, Tensor]:
+        """Compare two batches; the sum of what is returned is the loss."""
+        return {name: self.factors[name] * term(sr, gt) for name, term in self.terms.items()}
+
+    def extra_repr(self) -> str:
+        """Show the factors in ``print(loss)``."""
+        return f"factors={self.factors}"
+
+
+def _check_terms(terms: Mapping[str, object], factors: Mapping[str, float]) -> None:
+    if not terms:
+        raise ValueError("there is nothing to add up: name at least one loss, e.g. pixel=...")
+    for name, term in terms.items():
+        if name in _TAKEN:
+            raise ValueError(f"{name!r} is a figure of the engine's own; name the term otherwise")
+        if not callable(term):
+            raise TypeError(f"{name} must be a functools.partial of a loss, got {term!r}")
+    for name, factor in factors.items():
+        if name not in terms:
+            raise ValueError(f"factors: no term {name!r}; {did_you_mean(name, terms)}")
+        if not (factor > 0 and math.isfinite(factor)):
+            raise ValueError(f"factors: that of {name} must be above 0, got {factor}")
 
 
 def _difference(sr: Tensor, gt: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Losses. Oracle: the formula, written as a loop over numbers."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from escsr.training import L1, Charbonnier
+from escsr.training import L1, Charbonnier, WeightedSum
 
 GENERATOR = torch.Generator().manual_seed(0)
 SR, GT = (torch.rand(2, 3, 4, 5, generator=GENERATOR) for _ in range(2))
@@ -42,3 +43,29 @@ def test_losses_refuse_to_broadcast_and_compute_in_float32(loss):
 def test_charbonnier_refuses_no_width():
     with pytest.raises(ValueError, match="eps"):
         Charbonnier(eps=0)
+
+
+def test_sum_is_its_terms_times_their_factors_by_name():
+    loss = WeightedSum(a=L1, b=partial(Charbonnier, eps=0.5), factors={"b": 0.25})
+    terms = loss(SR, GT)
+    assert list(terms) == ["a", "b"]
+    assert float(terms["a"]) == pytest.approx(float(L1()(SR, GT)))
+    assert float(terms["b"]) == pytest.approx(0.25 * float(Charbonnier(eps=0.5)(SR, GT)))
+    assert not loss.needs_pictures  # both compare single pixels as well
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({}, ValueError, "at least one loss"),
+        ({"pixel": L1, "factors": {"pixle": 1.0}}, ValueError, "'pixle'; did you mean 'pixel'"),
+        ({"pixel": L1, "factors": {"pixel": 0.0}}, ValueError, "pixel must be above 0"),
+        ({"pixel": L1, "factors": {"pixel": math.inf}}, ValueError, "above 0"),
+        ({"gan": L1}, ValueError, "engine's own"),
+        ({"pixel": 1.0}, TypeError, "pixel must be a functools.partial"),
+        ({"pixel": dict}, TypeError, "pixel must give a torch.nn.Module, got dict"),
+    ],
+)
+def test_sum_refuses_what_it_cannot_add_up(arguments, error, said):
+    with pytest.raises(error, match=said):
+        WeightedSum(**arguments)

@@ -1,0 +1,109 @@
+"""The other side of an adversarial step: a discriminator in training."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from escsr.inference.devices import PRECISIONS
+from escsr.recipe import Recipe
+from escsr.training.adversarial import Adversary, discriminator_loss, generator_loss
+from escsr.training.discriminator import refresh_norms
+from escsr.training.processes import Processes
+from escsr.training.trainee import Trainee
+
+
+class Opponent:
+    """A discriminator with what trains it.
+
+    Within a step it stays as it is until `trainee` is updated, for both sides and all pieces of
+    the batch; its spectral norms advance by one power iteration in `begin` and not again.
+
+    Args:
+        adversary: The discriminator and its settings.
+        recipe: The run's recipe.
+        processes: Who shares the run.
+    """
+
+    def __init__(self, adversary: Adversary, recipe: Recipe, processes: Processes) -> None:
+        self.adversary = adversary
+        self.network = adversary.network.to(processes.device).train()
+        self.device = processes.device
+        self.dtype = PRECISIONS[recipe.precision]
+        self.trainee = Trainee(
+            self.network,
+            optimizer=adversary.optimizer,
+            schedule=recipe.schedule if adversary.schedule is None else adversary.schedule,
+            steps=recipe.steps,
+            grad_clip=adversary.grad_clip,
+            precision=recipe.precision,
+            processes=processes,
+        )
+
+    def begin(self, step: int) -> None:
+        """Set the learning rate of a step, forget old gradients, refresh the spectral norms."""
+        self.trainee.begin(step)
+        refresh_norms(self.network)
+
+    def judge(self, sr: Tensor) -> Tensor:
+        """Score pictures for the network that made them, weighted.
+
+        The gradient goes to the pictures alone. The bare network is called, not the one whose
+        gradients are shared between processes: it would wait for gradients that do not come.
+
+        Args:
+            sr: (B, 3, H, W), with the graph that made them.
+
+        Returns:
+            Scalar.
+        """
+        with self._frozen(), self._autocast():
+            logits = self.network(sr.float())
+        return self.adversary.weight * generator_loss(logits.float(), self.adversary.kind)
+
+    def learn(self, sr: Tensor, gt: Tensor, pieces: int) -> dict[str, float]:
+        """Add the gradient of telling photographs from made pictures.
+
+        Both go through the discriminator as one batch: one pass and one backward pass, which is
+        what sharing gradients between processes wants.
+
+        Args:
+            sr: (B, 3, H, W), without a graph.
+            gt: (B, 3, H, W).
+            pieces: In how many pieces the batch is cut; gradients are averaged over them.
+
+        Returns:
+            ``d_loss``, and the mean logits ``d_real`` of photographs and ``d_fake`` of made
+            pictures, which drift apart where the discriminator wins.
+        """
+        with self._autocast():
+            logits = self.trainee.runs(torch.cat([gt, sr.to(gt.dtype)]))
+        real, fake = logits.float().chunk(2)
+        loss = discriminator_loss(real, fake, self.adversary.kind)
+        self.trainee.backward(loss / pieces)
+        figures = {"d_loss": loss, "d_real": real.mean(), "d_fake": fake.mean()}
+        return {name: float(figure.detach()) for name, figure in figures.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
+        return self.trainee.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.trainee.load_state_dict(state)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None)
+
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
+        """While entered, passes through the discriminator leave no gradient in it."""
+        for parameter in self.trainee.parameters:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in self.trainee.parameters:
+                parameter.requires_grad_(True)

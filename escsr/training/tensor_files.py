@@ -1,0 +1,108 @@
+"""Tables of tensors in files, for networks that are not of the ESC family."""
+
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Read a file of tensors by name; nothing in it is executed.
+
+    Args:
+        path: Safetensors, or a file of `torch.save` that holds tensors, bare or below ``params``
+            or ``state_dict``.
+
+    Returns:
+        Name to tensor, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or holds other things than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    with path.open("rb") as file:
+        is_safetensors = file.read(9)[8:] == b"{"  # the length of the header, then its brace
+    try:
+        if is_safetensors:
+            return safetensors.torch.load_file(path)
+        with path.open("rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (
+        safetensors.SafetensorError,
+        pickle.UnpicklingError,
+        *(RuntimeError, EOFError, ValueError, KeyError, AttributeError),
+    ) as error:
+        raise ValueError(
+            f"{path} is no whole file of tensors (safetensors, or a dictionary of tensors saved "
+            "with torch.save): was the download cut short, or is it something else?"
+        ) from error
+    for key in ("params", "state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ValueError(f"{path} does not hold a table of tensors by name")
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def write_tensors(network: nn.Module, path: Path) -> None:
+    """Write a network's state as safetensors, beside its place and then renamed.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    data = safetensors.torch.save(tensors)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def fill(
+    network: nn.Module, tensors: Mapping[str, Tensor], *, source: str | Path, kind: str
+) -> None:
+    """Copy tensors into a network that has exactly these.
+
+    Args:
+        network: What to fill.
+        tensors: Name to tensor.
+        source: Where they are from, for the message.
+        kind: What the network is, for the message.
+
+    Raises:
+        ValueError: If names or shapes differ; the first few are named.
+    """
+    own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = [
+        *(f"{name} is missing" for name in own if name not in given),
+        *(f"{name} is unknown" for name in given if name not in own),
+        *(
+            f"{name} is {given[name]}, the network's is {shape}"
+            for name, shape in own.items()
+            if name in given and given[name] != shape
+        ),
+    ]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(
+            f"{source} holds the tensors of another network than {kind}: "
+            f"{'; '.join(wrong[:3])}{more}"
+        )
+    network.load_state_dict(dict(tensors), strict=True)
