@@ -6,6 +6,7 @@ import sys
 import typer
 
 from escsr.cli.bench import bench
+from escsr.cli.degrade import degrade
 from escsr.cli.evaluate import evaluate
 from escsr.cli.info import doctor, info, list_names
 from escsr.cli.train import train
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(upscale)
 app.command()(train)
 app.command()(evaluate)
+app.command()(degrade)
 app.command()(bench)
 app.command()(info)
 app.command("list")(list_names)

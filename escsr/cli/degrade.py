@@ -1,0 +1,248 @@
+"""``escsr degrade``: good pictures in, bad ones out, with what was done to them."""
+
+import math
+import os
+import secrets
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from escsr.degradations import Draw, Pipeline
+
+
+@dataclass(frozen=True)
+class _Task:
+    source: Path
+    name: str  # relative to the folder that it was found in; draws are seeded with it
+    target: Path
+
+    @property
+    def record(self) -> Path:
+        """Where the draw is written."""
+        return self.target.with_suffix(".json")
+
+
+def degrade(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Picture files, or folders of them.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="A folder, or a .png file for one input."),
+    ],
+    preset: Annotated[str, typer.Option(help="bicubic, real, real_light, bsrgan_like.")] = "real",
+    scale: Annotated[
+        float, typer.Option("--scale", "-s", help="How many times smaller, from 1.")
+    ] = 4.0,
+    seed: Annotated[int, typer.Option(help="Of the draws; each file has its own stream.")] = 0,
+    sheet: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Also make OUT/sheet.png of N draws to look at."),
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="JSON of a draw to do again, instead of drawing.")
+    ] = None,
+) -> None:
+    """Make low-quality pictures; beside each a JSON that makes it again, bit for bit."""
+    from rich.console import Console
+
+    from escsr.degradations import preset as make_preset
+
+    _check_options(scale, seed, sheet, replay)
+    pipeline = make_preset(preset)
+    again = None if replay is None else _read_draw(replay)
+    tasks = _plan(inputs, output, sheet)
+    console = Console(highlight=False)
+    _degrade_all(tasks, console, pipeline, scale=scale, seed=seed, again=again, preset=preset)
+    if sheet is not None:
+        path = output / "sheet.png"
+        _write_sheet(path, tasks, pipeline, scale, seed, sheet)
+        console.print(f"{sheet} draws → {path}", markup=False, soft_wrap=True)
+
+
+def _degrade_all(
+    tasks: list[_Task], console: "Console", pipeline: "Pipeline", **options: Any
+) -> None:
+    """One after another; a picture that fails is named, and the others are made."""
+    failures = 0
+    for number, task in enumerate(tasks, 1):
+        try:
+            said = _degrade_one(task, pipeline, **options)
+        except (ValueError, OSError, MemoryError) as error:
+            if len(tasks) == 1:
+                raise
+            failures += 1
+            where = "" if str(task.source) in str(error) else f"{task.source}: "
+            console.print(f"error: {where}{error}", style="red", markup=False)
+        else:
+            console.print(f"{number}/{len(tasks)} {said}", markup=False, soft_wrap=True)
+    if failures:
+        raise OSError(f"{failures} of {len(tasks)} pictures could not be degraded (see above)")
+
+
+def _check_options(scale: float, seed: int, sheet: int | None, replay: Path | None) -> None:
+    if not (math.isfinite(scale) and scale >= 1):
+        raise ValueError(f"--scale is a number from 1, not {scale:g}")
+    if seed < 0:
+        raise ValueError(f"--seed is a whole number from 0, not {seed}")
+    if sheet is not None and not 1 <= sheet <= 1000:
+        raise ValueError(f"--sheet is the number of draws to show, 1 to 1000, not {sheet}")
+    if sheet is not None and replay is not None:
+        raise ValueError("--sheet draws anew and --replay does not: give one of them")
+
+
+def _read_draw(path: Path) -> "Draw":
+    from escsr.degradations import Draw
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        return Draw.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _plan(inputs: list[Path], output: Path, sheet: int | None) -> list[_Task]:
+    """Say for every picture where it goes; all problems are found before any work."""
+    found = [pair for path in inputs for pair in _expand(path)]
+    if not found:
+        raise FileNotFoundError(f"there are no pictures in {', '.join(map(str, inputs))}")
+    to_file = bool(output.suffix) and not output.is_dir()
+    if to_file and (output.suffix.lower() != ".png" or len(found) > 1 or sheet is not None):
+        raise ValueError(
+            f"{output}: give -o a folder, or for one picture without --sheet a name that ends in "
+            ".png (another format would change the pixels once more)"
+        )
+    tasks = [
+        _Task(source, name, output if to_file else output / Path(name).with_suffix(".png").name)
+        for source, name in found
+    ]
+    sources = {task.source.resolve() for task in tasks}
+    taken: dict[Path, Path] = {}
+    if sheet is not None:
+        taken[(output / "sheet.png").resolve()] = Path("the sheet")
+    for task in tasks:
+        target = task.target.resolve()
+        if target in sources:
+            raise ValueError(f"{task.target} is itself an input: choose another folder or name")
+        if target in taken:
+            raise ValueError(
+                f"{taken[target]} and {task.source} would both be written to {task.target}: "
+                "rename one, or degrade them into different folders"
+            )
+        taken[target] = task.source
+    return tasks
+
+
+def _expand(path: Path) -> list[tuple[Path, str]]:
+    """Pictures with their names below the input."""
+    from escsr.data import list_images
+
+    if path.is_dir():
+        return [(file, file.relative_to(path).as_posix()) for file in list_images([path])]
+    if not path.exists():
+        raise FileNotFoundError(f"there is no picture {path}")
+    return [(path, path.name)]
+
+
+def _degrade_one(
+    task: _Task,
+    pipeline: "Pipeline",
+    *,
+    scale: float,
+    seed: int,
+    again: "Draw | None",
+    preset: str,
+) -> str:
+    from escsr.images import Picture, read_rgb, write_image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # profiles and pages matter little here
+        pixels = read_rgb(task.source)
+    if again is None:
+        draw = _draw(pipeline, pixels.shape[:2], scale, (seed, zlib.crc32(task.name.encode())))
+        about = {"picture": task.name, "preset": preset, "scale": scale, "seed": seed}
+    else:
+        draw, about = again, {"picture": task.name, "replayed": True}
+    lq = _apply(pixels, draw)
+    task.target.parent.mkdir(parents=True, exist_ok=True)
+    write_image(task.target, Picture(pixels=lq))
+    _write_text(task.record, draw.to_json(about=about))
+    size = f"{pixels.shape[1]}×{pixels.shape[0]}"
+    small = f"{lq.shape[1]}×{lq.shape[0]}"
+    return f"{task.source} {size} → {task.target} {small}: {draw.describe()}"
+
+
+def _draw(
+    pipeline: "Pipeline", size: tuple[int, ...], scale: float, seeds: tuple[int, ...]
+) -> "Draw":
+    """Draw for a picture; for a whole scale it is cut at the bottom and right to multiples."""
+    import numpy as np
+
+    height, width = size
+    lq_size = max(1, int(height / scale + 1e-9)), max(1, int(width / scale + 1e-9))
+    if scale == int(scale) and min(height, width) >= scale:
+        height, width = lq_size[0] * int(scale), lq_size[1] * int(scale)
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seeds)))
+    return pipeline.draw(rng, size=(height, width), lq_size=lq_size)
+
+
+def _apply(
+    pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", draw: "Draw"
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    import torch
+
+    from escsr.degradations import degrade as run
+    from escsr.images import from_float, to_float
+
+    height, width = draw.size
+    if pixels.shape[0] < height or pixels.shape[1] < width:
+        raise ValueError(
+            f"the draw is for {width}×{height} and the picture has "
+            f"{pixels.shape[1]}×{pixels.shape[0]}"
+        )
+    image = torch.from_numpy(to_float(pixels[:height, :width]))[None]
+    lq: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = from_float(run(image, [draw])[0].numpy())
+    return lq
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Complete or not at all."""
+    beside = path.with_name(f".escsr-{secrets.token_hex(6)}.json")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_sheet(
+    path: Path, tasks: list[_Task], pipeline: "Pipeline", scale: float, seed: int, count: int
+) -> None:
+    """Draw ``count`` times, over the pictures in turn."""
+    from escsr.degradations.sheet import contact_sheet
+    from escsr.images import Picture, read_rgb, write_image
+
+    pictures, captions = [], []
+    for number in range(count):
+        pixels = read_rgb(tasks[number % len(tasks)].source)
+        pixels = _middle(pixels, 256)
+        draw = _draw(pipeline, pixels.shape[:2], scale, (seed, number, 1))
+        pictures.append(_apply(pixels, draw))
+        captions.append(draw.describe())
+    write_image(path, Picture(pixels=contact_sheet(pictures, captions)))
+
+
+def _middle(
+    pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", side: int
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    top, left = max(0, pixels.shape[0] - side) // 2, max(0, pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]

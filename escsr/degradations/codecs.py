@@ -1,0 +1,193 @@
+"""Real codecs: what a picture loses in a file. Pictures on a GPU go to the CPU and back."""
+
+import importlib
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from escsr.degradations._checks import check_images, check_integer, check_one_each, check_option
+
+FileFormat = Literal["jpeg", "webp", "avif"]
+FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+"""File formats that `encode_decode` knows."""
+
+Subsampling = Literal["4:2:0", "4:2:2", "4:4:4"]
+SUBSAMPLINGS: tuple[Subsampling, ...] = get_args(Subsampling)
+"""Resolutions of chroma that JPEG files come with."""
+
+VideoCodec = Literal["h264", "hevc", "mpeg4", "vp9"]
+VIDEO_CODECS: tuple[VideoCodec, ...] = get_args(VideoCodec)
+"""Video codecs that `encode_decode_video` knows, by FFmpeg's names."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def encode_decode(
+    images: Tensor,
+    file_format: FileFormat,
+    qualities: Sequence[int],
+    *,
+    subsampling: Subsampling = "4:2:0",
+) -> Tensor:
+    """Write each picture as a file in memory and read it again, by OpenCV.
+
+    Args:
+        images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits.
+        file_format: "jpeg", "webp" or "avif".
+        qualities: For each picture, 1 to 100 (100 is lossless for WebP).
+        subsampling: Resolution of chroma, for "jpeg" only.
+
+    Returns:
+        (B, 3, H, W) in [0, 1], multiples of 1/255.
+
+    Raises:
+        TypeError: Pictures that are no floats.
+        ValueError: Another shape, an unknown format, or a quality out of range.
+        RuntimeError: This OpenCV was built without the format.
+
+    Example:
+        >>> encode_decode(torch.rand(1, 3, 16, 16), "jpeg", [40]).shape
+        torch.Size([1, 3, 16, 16])
+    """
+    check_images(images)
+    check_one_each("qualities", qualities, images)
+    check_option("file_format", file_format, FILE_FORMATS)
+    check_option("subsampling", subsampling, SUBSAMPLINGS)
+    for quality in qualities:
+        check_integer("quality", quality, 1, 100)
+    pairs = zip(to_pixels(images), qualities, strict=True)
+    decoded = [_by_opencv(pixels, file_format, quality, subsampling) for pixels, quality in pairs]
+    return from_pixels(decoded, images)
+
+
+def _by_opencv(pixels: Pixels, file_format: str, quality: int, subsampling: str) -> Pixels:
+    import cv2
+
+    ending = {"jpeg": ".jpg", "webp": ".webp", "avif": ".avif"}[file_format]
+    if not cv2.haveImageWriter(ending):
+        raise RuntimeError(
+            f"OpenCV {cv2.__version__} was built without {file_format}: "
+            "upgrade opencv-python-headless, or leave this format out"
+        )
+    options = {
+        "jpeg": [
+            cv2.IMWRITE_JPEG_QUALITY,
+            quality,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+            getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{subsampling.replace(':', '')}"),
+        ],
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+        "avif": [getattr(cv2, "IMWRITE_AVIF_QUALITY", 512), quality],
+    }[file_format]
+    bgr = np.ascontiguousarray(pixels[..., ::-1])
+    written, data = cv2.imencode(ending, bgr, options)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if written else None
+    if decoded is None:
+        height, width = pixels.shape[:2]
+        raise ValueError(f"a picture of {width}x{height} cannot be stored as {file_format}")
+    rgb: Pixels = decoded[..., ::-1].astype(np.uint8, copy=False)
+    return rgb
+
+
+def encode_decode_video(
+    images: Tensor,
+    codec: VideoCodec,
+    qualities: Sequence[int],
+    *,
+    frames: int = 3,
+    motion: tuple[int, int] = (1, 2),
+) -> Tensor:
+    """Pass each picture through a video codec, as the last frame of a short pan.
+
+    The earlier frames show the picture moved, so that the last one is predicted from them, with
+    the faults of motion compensation besides those of its own coding. Needs PyAV (``pip install
+    av``).
+
+    Args:
+        images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits; odd sides repeat their edge.
+        codec: One of `VIDEO_CODECS`, by FFmpeg's names; which of them can encode depends on PyAV.
+        qualities: For each picture, FFmpeg's CRF for "h264", "hevc" and "vp9", the quantizer for
+            "mpeg4": 1 (best) to 51 (31 for "mpeg4").
+        frames: Length of the clip, 1 (one intra frame) to 30.
+        motion: Pixels (down, right) that the picture moves from frame to frame, -32 to 32.
+
+    Returns:
+        (B, 3, H, W) in [0, 1].
+
+    Raises:
+        ModuleNotFoundError: PyAV is missing; the message says how to get it.
+        TypeError: Pictures that are no floats.
+        ValueError: Another shape, an unknown codec, or a number out of range.
+    """
+    check_images(images)
+    check_one_each("qualities", qualities, images)
+    check_option("codec", codec, VIDEO_CODECS)
+    for quality in qualities:
+        check_integer("quality", quality, 1, 31 if codec == "mpeg4" else 51)
+    check_integer("frames", frames, 1, 30)
+    for part in motion:
+        check_integer("motion", part, -32, 32, "pixels")
+    av = _pyav()
+    decoded = []
+    for pixels, quality in zip(to_pixels(images), qualities, strict=True):
+        clip = [_shifted(pixels, motion, frames - 1 - number) for number in range(frames)]
+        decoded.append(_last_frame(av, clip, codec, quality)[: len(pixels), : pixels.shape[1]])
+    return from_pixels(decoded, images)
+
+
+def _pyav() -> Any:
+    try:
+        return importlib.import_module("av")  # an extra that nothing else needs
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "video codecs need PyAV, which is not installed: pip install av"
+        ) from error
+
+
+def _shifted(pixels: Pixels, motion: tuple[int, int], times: int) -> Pixels:
+    """The picture before ``times`` more steps, its sides made even by repeating the edge."""
+    height, width = pixels.shape[:2]
+    rows = np.clip(np.arange(height + height % 2) + motion[0] * times, 0, height - 1)
+    columns = np.clip(np.arange(width + width % 2) + motion[1] * times, 0, width - 1)
+    moved: Pixels = pixels[rows][:, columns]
+    return moved
+
+
+def _last_frame(av: Any, clip: list[Pixels], codec: str, quality: int) -> Pixels:
+    encoder = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}.get(codec, codec)
+    # One thread: a codec cuts a frame into slices by threads, and the bits must not hang on them.
+    options = {"threads": "1", "crf": str(quality)}
+    if codec == "mpeg4":
+        options = {"threads": "1", "qmin": str(quality), "qmax": str(quality)}
+    elif codec == "vp9":
+        options["b"] = "0"
+    file = BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream(encoder, rate=25, options=options)
+        stream.height, stream.width = clip[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for pixels in clip:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file) as container:
+        *_, last = container.decode(video=0)
+    found: Pixels = last.to_ndarray(format="rgb24")
+    return found
+
+
+def to_pixels(images: Tensor) -> list[Pixels]:
+    """(B, 3, H, W) float in [0, 1] to (H, W, 3) uint8 each, clipped and rounded."""
+    steps = (images.detach().clamp(0, 1) * 255).round().to(torch.uint8)
+    return list(steps.permute(0, 2, 3, 1).contiguous().cpu().numpy())
+
+
+def from_pixels(pixels: Sequence[Pixels], like: Tensor) -> Tensor:
+    """(H, W, 3) uint8 each to (B, 3, H, W) in [0, 1], of the dtype and device of ``like``."""
+    stacked = torch.from_numpy(np.stack(pixels)).to(like.device)
+    return stacked.permute(0, 3, 1, 2).contiguous().to(like.dtype) / 255
