@@ -1,4 +1,4 @@
-"""Evaluate: ``python tools/evaluate.py --model M --data HR_DIR [--lq LQ_DIR] --scale 4``."""
+"""Evaluate: ``python tools/evaluate.py -m MODEL --data HR [--lq LQ] --scale 2,4 -o FOLDER``."""
 
 import typer
 

@@ -1,66 +1,358 @@
-"""``escsr evaluate``: figures of a model on a folder of pictures."""
+"""``escsr evaluate``: figures of models on folders of pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from escsr.evaluation import Report, Row
+    from escsr.evaluation import Comparison, Dataset, Protocol, Report
+    from escsr.evaluation.paper import PaperRow
+
+_RULES = "Rules (they override the protocol)"
+_OUT = "What comes out"
+_FILES = (".json", ".csv", ".md", ".tex")
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder of HR pictures.")],
-    model: Annotated[str, typer.Option(help='Name or file of a model, or "bicubic".')] = "default",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Folder of HR pictures, or NAME=FOLDER; may be repeated."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help='Name or file of a model, or NAME=FILE, "bicubic", or "embedded" for all of '
+            'ours; may be repeated. Default: "default".',
+        ),
+    ] = None,
     lq: Annotated[
-        Path | None,
-        typer.Option(help="Folder of LQ pictures, paired by name; made by bicubic if left out."),
+        list[str] | None,
+        typer.Option(
+            help="Folder of LQ pictures, paired by name: one for each --data, or one with {data} "
+            "in it; {scale} stands for the scale. Made on the fly if left out; without --data "
+            "the pictures have no ground truth."
+        ),
     ] = None,
     scale: Annotated[
-        float | None,
-        typer.Option(help="Enlargement; may be left out for a model of one fixed scale."),
+        str | None,
+        typer.Option(help="Enlargements, e.g. 4 or 2,3,4; may be left out for one fixed scale."),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Figures, e.g. psnr_y,ssim_y,ms_ssim,piqe; see --list-metrics."),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="classic, div2k, liif or real.")] = "classic",
+    crop: Annotated[
+        str | None,
+        typer.Option(help="Pixels off each side: 4, scale or scale+6.", rich_help_panel=_RULES),
+    ] = None,
+    rounding: Annotated[
+        str | None, typer.Option(help="uint8 or none.", rich_help_panel=_RULES)
+    ] = None,
+    resizer: Annotated[
+        str | None,
+        typer.Option(help="Makes LQ: matlab_clamp, matlab or pillow.", rich_help_panel=_RULES),
+    ] = None,
+    alignment: Annotated[
+        str | None,
+        typer.Option(help="Of a larger HR: top_left, centre or exact.", rich_help_panel=_RULES),
+    ] = None,
+    degradation: Annotated[
+        str | None,
+        typer.Option(help="Make LQ by this degradation preset.", rich_help_panel=_RULES),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the degradation.", rich_help_panel=_RULES)] = 0,
+    resize: Annotated[
+        bool,
+        typer.Option(
+            "--resize",
+            help="Let models of one fixed scale make others, their results being resized.",
+            rich_help_panel=_RULES,
+        ),
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option(help="Report to write: .json, .md or .csv.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Report: a .json, .csv, .md or .tex file, or a folder for all of them, plots "
+            "and an HTML page. A run into a folder that was interrupted goes on from there.",
+            rich_help_panel=_OUT,
+        ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Figures per picture, as .csv.")] = None,
-    device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, ...")] = "cpu",
+    csv: Annotated[
+        Path | None, typer.Option(help="Figures per picture, as .csv.", rich_help_panel=_OUT)
+    ] = None,
+    crops: Annotated[
+        int,
+        typer.Option(
+            help="Pictures of each data set to show on the HTML page.", rich_help_panel=_OUT
+        ),
+    ] = 3,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="Model card (.md) to write or update.", rich_help_panel=_OUT),
+    ] = None,
+    paper: Annotated[
+        str | None,
+        typer.Option(help="Compare with a row of the paper, e.g. esc_x4.", rich_help_panel=_OUT),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, ...")] = "cpu",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    list_metrics: Annotated[
+        bool, typer.Option("--list-metrics", help="List the figures and stop.")
+    ] = False,
 ) -> None:
-    """Take PSNR and SSIM of a model on a folder, and say how they were taken."""
-    from rich.progress import Progress
+    """Take PSNR, SSIM and other figures of models on folders, and say how they were taken."""
+    if list_metrics:
+        _list_metrics()
+        return
+    row, rules = _rules(protocol, paper, crop, rounding, resizer, alignment)
+    named = _models(model or ["default"])
+    targets = _check_outputs(output, csv, card)
+    comparison = _run(
+        named,
+        data=_datasets(data or [], lq or []),
+        scales=_scales(scale, row),
+        protocol=rules,
+        metrics=None if metrics is None else [name for name in metrics.split(",") if name],
+        make_lq=_maker(degradation, seed),
+        resize=resize,
+        device=device,
+        precision=precision,
+        folder=output if output is not None and output not in targets else None,
+        crops=crops,
+    )
+    _show(comparison)
+    if all(result.report is None for result in comparison.results):
+        raise ValueError("\n".join(dict.fromkeys(r.reason for r in comparison.results)))
+    for path in targets:
+        comparison.save(path)
+    if output is not None and output not in targets:
+        comparison.save(output)
+        typer.echo(f"report: {output / 'report.html'}")
+    judged = [name for name in named if name != "bicubic"]
+    if card is not None:
+        _write_card(comparison, judged, card)
+    if row is not None:
+        _check_paper(comparison, row, judged)
 
-    from escsr.evaluation import evaluate as run
+
+def _rules(
+    protocol: str, paper: str | None, crop: str | None, *others: str | None
+) -> "tuple[PaperRow | None, Protocol]":
+    from escsr.evaluation import find_protocol
+    from escsr.evaluation.paper import find_paper_row
+    from escsr.evaluation.protocol import parse_crop
+
+    row = None if paper is None else find_paper_row(paper)
+    rules = find_protocol(protocol) if row is None else row.protocol
+    parts: dict[str, Any] = dict(zip(("rounding", "resizer", "alignment"), others, strict=True))
+    return row, rules.override(**parts, **({} if crop is None else parse_crop(crop)))
+
+
+def _models(texts: list[str]) -> dict[str, str]:
+    """NAME=FILE, names and files to model by name."""
+    from escsr.build import list_models
+    from escsr.evaluation.plan import name_models
+
+    named: dict[str, str] = {}
+    each = [t for given in texts for t in (list_models() if given == "embedded" else [given])]
+    for text in each:
+        name, equals, rest = text.partition("=")
+        split = {name: rest} if equals and not Path(text).exists() else None
+        new = split or {str(key): text for key in name_models([text])}
+        for key, value in new.items():
+            if key in named:
+                raise ValueError(f"two models are called {key!r}; name one: --model NAME={value}")
+            named[key] = value
+    return named
+
+
+def _datasets(data: list[str], lq: list[str]) -> "list[Dataset]":
+    from escsr.evaluation import Dataset
+
+    if not data:
+        if not lq:
+            raise ValueError("give a folder of HR pictures (--data), of LQ pictures (--lq) or both")
+        return [Dataset(lq=folder, name=name) for name, folder in map(_named, lq)]
+    if len(lq) not in (0, 1, len(data)) or (len(lq) == 1 < len(data) and "{data}" not in lq[0]):
+        raise ValueError(
+            f"{len(data)} folders of --data and {len(lq)} of --lq: give one --lq for each, or "
+            "one that holds {data}, e.g. --lq 'bench/{data}/LR_bicubic/X{scale}'"
+        )
+    folders: list[str | None] = [*(lq * len(data) if len(lq) == 1 else lq)] or [None] * len(data)
+    sets = []
+    for text, folder in zip(data, folders, strict=True):
+        name, hr = _named(text)
+        sets.append(Dataset(hr=hr, lq=folder, name=name))
+    names = [one.name for one in sets]
+    if len(set(names)) != len(names):
+        raise ValueError(f"data sets of one name ({', '.join(names)}); write --data NAME=FOLDER")
+    return sets
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    return (name, folder) if equals and not Path(text).exists() else ("", text)
+
+
+def _scales(text: str | None, row: "PaperRow | None") -> list[float] | None:
+    if row is not None:
+        if text is not None and text != str(row.scale):
+            raise ValueError(f"{row.name} is at scale {row.scale}, not {text}: leave out --scale")
+        return [float(row.scale)]
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--scale is a number or several, like 2,3,4, not {text!r}") from None
+
+
+def _maker(degradation: str | None, seed: int) -> Any:
+    from escsr.evaluation import Degraded
+
+    return None if degradation is None else Degraded(preset=degradation, seed=seed)
+
+
+def _check_outputs(output: Path | None, csv: Path | None, card: Path | None) -> list[Path]:
+    """Report files to write; bad names are told before the work, not after it."""
     from escsr.evaluation.report import check_writable
 
-    for path in filter(None, (output, csv)):
-        check_writable(path)  # before the work, not after it
-    with Progress(transient=True) as bar:
-        task = bar.add_task("evaluating", total=None)
-
-        def advance(row: "Row", count: int) -> None:
-            bar.update(task, total=count, advance=1, description=row.name)
-
-        report = run(model, data=data, lq=lq, scale=scale, device=device, progress=advance)
-    _show(report)
-    for path in filter(None, (output, csv)):
-        report.save(path)
+    if csv is not None:
+        check_writable(csv, (".csv",))
+    if card is not None:
+        check_writable(card, (".md",))
+    targets = [csv] if csv is not None else []
+    if output is not None and output.suffix and not output.is_dir():
+        check_writable(output, _FILES)
+        targets.append(output)
+    return targets
 
 
-def _show(report: "Report") -> None:
+def _run(models: dict[str, str], **settings: Any) -> "Comparison":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from escsr.evaluation import compare
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("checking pictures and models", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            bar.update(task, total=total, completed=done, description=what)
+
+        return compare(models, progress=advance, **settings)
+
+
+def _show(c: "Comparison") -> None:
+    """One model on one set: its pictures. Otherwise a table of means for each set."""
     from rich.console import Console
+
+    from escsr.evaluation.tables import LEGEND, notes
+
+    console = Console(highlight=False)
+    single = c.results[0].report if len(c.results) == 1 else None
+    if single is not None:
+        _show_pictures(console, single)
+    else:
+        _show_groups(console, c)
+        console.print(LEGEND, style="dim", markup=False)
+    told = notes(c)
+    if single is not None:
+        told = [f"{key}: {value}" for key, value in single.conditions.items()]
+        told += [line for line in notes(c) if "unavailable" in line or ": no " in line]
+    for line in told:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _show_groups(console: Any, c: "Comparison") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from escsr.evaluation.tables import cells
+
+    for (data, scale), group in c.groups().items():
+        table = Table("model", *c.heads(), title=f"{data} x{scale:g}", title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        table.columns[0].no_wrap = True
+        for result in group:
+            if result.report is not None:
+                row = cells(c, group, result)
+                texts = [f"[bold]{x.text}[/]" if x.best else x.text for x in row]
+                table.add_row(escape(result.model), *texts)
+        console.print(table)
+        for result in group:
+            if result.report is None:
+                console.print(f"{result.model} does not make x{scale:g}", markup=False)
+
+
+def _show_pictures(console: Any, report: "Report") -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from escsr.evaluation.report import show
 
-    console = Console(highlight=False)
-    table = Table("image", *report.metrics)
+    means = report.means
+    table = Table("image", *means)
     for column in table.columns[1:]:
         column.justify = "right"
     for row in report.rows:
-        table.add_row(escape(row.name), *(show(k, v) for k, v in row.values.items()))
+        figures = [show(k, row.values[k]) if k in row.values else "" for k in means]
+        table.add_row(escape(row.name), *figures)
     table.add_section()
-    table.add_row("mean", *(show(k, v) for k, v in report.means.items()), style="bold")
+    table.add_row("mean", *(show(k, v) for k, v in means.items()), style="bold")
     console.print(table)
-    for key, value in report.conditions.items():
-        console.print(f"{key}: {value}", markup=False, soft_wrap=True)
+
+
+def _write_card(c: "Comparison", models: list[str], path: Path) -> None:
+    from escsr.evaluation.cards import write_card
+
+    if len(models) != 1:
+        raise ValueError(f"a card is of one model, beside bicubic; here are {', '.join(models)}")
+    write_card(c, models[0], path)
+    typer.echo(f"card: {path}")
+
+
+def _check_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
+    from escsr.evaluation.paper import check_paper
+
+    for model in models:
+        typer.echo(f"{model} beside {row.network} x{row.scale} as published:")
+        for check in check_paper(c, row, model):
+            digits = 2 if check.metric == "psnr_y" else 4
+            verdict = "agrees" if check.agrees else "DIFFERS"
+            typer.echo(
+                f"  {check.data} {check.metric}: measured {check.measured:.{digits}f}, published "
+                f"{check.published:.{digits}f}, difference "
+                f"{check.measured - check.published:+.{digits + 1}f}: {verdict}"
+            )
+
+
+def _list_metrics() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from escsr.evaluation import list_metrics
+    from escsr.evaluation.perceptual import PYIQA_LICENCE
+
+    rows = list_metrics()
+    table = Table("name", "better", "range", "needs", "source")
+    for row in rows:
+        table.add_row(*(row[key] for key in ("name", "better", "range", "needs", "source")))
+    console = Console(highlight=False)
+    console.print(table)
+    if any(row["source"].startswith("pyiqa") for row in rows):
+        console.print(PYIQA_LICENCE + "; networks' weights are downloaded at first use")
+    else:
+        console.print("more figures with pyiqa: pip install 'escsr[metrics]'", markup=False)

@@ -1,23 +1,62 @@
 """Figures that say how they were taken.
 
-`evaluate` runs a model over a folder; `psnr_y` and `ssim_y` are the figures of the classic
-benchmarks; a `Protocol` holds every rule that moves a figure.
+`evaluate` runs a model over a folder, `compare` several models over several data sets at several
+scales; `psnr_y` and `ssim_y` are the figures of the classic benchmarks; a `Protocol` holds every
+rule that moves a figure.
 """
 
-from escsr.evaluation.metrics import psnr, psnr_y, rgb_to_y, ssim, ssim_y
-from escsr.evaluation.pairs import Pair, find_pairs
-from escsr.evaluation.protocol import CLASSIC, Protocol
+from escsr.evaluation.catalogue import OWN_METRICS, Metric, Sample
+from escsr.evaluation.colour import colour_shift
+from escsr.evaluation.comparison import Comparison
+from escsr.evaluation.metrics import ms_ssim, psnr, psnr_y, rgb_to_y, ssim, ssim_y
+from escsr.evaluation.pairs import Pair, find_pairs, find_pictures
+from escsr.evaluation.perceptual import find_metrics, list_metrics
+from escsr.evaluation.plan import Dataset
+from escsr.evaluation.protocol import (
+    CLASSIC,
+    DIV2K,
+    LIIF,
+    PROTOCOLS,
+    REAL,
+    Protocol,
+    find_protocol,
+)
 from escsr.evaluation.report import Report, Row
-from escsr.evaluation.runner import evaluate
+from escsr.evaluation.results import Findings, Result
+from escsr.evaluation.runner import compare, evaluate
+from escsr.evaluation.small_pictures import Degraded, Shrunk
+from escsr.evaluation.statistics import Difference, compare_means
 
 __all__ = [
     "CLASSIC",
+    "DIV2K",
+    "LIIF",
+    "OWN_METRICS",
+    "PROTOCOLS",
+    "REAL",
+    "Comparison",
+    "Dataset",
+    "Degraded",
+    "Difference",
+    "Findings",
+    "Metric",
     "Pair",
     "Protocol",
     "Report",
+    "Result",
     "Row",
+    "Sample",
+    "Shrunk",
+    "colour_shift",
+    "compare",
+    "compare_means",
     "evaluate",
+    "find_metrics",
     "find_pairs",
+    "find_pictures",
+    "find_protocol",
+    "list_metrics",
+    "ms_ssim",
     "psnr",
     "psnr_y",
     "rgb_to_y",

@@ -1,17 +1,19 @@
-"""PSNR and SSIM as the super-resolution literature computes them, in float64."""
+"""PSNR, SSIM and MS-SSIM as the super-resolution literature computes them, in float64."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["psnr", "psnr_y", "rgb_to_y", "ssim", "ssim_y"]
+__all__ = ["ms_ssim", "psnr", "psnr_y", "rgb_to_y", "ssim", "ssim_y"]
 
 Array = npt.NDArray[Any]
 Plane = npt.NDArray[np.float64]
 
 _WINDOW = 11
 _SIGMA = 1.5
+# Weights of the resolutions of MS-SSIM, finest first.
+_LEVELS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def rgb_to_y(image: Array) -> Plane:
@@ -107,18 +109,7 @@ def ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> float:
         >>> ssim(np.ones((16, 16)), np.ones((16, 16)))
         1.0
     """
-    sr, gt = _cropped(sr, gt, crop, _WINDOW)
-    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    mean_sr, mean_gt = _blur(sr), _blur(gt)
-    # Moments about the middle of the range: E[x^2] - E[x]^2 of large x loses digits.
-    middle = peak / 2
-    low_sr, low_gt = sr - middle, gt - middle
-    off_sr, off_gt = mean_sr - middle, mean_gt - middle
-    var_sr = _blur(low_sr * low_sr) - off_sr * off_sr
-    var_gt = _blur(low_gt * low_gt) - off_gt * off_gt
-    covariance = _blur(low_sr * low_gt) - off_sr * off_gt
-    light = (2 * mean_sr * mean_gt + c1) / (mean_sr**2 + mean_gt**2 + c1)
-    structure = (2 * covariance + c2) / (var_sr + var_gt + c2)
+    light, structure = _similarity(*_cropped(sr, gt, crop, _WINDOW), peak)
     return float(np.mean(light * structure))
 
 
@@ -145,6 +136,43 @@ def ssim_y(sr: Array, gt: Array, *, crop: int) -> float:
     return ssim(rgb_to_y(sr), rgb_to_y(gt), crop=crop)
 
 
+def ms_ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> float:
+    """Structural similarity at five resolutions, the mean over channels.
+
+    Contrast and structure at every resolution, light at the coarsest only; each is halved by
+    averaging 2 x 2 pixels, an odd last row or column being left out. What is below zero counts as
+    zero. Source: Wang et al., "Multiscale structural similarity for image quality assessment",
+    2003.
+
+    Args:
+        sr: (H, W) or (H, W, C), on 0 to ``peak``.
+        gt: the truth, of the same shape and dtype.
+        crop: pixels left out on each side.
+        peak: the value of white.
+
+    Returns:
+        From 0 to 1; 1 for equal pictures.
+
+    Raises:
+        TypeError: different dtypes.
+        ValueError: different shapes, or less than 176 x 176 pixels left after the crop.
+
+    Example:
+        >>> ms_ssim(np.ones((180, 180)), np.ones((180, 180)))
+        1.0
+    """
+    sr, gt = (np.atleast_3d(x) for x in _cropped(sr, gt, crop, _WINDOW << len(_LEVELS) - 1))
+    total = np.ones(sr.shape[2])
+    for level, weight in enumerate(_LEVELS):
+        if level:
+            sr, gt = _halved(sr), _halved(gt)
+        light, structure = _similarity(sr, gt, peak)
+        last = level == len(_LEVELS) - 1
+        means = np.mean(light * structure if last else structure, axis=(0, 1))
+        total *= np.maximum(means, 0) ** weight
+    return float(np.mean(total))
+
+
 def _check_uint8(sr: Array, gt: Array) -> None:
     if sr.dtype != np.uint8 or gt.dtype != np.uint8:
         raise TypeError(
@@ -167,6 +195,30 @@ def _cropped(sr: Array, gt: Array, crop: int, least: int) -> tuple[Plane, Plane]
         )
     inner = (slice(crop, sr.shape[0] - crop), slice(crop, sr.shape[1] - crop))
     return sr[inner].astype(np.float64), gt[inner].astype(np.float64)
+
+
+def _similarity(sr: Plane, gt: Plane, peak: float) -> tuple[Plane, Plane]:
+    """Maps of the two factors of SSIM: light, and contrast with structure."""
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    mean_sr, mean_gt = _blur(sr), _blur(gt)
+    # Moments about the middle of the range: E[x^2] - E[x]^2 of large x loses digits.
+    middle = peak / 2
+    low_sr, low_gt = sr - middle, gt - middle
+    off_sr, off_gt = mean_sr - middle, mean_gt - middle
+    var_sr = _blur(low_sr * low_sr) - off_sr * off_sr
+    var_gt = _blur(low_gt * low_gt) - off_gt * off_gt
+    covariance = _blur(low_sr * low_gt) - off_sr * off_gt
+    light = (2 * mean_sr * mean_gt + c1) / (mean_sr**2 + mean_gt**2 + c1)
+    structure = (2 * covariance + c2) / (var_sr + var_gt + c2)
+    return light, structure
+
+
+def _halved(image: Plane) -> Plane:
+    """Means of 2 x 2 pixels of (H, W, C)."""
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
+    means: Plane = blocks.mean(axis=(1, 3))
+    return means
 
 
 def _blur(image: Plane) -> Plane:

@@ -2,16 +2,23 @@
 
 import math
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from escsr.data.files import list_images
-from escsr.images import image_size
+import numpy as np
 
-__all__ = ["Pair", "find_pairs"]
+from escsr.data.pairing import files_by_name, lq_names
+from escsr.evaluation.protocol import Alignment
+from escsr.images import Picture, image_size, read_image
+
+__all__ = ["Pair", "find_pairs", "find_pictures"]
 
 _SHOWN = 20
+# Mean difference between the channels of a picture that has colours, in steps of 8 bits. A gray
+# photograph that went through JPEG stays below 1.
+_COLOURFUL = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,18 +26,20 @@ class Pair:
     """An HR picture with its LQ picture.
 
     Attributes:
-        name: path below the HR folder without the ending.
-        hr: the HR file.
+        name: path below its folder without the ending.
+        hr: the HR file, or None where there is no ground truth.
         lq: the LQ file, or None where it is to be made.
         lq_size: (h, w) of the LQ picture.
-        gt_size: (H, W) that is compared: the HR picture's top left part that the LQ picture shows.
+        gt_size: (H, W) that is compared: the part of the HR picture that the LQ picture shows.
+        offset: (top, left) of that part.
     """
 
     name: str
-    hr: Path
+    hr: Path | None
     lq: Path | None
     lq_size: tuple[int, int]
     gt_size: tuple[int, int]
+    offset: tuple[int, int] = (0, 0)
 
 
 def find_pairs(
@@ -38,32 +47,35 @@ def find_pairs(
     lq: str | os.PathLike[str] | None = None,
     *,
     scale: float,
+    alignment: Alignment = "top_left",
 ) -> list[Pair]:
-    """Pair the pictures of two folders by name and check their sizes from the headers.
+    """Pair the pictures of two folders by name and check sizes and colours.
 
-    ``img_001.png`` is paired with ``img_001x2.png`` (at scale 2) or ``img_001.png``, in the same
-    place below its folder and with any picture ending. Of an HR picture up to one LQ pixel larger
-    than ``scale`` times its LQ picture, the top left part is compared.
+    ``img_001.png`` is paired with ``img_001x2.png`` (at scale 2), ``img_001_LR.png`` or
+    ``img_001.png``, in the same place below its folder and with any picture ending. Of an HR
+    picture up to one LQ pixel larger than ``scale`` times its LQ picture, a part is compared. LQ
+    pictures of other scales (``img_001x3.png``) may lie beside; any other without an HR picture is
+    a problem. Pairs are decoded to compare their colours, so damaged files are found here, too.
 
     Args:
         data: folder of HR pictures, searched recursively.
         lq: folder of LQ pictures; None to make them.
         scale: HR size / LQ size, at least 1.
+        alignment: which part of a larger HR picture is compared.
 
     Returns:
         Pairs in the order of their names, at least one.
 
     Raises:
         FileNotFoundError: a folder does not exist or holds no pictures.
-        ValueError: files that are missing, unreadable, ambiguous or of the wrong size; all are
-            named.
+        ValueError: files that are missing, unreadable, ambiguous, of the wrong size or gray where
+            the other has colours; all are named.
 
     Example:
         >>> find_pairs("Set5/HR", "Set5/LR_bicubic/X4", scale=4)[0].name  # doctest: +SKIP
         'img_001'
     """
-    if not (math.isfinite(scale) and scale >= 1):
-        raise ValueError(f"scale must be at least 1, got {scale!r}")
+    _check_scale(scale)
     hr_files, problems = _by_stem(data)
     lq_files: dict[str, Path] | None = None
     if lq is not None:
@@ -72,51 +84,140 @@ def find_pairs(
     pairs = []
     for name, hr in hr_files.items():
         try:
-            pairs.append(_pair(name, hr, lq_files, scale))
+            pairs.append(_pair(name, hr, lq_files, scale, alignment))
         except (ValueError, OSError) as error:
             problems.append(str(error))
+    if lq_files is not None:
+        problems += _orphans(hr_files, lq_files)
     if problems:
         raise ValueError(_told(problems, f"{data} and {lq}" if lq is not None else str(data)))
     return pairs
 
 
+def find_pictures(lq: str | os.PathLike[str], *, scale: float) -> list[Pair]:
+    """The pictures of a folder that have no ground truth.
+
+    Args:
+        lq: folder of pictures to enlarge, searched recursively.
+        scale: enlargement of each side, at least 1.
+
+    Returns:
+        Pairs whose ``hr`` is None, in the order of their names, at least one.
+
+    Raises:
+        FileNotFoundError: the folder does not exist or holds no pictures.
+        ValueError: unreadable or ambiguous files; all are named.
+    """
+    _check_scale(scale)
+    files, problems = _by_stem(lq)
+    pairs = []
+    for name, path in files.items():
+        try:
+            size = image_size(path)
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+            continue
+        gt_size = _times(size, scale)
+        pairs.append(Pair(name=name, hr=None, lq=path, lq_size=size, gt_size=gt_size))
+    if problems:
+        raise ValueError(_told(problems, str(lq)))
+    return pairs
+
+
+def _check_scale(scale: float) -> None:
+    if not (math.isfinite(scale) and scale >= 1):
+        raise ValueError(f"scale must be at least 1, got {scale!r}")
+
+
 def _by_stem(folder: str | os.PathLike[str]) -> tuple[dict[str, Path], list[str]]:
-    """Files by path without ending, and what is wrong with them."""
-    root = Path(folder)
-    files: dict[str, Path] = {}
-    problems = []
-    for path in list_images([root]):
-        name = path.relative_to(root).with_suffix("").as_posix()
-        if name in files:
-            problems.append(f"{path}: {files[name].name} has the same name; keep one of them")
-        files.setdefault(name, path)
+    """Files by path without ending, at least one, and what is wrong with them."""
+    files, problems = files_by_name(Path(folder))
     if not files:
-        raise FileNotFoundError(f"{root} holds no pictures")
+        raise FileNotFoundError(f"{Path(folder)} holds no pictures")
     return files, problems
 
 
-def _pair(name: str, hr: Path, lq_files: dict[str, Path] | None, scale: float) -> Pair:
+def _pair(
+    name: str, hr: Path, lq_files: dict[str, Path] | None, scale: float, alignment: Alignment
+) -> Pair:
     height, width = image_size(hr)
     if lq_files is None:
         # The step up keeps 7.000 / 0.7 and the like from losing a pixel to rounding.
         lq_size = (math.floor(height / scale + 1e-9), math.floor(width / scale + 1e-9))
         if min(lq_size) < 1:
             raise ValueError(f"{hr}: {height} x {width} pixels are too few for scale {scale:g}")
-        return Pair(name=name, hr=hr, lq=None, lq_size=lq_size, gt_size=_times(lq_size, scale))
-    candidates = (f"{name}x{scale:g}", name)
-    lq = next((lq_files[key] for key in candidates if key in lq_files), None)
-    if lq is None:
-        raise ValueError(f"{hr}: no LQ picture named {' or '.join(candidates)}")
-    lq_size = image_size(lq)
+        lq = None
+    else:
+        lq = _partner(name, hr, lq_files, scale)
+        lq_size = image_size(lq)
     gt_size = _times(lq_size, scale)
     spare = (height - gt_size[0], width - gt_size[1])
-    if min(spare) < 0 or max(spare) >= max(scale, 1):
-        swapped = "; are the folders swapped?" if lq_size[0] > height else ""
-        raise ValueError(
-            f"{hr} is {height} x {width}, but {lq} is {lq_size[0]} x {lq_size[1]} and needs "
-            f"{gt_size[0]} x {gt_size[1]} at scale {scale:g}{swapped}"
-        )
-    return Pair(name=name, hr=hr, lq=lq, lq_size=lq_size, gt_size=gt_size)
+    allowed = 0 if alignment == "exact" else max(scale, 1)
+    if min(spare) < 0 or (max(spare) and max(spare) >= allowed):
+        raise ValueError(_wrong_size(hr, (height, width), lq, lq_size, gt_size, scale))
+    if lq is not None:
+        _check_colours(hr, lq)
+    offset = (spare[0] // 2, spare[1] // 2) if alignment == "centre" else (0, 0)
+    return Pair(name=name, hr=hr, lq=lq, lq_size=lq_size, gt_size=gt_size, offset=offset)
+
+
+def _partner(name: str, hr: Path, lq_files: dict[str, Path], scale: float) -> Path:
+    candidates = lq_names(name, scale)
+    lq = next((lq_files[key] for key in candidates if key in lq_files), None)
+    if lq is not None:
+        return lq
+    plain = _plain(name)
+    swapped = ""
+    if plain != name and plain in lq_files:
+        swapped = f", but there is {lq_files[plain].name}: are the folders swapped?"
+    raise ValueError(f"{hr}: no LQ picture named {' or '.join(candidates)}{swapped}")
+
+
+def _wrong_size(
+    hr: Path,
+    size: tuple[int, int],
+    lq: Path | None,
+    lq_size: tuple[int, int],
+    gt_size: tuple[int, int],
+    scale: float,
+) -> str:
+    swapped = "; are the folders swapped?" if lq_size[0] > size[0] else ""
+    of = f"{lq} is {lq_size[0]} x {lq_size[1]} and" if lq is not None else "its LQ picture"
+    return (
+        f"{hr} is {size[0]} x {size[1]}, but {of} needs {gt_size[0]} x {gt_size[1]} at scale "
+        f"{scale:g}{swapped}"
+    )
+
+
+def _check_colours(hr: Path, lq: Path) -> None:
+    """A gray file paired with a colourful one is a wrong pair, or a wrong conversion."""
+    first, second = read_image(lq), read_image(hr)
+    if first.gray == second.gray:
+        return
+    gray, other, picture = (lq, hr, second) if first.gray else (hr, lq, first)
+    if _colour(picture) > _COLOURFUL:
+        raise ValueError(f"{gray} is gray, but {other} has colours")
+
+
+def _colour(picture: Picture) -> float:
+    """Mean range of the three channels, in steps of 8 bits."""
+    pixels = picture.pixels.astype(np.float32)
+    ranges = pixels.max(axis=2) - pixels.min(axis=2)
+    return float(ranges.mean()) * 255 / float(np.iinfo(picture.pixels.dtype).max)
+
+
+def _orphans(hr_files: dict[str, Path], lq_files: dict[str, Path]) -> list[str]:
+    """LQ pictures that belong to no HR picture, whatever their scale."""
+    return [
+        f"{path}: no HR picture named {_plain(name)}"
+        for name, path in lq_files.items()
+        if name not in hr_files and _plain(name) not in hr_files
+    ]
+
+
+def _plain(name: str) -> str:
+    """The name of an LQ picture without what says that it is one."""
+    return re.sub(r"(x\d+(\.\d+)?|_LR)$", "", name)
 
 
 def _times(size: tuple[int, int], scale: float) -> tuple[int, int]:

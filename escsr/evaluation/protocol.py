@@ -1,20 +1,37 @@
 """How a figure is taken: everything that moves it, in one object with a name."""
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
+from escsr.registry import unknown_name
 
-from escsr.evaluation.metrics import psnr_y, ssim_y
-from escsr.resize import Border, imresize
+__all__ = [
+    "CLASSIC",
+    "DIV2K",
+    "LIIF",
+    "PROTOCOLS",
+    "REAL",
+    "Alignment",
+    "Protocol",
+    "Resizer",
+    "Rounding",
+    "find_protocol",
+    "parse_crop",
+]
 
-__all__ = ["CLASSIC", "Metric", "Protocol"]
+Rounding = Literal["uint8", "none"]
+"""What becomes of the result before it is measured: rounded half up to 8 bits, or left float."""
 
-Rgb = npt.NDArray[np.uint8]
-Metric = Callable[[Rgb, Rgb, int], float]
-"""(sr, gt, crop) -> figure, on (H, W, 3) uint8 pictures of one size."""
+Resizer = Literal["matlab_clamp", "matlab", "pillow"]
+"""Filter that makes low-quality pictures: MATLAB's bicubic as the benchmarks' files were made
+(edge repeated), MATLAB's of today (mirrored), or Pillow's bicubic."""
+
+Alignment = Literal["top_left", "centre", "exact"]
+"""Which part of a ground truth that is a little too large is compared; "exact" refuses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,39 +40,156 @@ class Protocol:
 
     Attributes:
         name: what it is called in reports.
-        metrics: figure by name, in the order of the table.
-        colour: in words, what the metrics look at.
+        metrics: names of the figures that are taken if none are asked for.
+        rounding: see `Rounding`. The result is clipped to the range of 8 bits in any case.
         crop_scales: pixels left out on each side, as a multiple of the scale (rounded up).
         crop_pixels: further pixels left out on each side.
-        lq_border: border rule of the bicubic filter that makes the LQ pictures where none are
-            given.
+        resizer: what makes the low-quality pictures where none are given.
+        alignment: see `Alignment`.
+
+    Raises:
+        ValueError: an unknown word or a negative crop.
+
+    Example:
+        >>> CLASSIC.crop(4), DIV2K.crop(4), CLASSIC.crop(2.5)
+        (4, 10, 3)
     """
 
     name: str
-    metrics: Mapping[str, Metric] = field(repr=False)
-    colour: str
-    crop_scales: int = 1
+    metrics: tuple[str, ...]
+    rounding: Rounding = "uint8"
+    crop_scales: float = 1
     crop_pixels: int = 0
-    lq_border: Border = "clamp"
+    resizer: Resizer = "matlab_clamp"
+    alignment: Alignment = "top_left"
+
+    def __post_init__(self) -> None:
+        """Check the words."""
+        for field, words in (
+            ("rounding", Rounding),
+            ("resizer", Resizer),
+            ("alignment", Alignment),
+        ):
+            value = getattr(self, field)
+            if value not in get_args(words):
+                raise ValueError(unknown_name(field, str(value), list(get_args(words))))
+        if self.crop_scales < 0 or self.crop_pixels < 0:
+            raise ValueError(f"a crop cannot be negative, got {self.crop_text}")
 
     def crop(self, scale: float) -> int:
         """Pixels left out on each side at a scale."""
         return math.ceil(self.crop_scales * scale) + self.crop_pixels
 
-    def make_lq(self, gt: Rgb, size: tuple[int, int]) -> Rgb:
-        """Shrink a picture to (h, w) as MATLAB does."""
-        return imresize(gt, size=size, border=self.lq_border)
+    @property
+    def crop_text(self) -> str:
+        """The crop as one writes it: "scale+6"; `parse_crop` reads it."""
+        parts = []
+        if self.crop_scales:
+            parts.append("scale" if self.crop_scales == 1 else f"{self.crop_scales:g}*scale")
+        if self.crop_pixels or not parts:
+            parts.append(str(self.crop_pixels))
+        return "+".join(parts)
+
+    def conditions(self) -> dict[str, str]:
+        """Every rule in words, for reports."""
+        return {
+            "protocol": self.name,
+            "crop": f"{self.crop_text} pixels on each side, for all figures",
+            "rounding": {
+                "uint8": "sr clipped and rounded half up to uint8",
+                "none": "sr clipped, not rounded",
+            }[self.rounding],
+            "alignment": {
+                "top_left": "hr cropped from the top left to the size of sr",
+                "centre": "hr cropped from its centre to the size of sr",
+                "exact": "hr must be of the size of sr",
+            }[self.alignment],
+            "coordinates": "ratio of the true sizes on each axis; cells as the head clips them",
+        }
+
+    def override(self, **parts: Any) -> "Protocol":
+        """A protocol with other parts; its name says so.
+
+        Args:
+            parts: attributes by name; None leaves one as it is.
+
+        Returns:
+            The protocol itself if nothing differs.
+        """
+        changed = {k: v for k, v in parts.items() if v is not None and v != getattr(self, k)}
+        if not changed:
+            return self
+        told = {"crop" if k.startswith("crop_") else k for k in changed}
+        name = f"{self.name}, but other {' and '.join(sorted(told))}"
+        return dataclasses.replace(self, name=name, **changed)
 
 
-CLASSIC = Protocol(
-    name="classic",
-    metrics={
-        "psnr_y": lambda sr, gt, crop: psnr_y(sr, gt, crop=crop),
-        "ssim_y": lambda sr, gt, crop: ssim_y(sr, gt, crop=crop),
-    },
-    colour="Y of BT.601, 16 to 235",
-)
+CLASSIC = Protocol(name="classic", metrics=("psnr_y", "ssim_y"))
 """Set5, Set14, BSD100, Urban100, Manga109: luma, ``scale`` pixels cropped, uint8.
 
 LQ pictures made on the fly equal the distributed ones bit for bit.
 """
+
+DIV2K = Protocol(name="div2k", metrics=("psnr", "ssim"), crop_pixels=6)
+"""DIV2K's validation set as NTIRE and EDSR measured it: RGB, ``scale + 6`` pixels cropped."""
+
+LIIF = Protocol(name="liif", metrics=("psnr_y",), rounding="none", resizer="pillow")
+"""Arbitrary scales as LIIF (arXiv 2012.09161) measures the classic benchmarks: luma of a result
+that is not rounded, ``scale`` pixels cropped, LQ of floor(H / scale) pixels by Pillow's bicubic
+where no files are given. For its DIV2K figures use the metric ``psnr`` and the crop
+``scale+6``."""
+
+REAL = Protocol(
+    name="real",
+    metrics=(
+        *("psnr_y", "ssim_y", "lpips", "dists"),
+        *("niqe", "piqe", "musiq", "clipiqa", "colour_shift", "colour_shift_lq"),
+    ),
+    crop_scales=0,
+)
+"""Damaged photographs, with or without a ground truth: whole pictures, nothing cropped. Figures
+that need a ground truth are left out where there is none."""
+
+PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in (CLASSIC, DIV2K, LIIF, REAL)}
+"""The protocols by name."""
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of a name.
+
+    Raises:
+        ValueError: there is none; the message lists them.
+
+    Example:
+        >>> find_protocol("div2k").crop(2)
+        8
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(unknown_name("protocol", name, list(PROTOCOLS)))
+    return PROTOCOLS[name]
+
+
+def parse_crop(text: str) -> dict[str, float]:
+    """Read a crop as `Protocol.crop_text` writes it.
+
+    Args:
+        text: "4", "scale", "scale+6" or "2*scale+6".
+
+    Returns:
+        ``crop_scales`` and ``crop_pixels``, arguments of `Protocol`.
+
+    Raises:
+        ValueError: anything else.
+
+    Example:
+        >>> parse_crop("scale+6")
+        {'crop_scales': 1.0, 'crop_pixels': 6}
+    """
+    found = re.fullmatch(r"(?:(?:([\d.]+)\*)?(scale))?(?:(?:^|\+)(\d+))?", text.replace(" ", ""))
+    if not text.strip() or found is None:
+        raise ValueError(f"a crop is written 4, scale, scale+6 or 2*scale+6, not {text!r}")
+    factor, word, pixels = found.groups()
+    return {
+        "crop_scales": float(factor or 1) if word else 0.0,
+        "crop_pixels": int(pixels or 0),
+    }

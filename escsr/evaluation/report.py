@@ -1,4 +1,4 @@
-"""What an evaluation found, and how it was taken."""
+"""What an evaluation of one model on one data set found, and how it was taken."""
 
 import csv
 import io
@@ -7,10 +7,13 @@ import math
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Report", "Row", "check_writable", "show"]
+from escsr.evaluation.catalogue import OWN_METRICS
+
+__all__ = ["Report", "Row", "check_writable", "show", "write_text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +25,22 @@ class Row:
         height: pixels compared, before the crop.
         width: likewise.
         values: figure by metric.
+        missing: metrics that could not be taken of this picture, with the reason.
+        seconds: how long the enlargement took, where it is known.
     """
 
     name: str
     height: int
     width: int
     values: Mapping[str, float]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = field(default=None, compare=False)
+
+    def plain(self) -> dict[str, Any]:
+        """The row for JSON, without the time, which differs from run to run."""
+        facts = {"name": self.name, "height": self.height, "width": self.width}
+        missing = {"missing": dict(self.missing)} if self.missing else {}
+        return {**facts, **_plain(self.values), **missing}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,33 +51,38 @@ class Report:
         rows: one per picture.
         conditions: everything that moves a figure (protocol, crop, colour, rounding, resizer,
             counts, versions), as plain words and numbers.
+        set_values: figures that belong to the set as a whole (FID).
     """
 
     rows: tuple[Row, ...]
     conditions: Mapping[str, str | int | float]
+    set_values: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the figures."""
-        return tuple(self.rows[0].values) if self.rows else ()
+        """Names of the figures taken of pictures."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.values))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pictures have each figure."""
+        return {name: sum(name in row.values for row in self.rows) for name in self.metrics}
 
     @property
     def means(self) -> dict[str, float]:
-        """Mean over pictures of each figure (of PSNR: of the decibels)."""
-        return {
-            name: math.fsum(row.values[name] for row in self.rows) / len(self.rows)
-            for name in self.metrics
-        }
+        """Mean of each figure over the pictures that have it (of PSNR: of the decibels)."""
+        means = {}
+        for name in self.metrics:
+            values = [row.values[name] for row in self.rows if name in row.values]
+            means[name] = math.fsum(values) / len(values)
+        return {**means, **self.set_values}
 
     def to_json(self) -> str:
         """Conditions, means and rows. Strict JSON: an infinite PSNR is the string "inf"."""
         content = {
             "conditions": dict(self.conditions),
             "means": _plain(self.means),
-            "images": [
-                {"name": row.name, "height": row.height, "width": row.width, **_plain(row.values)}
-                for row in self.rows
-            ],
+            "images": [row.plain() for row in self.rows],
         }
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -74,17 +92,17 @@ class Report:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["name", "height", "width", *self.metrics])
         for row in self.rows:
-            writer.writerow([row.name, row.height, row.width, *row.values.values()])
+            figures = [row.values.get(name, "") for name in self.metrics]
+            writer.writerow([row.name, row.height, row.width, *figures])
         return text.getvalue()
 
     def to_markdown(self) -> str:
         """A table with the means last, and the conditions below it."""
-        lines = [
-            f"| image | {' | '.join(self.metrics)} |",
-            "|---" * (1 + len(self.metrics)) + "|",
-        ]
+        names = list(self.means)
+        lines = [f"| image | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
         for name, values in [*((r.name, r.values) for r in self.rows), ("**mean**", self.means)]:
-            lines.append(f"| {name} | {' | '.join(show(k, v) for k, v in values.items())} |")
+            cells = [show(k, values[k]) if k in values else "" for k in names]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
         lines += ["", *(f"- {key}: {value}" for key, value in self.conditions.items())]
         return "\n".join(lines) + "\n"
 
@@ -99,38 +117,46 @@ class Report:
             OSError: it cannot be written there, e.g. for want of its folder.
         """
         path = Path(path)
-        check_writable(path)
         write = {".json": self.to_json, ".csv": self.to_csv, ".md": self.to_markdown}
-        beside = path.with_name(f".escsr-{secrets.token_hex(6)}.tmp")
-        try:
-            beside.write_text(write[path.suffix.lower()](), encoding="utf-8")
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        check_writable(path, tuple(write))
+        write_text(path, write[path.suffix.lower()]())
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, endings: tuple[str, ...] = (".json", ".csv", ".md")) -> None:
     """Refuse a report's file name early.
 
     Args:
         path: where a report shall go.
+        endings: what can be written.
 
     Raises:
-        ValueError: an ending other than .json, .csv and .md.
+        ValueError: another ending.
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: it is a folder.
     """
-    if path.suffix.lower() not in (".json", ".csv", ".md"):
-        raise ValueError(f"{path}: unknown ending; allowed: .json, .csv, .md")
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"{path}: unknown ending; allowed: {', '.join(endings)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give a file name")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    beside = path.with_name(f".escsr-{secrets.token_hex(6)}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def show(metric: str, value: float) -> str:
-    """A figure with the digits that papers give: 2 for decibels, 4 otherwise."""
-    return f"{value:.2f}" if metric.startswith("psnr") else f"{value:.4f}"
+    """A figure with the digits that papers give: 2 for decibels, mostly 4 otherwise."""
+    if metric in OWN_METRICS:
+        return OWN_METRICS[metric].show(value)
+    return f"{value:.2f}" if metric.startswith(("psnr", "pyiqa:psnr")) else f"{value:.4f}"
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, float | str]:

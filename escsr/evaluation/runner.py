@@ -1,53 +1,55 @@
-"""Run a model over a folder and take its figures."""
+"""Run models over data sets and take their figures."""
 
 import os
-import platform
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
-from escsr import models
-from escsr.evaluation.pairs import Pair, find_pairs
-from escsr.evaluation.protocol import CLASSIC, Protocol, Rgb
-from escsr.evaluation.report import Report, Row
-from escsr.images import from_float, read_rgb, to_float
-from escsr.inference import choose_model, pick_device
-from escsr.resize import imresize
-from escsr.version import __version__
+from escsr.evaluation.catalogue import Metric
+from escsr.evaluation.comparison import Comparison
+from escsr.evaluation.cost import cost_of
+from escsr.evaluation.entrants import ModelLike
+from escsr.evaluation.layout import versions
+from escsr.evaluation.measuring import Measuring, Progress
+from escsr.evaluation.perceptual import find_metrics
+from escsr.evaluation.plan import Dataset, Round, name_models, plan_rounds, settle_scales
+from escsr.evaluation.protocol import CLASSIC, Protocol
+from escsr.evaluation.report import Report
+from escsr.evaluation.small_pictures import MakeLq, Shrunk
+from escsr.inference.devices import PRECISIONS
+from escsr.registry import unknown_name
 
-__all__ = ["Upscale", "bicubic", "evaluate", "model_upscale"]
-
-Upscale = Callable[[Rgb, tuple[int, int]], Rgb]
-"""(lq (h, w, 3) uint8, size (H, W)) -> sr (H, W, 3) uint8."""
+__all__ = ["compare", "evaluate"]
 
 
 def evaluate(
-    model: nn.Module | str | os.PathLike[str],
+    model: ModelLike,
     *,
     data: str | os.PathLike[str],
     lq: str | os.PathLike[str] | None = None,
     scale: float | None = None,
     protocol: Protocol = CLASSIC,
+    metrics: Sequence[str] | None = None,
     device: str | torch.device | None = None,
-    progress: Callable[[Row, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
-    """Take the figures of a model on a folder of pictures.
+    """Take the figures of one model on one folder of pictures.
 
     All pictures are read as 8-bit RGB (gray repeated, transparency ignored). Where the HR picture
-    is a little larger than ``scale`` times the LQ one, its top left part is compared.
+    is a little larger than ``scale`` times the LQ one, a part of it is compared.
 
     Args:
         model: a network, the name or file of one, or "bicubic" for MATLAB's filter.
         data: folder of HR pictures.
-        lq: folder of LQ pictures, paired by name (see `find_pairs`); None to make them with
-            MATLAB's bicubic filter.
+        lq: folder of LQ pictures, paired by name (see `find_pairs`); None to make them.
         scale: how much is enlarged; may be left out for a network of one fixed scale.
         protocol: the rules.
+        metrics: names of the figures (see `find_metrics`); None for those of the protocol.
         device: where the network runs; None leaves a network where it is. A network that was
             passed as an object is moved there for good.
-        progress: called after each picture with its row and the number of pictures.
+        progress: called after each picture.
 
     Returns:
         Rows in the order of names, means and conditions.
@@ -56,118 +58,176 @@ def evaluate(
         ValueError: missing, mis-sized or unreadable pictures (all named, before anything is
             computed), no scale, or a scale that the network does not have.
         FileNotFoundError: a folder or model that does not exist.
+        MemoryError: a picture would take more memory than is free.
 
     Example:
         >>> evaluate("bicubic", data="Set5/HR", scale=4).means["psnr_y"]  # doctest: +SKIP
         28.43...
     """
-    network = _network(model, scale)
-    scale = _settled_scale(network, scale)
-    pairs = find_pairs(data, lq, scale=scale)
-    upscale = bicubic if network is None else model_upscale(network, device=device)
-    crop = protocol.crop(scale)
-    rows = []
-    for pair in pairs:
-        try:
-            row = _row(pair, upscale, protocol, crop)
-        except ValueError as error:
-            raise ValueError(f"{pair.name}: {error}") from error
-        rows.append(row)
-        if progress is not None:
-            progress(row, len(pairs))
-    made = f"made by MATLAB bicubic, {protocol.lq_border} border, uint8"
-    conditions: dict[str, str | int | float] = {
-        "model": _label(model, scale),
-        "data": str(data),
-        "lq": made if lq is None else str(lq),
-        "images": len(rows),
-        "scale": int(scale) if scale == int(scale) else scale,
-        "protocol": protocol.name,
-        "colour": protocol.colour,
-        "crop": crop,
-        "rounding": "sr clipped and rounded half up to uint8",
-        "alignment": "hr cropped from the top left to the size of sr",
-        "device": "cpu" if network is None else str(_device(network)),
-        "escsr": __version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-    return Report(rows=tuple(rows), conditions=conditions)
+    comparison = compare(
+        [model],
+        data=[Dataset(hr=data, lq=lq)],
+        scales=None if scale is None else [scale],
+        protocol=protocol,
+        metrics=metrics,
+        device=device,
+        progress=progress,
+    )
+    (result,) = comparison.results
+    if result.report is None:
+        raise ValueError(result.reason)
+    return result.report
 
 
-def bicubic(lq: Rgb, size: tuple[int, int]) -> Rgb:
-    """Enlarge with MATLAB's filter in float, rounded once at the end: the usual baseline."""
-    return imresize(lq, size=size, round_between=False)
+def compare(
+    models: Sequence[ModelLike] | Mapping[str, ModelLike],
+    *,
+    data: Sequence[Dataset],
+    scales: Sequence[float] | None = None,
+    protocol: Protocol = CLASSIC,
+    metrics: Sequence[str] | None = None,
+    make_lq: MakeLq | None = None,
+    resize: bool = False,
+    device: str | torch.device | None = None,
+    precision: str = "fp32",
+    folder: str | os.PathLike[str] | None = None,
+    crops: int = 0,
+    crop_side: int = 192,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Take the figures of several models on several data sets at several scales.
 
-
-def model_upscale(model: nn.Module, *, device: str | torch.device | None = None) -> Upscale:
-    """Make an enlarging function of a network, for whole pictures.
+    Pictures are read one at a time, and each is enlarged by every model before the next. With a
+    ``folder`` each figure is kept as soon as it is known; a run that was interrupted goes on from
+    there and gives the same report as one that was not.
 
     Args:
-        model: called as ``model(lq, size=(H, W))``, so that the ratio is that of the true sizes.
-            Its train or eval mode is put back after each call.
-        device: where to; None leaves it where it is.
+        models: networks, names or files, or "bicubic"; as a mapping, by their names in tables.
+        data: the data sets.
+        scales: enlargements, each from 1; None for the one that all models make.
+        protocol: the rules.
+        metrics: names of the figures (see `find_metrics`); None for those of the protocol.
+        make_lq: makes LQ pictures where a data set has none; None for the protocol's resizer.
+        resize: let a network of one fixed scale make others, its result being resized. Otherwise
+            it is reported as not making them.
+        device: where networks run; None leaves them where they are.
+        precision: "fp32", "bf16" or "fp16".
+        folder: where figures, crops and pictures are kept; made if it is not there.
+        crops: of how many pictures of each data set a part is kept for the page (the first ones
+            by name); needs a folder.
+        crop_side: side of these parts, in pixels of the result.
+        progress: called after each picture of each model.
 
     Returns:
-        (lq, size) -> sr, clipped and rounded to uint8.
+        Figures, conditions and tables.
+
+    Raises:
+        ValueError: wrong pairs (all named, before anything is computed), unknown names, or
+            impossible scales.
+        FileNotFoundError: a folder or model that does not exist.
+        MemoryError: a picture would take more memory than is free.
+
+    Example:
+        >>> sets = [Dataset(hr="Set5/HR", lq="Set5/LR_bicubic/X{scale}")]
+        >>> found = compare(["bicubic", "esc_tiny_x4"], data=sets, scales=[4])  # doctest: +SKIP
+        >>> print(found.to_markdown())  # doctest: +SKIP
     """
-    if device is not None:
-        model.to(pick_device(device))
-
-    def upscale(lq: Rgb, size: tuple[int, int]) -> Rgb:
-        training = model.training
-        model.eval()
-        try:
-            with torch.inference_mode():
-                batch = torch.from_numpy(to_float(lq))[None].to(_device(model))
-                planes = model(batch, size=size)[0].float().cpu().numpy()
-        finally:
-            model.train(training)
-        if planes.shape != (3, *size):
-            raise ValueError(f"the network gave {planes.shape}; (3, {size[0]}, {size[1]}) is due")
-        return from_float(planes)
-
-    return upscale
-
-
-def _row(pair: Pair, upscale: Upscale, protocol: Protocol, crop: int) -> Row:
-    height, width = pair.gt_size
-    gt = read_rgb(pair.hr)[:height, :width]
-    lq = protocol.make_lq(gt, pair.lq_size) if pair.lq is None else read_rgb(pair.lq)
-    sr = upscale(lq, pair.gt_size)
-    values = {name: metric(sr, gt, crop) for name, metric in protocol.metrics.items()}
-    return Row(name=pair.name, height=height, width=width, values=values)
-
-
-def _network(model: nn.Module | str | os.PathLike[str], scale: float | None) -> nn.Module | None:
-    """The network ("default": the embedded one for the scale), or None for bicubic."""
-    if isinstance(model, nn.Module):
-        return model
-    if model == "bicubic":
-        return None
-    return choose_model(model, scale)
-
-
-def _settled_scale(network: nn.Module | None, scale: float | None) -> float:
-    own = getattr(network, "scale", None)
-    if scale is None:
-        if own is None:
-            what = "bicubic" if network is None else "this network"
-            raise ValueError(f"{what} takes any scale; say which (scale=4, --scale 4)")
-        return float(own)
-    if own is not None and scale != own:
-        raise ValueError(f"the network enlarges by {own:g} only, not by {scale:g}")
-    return float(scale)
+    if precision not in PRECISIONS:
+        raise ValueError(unknown_name("precision", precision, list(PRECISIONS)))
+    named = name_models(models)
+    maker = make_lq or Shrunk(resizer=protocol.resizer)
+    wanted = settle_scales(named, scales)
+    rounds = plan_rounds(
+        *(named, data, wanted),
+        protocol=protocol,
+        make_lq=maker,
+        resize=resize,
+        device=device,
+    )
+    _check_memory(rounds)
+    asked = protocol.metrics if metrics is None else metrics
+    found, unavailable = find_metrics(asked, device=device or "cpu")
+    if folder is None:
+        for metric in [m for m in found if m.measure_set is not None]:
+            unavailable[metric.name] = "a figure of a whole set needs a results folder"
+            found.remove(metric)
+    run = Measuring(
+        protocol=protocol,
+        metrics=tuple(found),
+        precision=precision,
+        folder=None if folder is None else Path(folder),
+        crops=crops if folder is not None else 0,
+        crop_side=crop_side,
+        progress=progress or (lambda what, done, total: None),
+        total=sum(len(r.pairs) * len(r.entrants) for r in rounds),
+    )
+    results = tuple(result for r in rounds for result in run.measure(r))
+    return Comparison(
+        conditions=_conditions(protocol, maker, precision, rounds),
+        metrics=tuple(found),
+        unavailable={**unavailable, **_without_truth(rounds, found)},
+        models=_facts_of_models(rounds),
+        data=tuple(_facts_of_data(r) for r in rounds),
+        results=results,
+        crops=tuple(run.shown),
+    )
 
 
-def _device(network: nn.Module) -> torch.device:
-    first = next(network.parameters(), None)
-    return torch.device("cpu") if first is None else first.device
+def _check_memory(rounds: Sequence[Round]) -> None:
+    """Refuse the largest picture now rather than in the middle of a run."""
+    for r in rounds:
+        largest = max(r.pairs, key=lambda pair: pair.lq_size[0] * pair.lq_size[1])
+        for entrant in r.entrants.values():
+            entrant.check_memory(largest.lq_size, largest.gt_size, largest.name)
 
 
-def _label(model: nn.Module | str | os.PathLike[str], scale: float) -> str:
-    if not isinstance(model, nn.Module):
-        return models.default_name(scale) if str(model) == "default" else str(model)
-    config = getattr(model, "config", None)
-    return f"{config.backbone} + {config.head}" if config is not None else type(model).__name__
+def _conditions(
+    protocol: Protocol, maker: MakeLq, precision: str, rounds: Sequence[Round]
+) -> dict[str, str]:
+    devices = {e.device for r in rounds for e in r.entrants.values() if e.network is not None}
+    made = any(pair.lq is None for r in rounds for pair in r.pairs)
+    return {
+        **protocol.conditions(),
+        "lq": f"{maker} where a data set has none" if made else "as given",
+        "device": ", ".join(sorted(devices)) or "cpu",
+        "precision": precision,
+        **versions(),
+    }
+
+
+def _without_truth(rounds: Sequence[Round], metrics: Sequence[Metric]) -> dict[str, str]:
+    """Figures that some data sets cannot have."""
+    return {
+        f"{metric.name} on {r.data.name}": "there is no ground truth"
+        for r in rounds
+        if r.data.hr is None
+        for metric in metrics
+        if metric.needs == "gt"
+    }
+
+
+def _facts_of_models(rounds: Sequence[Round]) -> tuple[dict[str, Any], ...]:
+    """What each model is at each scale, and what it costs there."""
+    facts: dict[tuple[str, float], dict[str, Any]] = {}
+    for r in rounds:
+        for name, entrant in r.entrants.items():
+            if (name, r.scale) not in facts:
+                facts[name, r.scale] = {
+                    "name": name,
+                    "at": r.scale,
+                    **entrant.facts,
+                    "resized": entrant.resized,
+                    **cost_of(entrant, r.scale),
+                }
+    return tuple(facts.values())
+
+
+def _facts_of_data(r: Round) -> dict[str, Any]:
+    kinds = {pair.lq is None for pair in r.pairs}
+    return {
+        "name": r.data.name,
+        "scale": r.scale,
+        "lq": str(r.make_lq) if kinds == {True} else "files",
+        "hr": "none" if r.data.hr is None else "files",
+        "images": r.pictures(),
+    }

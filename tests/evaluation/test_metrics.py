@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from escsr.evaluation import psnr, psnr_y, rgb_to_y, ssim, ssim_y
+from escsr.evaluation import ms_ssim, psnr, psnr_y, rgb_to_y, ssim, ssim_y
 
 PHOTO = Path(__file__).parents[1] / "data" / "photo.png"
 
@@ -78,6 +78,41 @@ def test_ssim_of_colour_is_the_mean_over_channels():
     sr, gt = pair()
     each = [loop_ssim(sr[..., c].astype(float), gt[..., c].astype(float)) for c in range(3)]
     assert ssim(sr, gt) == pytest.approx(np.mean(each), abs=1e-10)
+
+
+def test_ms_ssim_by_its_parts():
+    """Five resolutions by hand; structure and light as loops would be the same as for SSIM."""
+    rng = np.random.default_rng(2)
+    gt = cv2.GaussianBlur(rng.uniform(0, 255, (177, 190)), (0, 0), 2)  # odd: one row is left out
+    gt = (gt - gt.min()) * 3
+    sr = gt + cv2.GaussianBlur(rng.normal(0, 20, gt.shape), (0, 0), 1)
+    assert ms_ssim(sr, gt, peak=255) == pytest.approx(pyramid(sr, gt), abs=1e-9)
+    shifted = ms_ssim(sr + 30, gt)
+    assert 0 < shifted < ms_ssim(sr, gt) < 1
+    with pytest.raises(ValueError, match="176 x 176"):
+        ms_ssim(sr, gt, crop=1)
+
+
+def pyramid(sr: np.ndarray, gt: np.ndarray) -> float:
+    """Two-dimensional windows by OpenCV, in place of passes by SciPy."""
+    axis = np.exp(-((np.arange(11) - 5) ** 2) / 4.5)
+    window = np.outer(axis, axis) / np.outer(axis, axis).sum()
+
+    def mean(image: np.ndarray) -> np.ndarray:
+        return cv2.filter2D(image, cv2.CV_64F, window)[5:-5, 5:-5]
+
+    product = 1.0
+    for level, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        ms, mg = mean(sr), mean(gt)
+        cov = mean(sr * gt) - ms * mg
+        both = mean(sr * sr) - ms**2 + mean(gt * gt) - mg**2
+        value = (2 * cov + 58.5225) / (both + 58.5225)
+        if level == 4:
+            value *= (2 * ms * mg + 6.5025) / (ms**2 + mg**2 + 6.5025)
+        product *= value.mean() ** weight
+        sr, gt = (x[: len(x) // 2 * 2, : x.shape[1] // 2 * 2] for x in (sr, gt))
+        sr, gt = ((x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4 for x in (sr, gt))
+    return product
 
 
 def test_range_of_floats():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from escsr.evaluation import find_pairs
+from escsr.evaluation import find_pairs, find_pictures
 from escsr.images import Picture, write_image
 
 
@@ -99,3 +99,64 @@ def test_nothing_there(tmp_path):
         find_pairs(tmp_path / "hr", scale=4)
     with pytest.raises(ValueError, match="scale"):
         find_pairs(tmp_path / "hr", scale=0.5)
+
+
+def put_colours(path: Path, height: int, width: int, *, gray: bool, spread: int = 0) -> None:
+    """A picture whose channels lie ``spread`` steps apart, stored with one or three channels."""
+    pixels = np.full((height, width, 3), 100, np.uint8) + np.array([0, spread, 0], np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, Picture(pixels=pixels, gray=gray))
+
+
+def test_swapped_folders_are_guessed_where_names_carry_the_scale(tmp_path):
+    put(tmp_path / "hr" / "a.png", 8, 8)
+    put(tmp_path / "lq" / "ax2.png", 4, 4)
+    with pytest.raises(ValueError, match=r"there is a\.png: are the folders swapped"):
+        find_pairs(tmp_path / "lq", tmp_path / "hr", scale=2)
+
+
+def test_lq_without_hr_is_named_unless_of_another_scale(tmp_path):
+    put(tmp_path / "hr" / "a.png", 8, 8)
+    for name in ("ax2", "ax3", "ax4"):
+        put(tmp_path / "lq" / f"{name}.png", 4, 4)
+    assert len(find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2)) == 1
+    put(tmp_path / "lq" / "bx2.png", 4, 4)
+    with pytest.raises(ValueError, match=r"bx2\.png: no HR picture named b"):
+        find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2)
+
+
+@pytest.mark.parametrize(
+    ("gray_lq", "gray_hr", "spread", "wrong"),
+    [(True, False, 30, "lq"), (False, True, 30, "hr"), (True, False, 1, ""), (True, True, 30, "")],
+)
+def test_gray_against_colours(tmp_path, gray_lq, gray_hr, spread, wrong):
+    # A gray file beside a colour file that shows no colour is a conversion, not a mistake.
+    put_colours(tmp_path / "lq" / "a.png", 4, 4, gray=gray_lq, spread=spread)
+    put_colours(tmp_path / "hr" / "a.png", 8, 8, gray=gray_hr, spread=spread)
+    if not wrong:
+        assert find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2)
+        return
+    with pytest.raises(ValueError, match=rf"{wrong}.a\.png is gray, but .* has colours"):
+        find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2)
+
+
+def test_alignments(tmp_path):
+    put(tmp_path / "hr" / "a.png", 14, 12)
+    put(tmp_path / "lq" / "a.png", 4, 4)
+    folders = (tmp_path / "hr", tmp_path / "lq")
+    assert find_pairs(*folders, scale=3)[0].offset == (0, 0)
+    assert find_pairs(*folders, scale=3, alignment="centre")[0].offset == (1, 0)
+    with pytest.raises(ValueError, match="14 x 12.*needs 12 x 12"):
+        find_pairs(*folders, scale=3, alignment="exact")
+    with pytest.raises(ValueError, match="its LQ picture needs 12 x 12"):
+        find_pairs(tmp_path / "hr", scale=3, alignment="exact")
+
+
+def test_pictures_without_ground_truth(tmp_path):
+    put(tmp_path / "b.png", 5, 8)
+    put(tmp_path / "sub" / "a.png", 4, 4)
+    found = [(p.name, p.hr, p.lq_size, p.gt_size) for p in find_pictures(tmp_path, scale=2.5)]
+    assert found == [("b", None, (5, 8), (12, 20)), ("sub/a", None, (4, 4), (10, 10))]
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        find_pictures(tmp_path, scale=2)

@@ -1,0 +1,90 @@
+"""Model cards: what a weight file is, and the figures that were measured."""
+
+import os
+from pathlib import Path
+
+from escsr.evaluation.report import check_writable, write_text
+from escsr.evaluation.results import Findings
+
+__all__ = ["model_card", "write_card"]
+
+_MEASURED = "Measured with "
+
+
+def model_card(c: Findings, model: str, *, before: str = "") -> str:
+    """Write the card of a model, or bring its figures up to date.
+
+    Args:
+        c: an evaluation of the model, best together with "bicubic".
+        model: name or file of the model, as in the evaluation.
+        before: the present card. What stands above its figures was written by hand and is kept;
+            without one the card begins with what the weight file knows of itself.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        ValueError: the model is not in the evaluation, or was not measured.
+    """
+    there = [r for r in c.results if r.model == model and r.report is not None]
+    if not there:
+        raise ValueError(f"there are no figures of {model!r} in this evaluation")
+    head = before.split(_MEASURED)[0] if before else _head(c, model)
+    parts = [_table(c, model, scale) for scale in dict.fromkeys(r.scale for r in there)]
+    return head.rstrip() + "\n\n" + "\n\n".join(parts) + "\n"
+
+
+def write_card(c: Findings, model: str, path: str | os.PathLike[str]) -> None:
+    """Write a card to a file, whole or not at all; see `model_card`.
+
+    Args:
+        c: an evaluation of the model.
+        model: its name.
+        path: ending in .md; the present card if it exists.
+
+    Raises:
+        ValueError: another ending, or no figures of the model.
+        OSError: it cannot be written there.
+    """
+    path = Path(path)
+    check_writable(path, (".md",))
+    before = path.read_text("utf-8") if path.exists() else ""
+    write_text(path, model_card(c, model, before=before))
+
+
+def _head(c: Findings, model: str) -> str:
+    """What the file itself says."""
+    facts = next(f for f in c.models if f["name"] == model)
+    rows = {"network": f"{facts['network']}, {facts['scale']}"}
+    if "training" in facts:
+        rows["training"] = facts["training"]
+    if "licence" not in rows.get("training", ""):
+        rows["licence"] = "not stated in the weight file"
+    count = f"{facts['parameters']:,}".replace(",", " ")
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return f"# {model}\n\n{count} parameters.\n\n| | |\n|---|---|\n{table}\n"
+
+
+def _table(c: Findings, model: str, scale: float) -> str:
+    """The first two figures of every model at one scale, with how they were taken."""
+    metrics = c.metrics[:2]
+    sets = list(dict.fromkeys(r.data for r in c.results))
+    models = [m for m in dict.fromkeys(r.model for r in c.results) if m in ("bicubic", model)]
+    names = " ".join(f"--model {m}" for m in models)
+    crop = next(r.report.conditions["crop"] for r in c.results if r.report and r.scale == scale)
+    how = (
+        f"{_MEASURED}`escsr evaluate {names} --data … --scale {scale:g}`\n"
+        f"({' / '.join(m.name for m in metrics)}; protocol {c.conditions['protocol']}, "
+        f"crop {crop}, {c.conditions['rounding']}; escsr {c.conditions['escsr']}, "
+        f"torch {c.conditions['torch']})."
+    )
+    lines = [how, "", f"| x{scale:g} | {' | '.join(sets)} |", "|---" * (1 + len(sets)) + "|"]
+    for name in models:
+        cells = []
+        for data in sets:
+            found = [r for r in c.results if (r.model, r.data, r.scale) == (name, data, scale)]
+            means = found[0].report.means if found and found[0].report else {}
+            texts = [m.show(means[m.name]) for m in metrics if m.name in means]
+            cells.append(" / ".join(text.removeprefix("0") for text in texts) or "—")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,206 @@
+"""Figures by name: our own, and through `escsr.evaluation.perceptual` all of pyiqa's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from escsr.evaluation.colour import colour_shift
+from escsr.evaluation.metrics import ms_ssim, psnr, rgb_to_y, ssim
+
+__all__ = ["OWN_METRICS", "Metric", "Rgb", "Sample"]
+
+Rgb = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """A result, and what it is measured against.
+
+    Attributes:
+        sr: (H, W, 3) RGB from 0 to 255, uint8, or float64 where the protocol does not round.
+        gt: (H, W, 3) uint8, or None.
+        lq: (h, w, 3) uint8: the picture that ``sr`` was made from.
+        crop: pixels to leave out on each side.
+    """
+
+    sr: Array
+    gt: Rgb | None
+    lq: Rgb
+    crop: int = 0
+
+    def truth(self) -> Rgb:
+        """The ground truth, which must be there."""
+        assert self.gt is not None, "a metric that needs a ground truth was asked without one"
+        return self.gt
+
+    def cut(self, image: Array) -> Array:
+        """A picture of the size of ``sr`` without its border."""
+        height, width = image.shape[:2]
+        if min(height, width) <= 2 * self.crop:
+            raise ValueError(f"crop={self.crop} on {height} x {width} pixels leaves nothing")
+        return image[self.crop : height - self.crop, self.crop : width - self.crop]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A figure and how to read it.
+
+    Attributes:
+        name: what it is called in tables.
+        measure: what takes it of one picture.
+        better: whether "higher" or "lower" is better.
+        range: from where to where, in words.
+        needs: "gt" for a ground truth, "lq" for the picture enlarged, "nothing" for neither.
+        looks_at: which colours it sees.
+        source: who computes it, with the version.
+        digits: how many stand behind the point in tables.
+        meaningful: smallest difference of means worth a word, or 0 where that is not known.
+        measure_set: for figures of a whole set (FID): takes the folder of results and that of
+            ground truths; ``measure`` is then not used.
+    """
+
+    name: str
+    measure: Callable[[Sample], float] = field(repr=False, compare=False)
+    better: Literal["higher", "lower"]
+    range: str
+    needs: Literal["gt", "lq", "nothing"]
+    looks_at: str
+    source: str = "escsr"
+    digits: int = 4
+    meaningful: float = 0.0
+    measure_set: Callable[[Path, Path | None], float] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    @property
+    def identity(self) -> str:
+        """Name and source: what a kept figure is recognised by."""
+        return f"{self.name} ({self.source})"
+
+    def show(self, value: float) -> str:
+        """The figure with its digits."""
+        return f"{value:.{self.digits}f}"
+
+    def facts(self) -> dict[str, str]:
+        """What a reader of the figure must know."""
+        return {
+            "name": self.name,
+            "better": self.better,
+            "range": self.range,
+            "needs": self.needs,
+            "looks_at": self.looks_at,
+            "source": self.source,
+        }
+
+
+def _psnr(sample: Sample) -> float:
+    return psnr(sample.sr, sample.truth().astype(sample.sr.dtype), crop=sample.crop)
+
+
+def _ssim(sample: Sample) -> float:
+    return ssim(sample.sr, sample.truth().astype(sample.sr.dtype), crop=sample.crop)
+
+
+def _psnr_y(sample: Sample) -> float:
+    return psnr(rgb_to_y(sample.sr), rgb_to_y(sample.truth()), crop=sample.crop)
+
+
+def _ssim_y(sample: Sample) -> float:
+    return ssim(rgb_to_y(sample.sr), rgb_to_y(sample.truth()), crop=sample.crop)
+
+
+def _ms_ssim_y(sample: Sample) -> float:
+    return ms_ssim(rgb_to_y(sample.sr), rgb_to_y(sample.truth()), crop=sample.crop)
+
+
+def _shift(sample: Sample) -> float:
+    return colour_shift(sample.cut(sample.sr), sample.cut(sample.truth()))
+
+
+def _shift_lq(sample: Sample) -> float:
+    return colour_shift(sample.sr, sample.lq)
+
+
+_Y = "Y of BT.601, 16 to 235, not rounded"
+_RGB = "RGB"
+_SHIFT = "RGB as CIELAB, means of 32 x 32 pixels"
+
+# What counts for nothing: bicubic filters that are all correct differ by 0.005 dB in the mean and
+# by 0.04 dB on single pictures, flooring costs 0.05 dB.
+_DB, _SSIM = 0.02, 0.0005
+
+OWN_METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            name="psnr_y",
+            measure=_psnr_y,
+            better="higher",
+            range="0 to inf dB",
+            needs="gt",
+            looks_at=_Y,
+            digits=2,
+            meaningful=_DB,
+        ),
+        Metric(
+            name="ssim_y",
+            measure=_ssim_y,
+            better="higher",
+            range="-1 to 1",
+            needs="gt",
+            looks_at=_Y,
+            meaningful=_SSIM,
+        ),
+        Metric(
+            name="ms_ssim_y",
+            measure=_ms_ssim_y,
+            better="higher",
+            range="0 to 1",
+            needs="gt",
+            looks_at=_Y,
+        ),
+        Metric(
+            name="psnr",
+            measure=_psnr,
+            better="higher",
+            range="0 to inf dB",
+            needs="gt",
+            looks_at=_RGB,
+            digits=2,
+            meaningful=_DB,
+        ),
+        Metric(
+            name="ssim",
+            measure=_ssim,
+            better="higher",
+            range="-1 to 1",
+            needs="gt",
+            looks_at=_RGB + ", mean over channels",
+            meaningful=_SSIM,
+        ),
+        Metric(
+            name="colour_shift",
+            measure=_shift,
+            better="lower",
+            range="0 to about 100, delta E",
+            needs="gt",
+            looks_at=_SHIFT,
+            digits=3,
+        ),
+        Metric(
+            name="colour_shift_lq",
+            measure=_shift_lq,
+            better="lower",
+            range="0 to about 100, delta E",
+            needs="lq",
+            looks_at=_SHIFT + ", against lq, nothing cropped",
+            digits=3,
+        ),
+    )
+}
+"""The figures that need no other package."""

@@ -1,0 +1,49 @@
+"""What a network costs, in numbers that are the same on every machine."""
+
+from typing import Any
+
+import torch
+
+from escsr.evaluation.entrants import Entrant
+from escsr.model import SuperResolver
+
+__all__ = ["COST_SIZE", "cost_of"]
+
+COST_SIZE = (720, 1280)
+"""(H, W) of the result whose multiply-adds are counted, as papers do."""
+
+
+def cost_of(entrant: Entrant, scale: float) -> dict[str, Any]:
+    """Count the multiply-adds for one result of 1280 x 720.
+
+    The network runs on tensors without contents. Products of matrices and convolutions count, as
+    in the literature; element-wise work does not.
+
+    Args:
+        entrant: bicubic and networks that are not ours are not counted.
+        scale: the enlargement; a network whose result is resized works at its own.
+
+    Returns:
+        ``multiply_adds``, or ``multiply_adds_unknown`` with the reason, or nothing.
+    """
+    network = entrant.network
+    if not isinstance(network, SuperResolver):
+        return {}
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils.flop_counter import FlopCounterMode
+
+    lq = (round(COST_SIZE[0] / scale), round(COST_SIZE[1] / scale))
+    own = network.scale or scale
+    size = (round(lq[0] * own), round(lq[1] * own))
+    counter = FlopCounterMode(display=False)
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), counter:
+            place = next(network.parameters()).device
+            network(torch.empty(1, 3, *lq, device=place), size=size)
+    except Exception as error:  # a head of a plug-in may do what counting cannot follow
+        return {"multiply_adds_unknown": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+    finally:
+        network.train(training)
+    return {"multiply_adds": counter.get_total_flops() // 2}

@@ -1,0 +1,109 @@
+"""Where a results folder keeps things, and under which names."""
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from escsr.evaluation.crops import slug
+from escsr.evaluation.entrants import BICUBIC, Entrant
+from escsr.evaluation.pairs import Pair
+from escsr.evaluation.plan import Round
+from escsr.evaluation.protocol import Protocol
+from escsr.evaluation.records import record_key
+from escsr.version import __version__
+
+__all__ = ["Layout", "versions"]
+
+
+def versions() -> dict[str, str]:
+    """What computed the figures."""
+    return {
+        "escsr": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Keys of figures and names of files.
+
+    Keys and names hold hashes of the conditions: what is found in a folder can never be a figure
+    or a picture of another model, another file or other rules.
+
+    Attributes:
+        folder: of the results, or None where nothing is kept.
+        protocol: the rules.
+        precision: of the networks.
+        crop_side: side of the parts that are kept of pictures.
+    """
+
+    folder: Path | None
+    protocol: Protocol
+    precision: str
+    crop_side: int
+
+    def key(self, r: Round, pair: Pair, entrant: Entrant) -> str:
+        """Names everything that moves the figures of one model on one picture."""
+        conditions = self._entrant_conditions(entrant) | {
+            "picture": _pair_conditions(r, pair),
+            "crop": self.protocol.crop(r.scale),
+            "rounding": self.protocol.rounding,
+        }
+        return record_key(conditions)
+
+    def crop_files(self, r: Round, pair: Pair) -> dict[str, Path]:
+        """Where the parts of one picture are kept, by what they show, in the order shown."""
+        place = self._below("crops", r) / slug(pair.name)
+        key = record_key({**_pair_conditions(r, pair), **versions()})[:8]
+        names = ["LQ", *([] if BICUBIC in r.entrants else [BICUBIC])]
+        files = {name: place / f"{name}-{key}-{self.crop_side}.png" for name in names}
+        for name, entrant in r.entrants.items():
+            own = self.key(r, pair, entrant)[:8]
+            files[name] = place / f"{slug(name)}-{own}-{self.crop_side}.png"
+        if pair.hr is not None:
+            files["GT"] = place / f"GT-{key}-{self.crop_side}.png"
+        return files
+
+    def picture_file(self, r: Round, pair: Pair, entrant: Entrant) -> Path:
+        """Where a whole result is kept for figures of the set."""
+        own = record_key(self._entrant_conditions(entrant) | {"set": _set_conditions(r)})[:8]
+        place = self._below("pictures", r) / f"{slug(entrant.name)}-{own}"
+        return place / f"{slug(pair.name)}.png"
+
+    def truth_file(self, r: Round, pair: Pair) -> Path:
+        """Where its ground truth is kept, cut to what is compared."""
+        place = self._below("pictures", r) / f"GT-{record_key({'set': _set_conditions(r)})[:8]}"
+        return place / f"{slug(pair.name)}.png"
+
+    def _below(self, what: str, r: Round) -> Path:
+        assert self.folder is not None, "pictures are kept only where there is a folder"
+        return self.folder / what / slug(r.data.name) / f"x{r.scale:g}"
+
+    def _entrant_conditions(self, entrant: Entrant) -> dict[str, Any]:
+        return {
+            "model": entrant.identity,
+            "resized": entrant.resized,
+            "device": entrant.device,
+            "precision": self.precision,
+            **versions(),
+        }
+
+
+def _pair_conditions(r: Round, pair: Pair) -> dict[str, Any]:
+    return {
+        "hr": None if pair.hr is None else r.hashes[pair.hr],
+        "lq": r.lq_source(pair),
+        "lq_size": pair.lq_size,
+        "gt_size": pair.gt_size,
+        "offset": pair.offset,
+    }
+
+
+def _set_conditions(r: Round) -> list[dict[str, Any]]:
+    return [_pair_conditions(r, pair) for pair in r.pairs]

@@ -1,0 +1,197 @@
+"""pyiqa's figures by their names, loaded only when one is asked for.
+
+pyiqa (https://github.com/chaofengc/IQA-PyTorch) is licensed PolyForm Noncommercial 1.0.0, takes
+seconds to import and brings torchvision. Weights of its networks are downloaded by pyiqa itself at
+first use; where that is impossible the figure is reported as unavailable, with the reason.
+"""
+
+import contextlib
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from escsr.evaluation.catalogue import OWN_METRICS, Array, Metric, Sample
+from escsr.registry import unknown_name
+
+__all__ = ["PYIQA_LICENCE", "find_metrics", "list_metrics"]
+
+PYIQA_LICENCE = "figures by pyiqa: PolyForm Noncommercial 1.0.0, not for commercial use"
+
+_PREFIX = "pyiqa:"
+_NOT_INSTALLED = "pyiqa is not installed: pip install 'escsr[metrics]'"
+# Figures of a whole set of pictures.
+_SETS = ("fid", "sfid", "fid_dinov2", "inception_score")
+# pyiqa takes more for these than a picture, or gives more than a figure.
+_IMPOSSIBLE = {
+    "clipscore": "it needs a caption for each picture",
+    "fgresq_pair": "it gives a ranking, not a figure",
+}
+
+
+def find_metrics(
+    names: Sequence[str], *, device: str | torch.device = "cpu"
+) -> tuple[list[Metric], dict[str, str]]:
+    """Make the figures of some names.
+
+    Args:
+        names: ours first (`OWN_METRICS`), then pyiqa's; ``pyiqa:ssim`` means pyiqa's where
+            both have one. Capitals and "-" for "_" are understood ("MS-SSIM").
+        device: where pyiqa's networks run.
+
+    Returns:
+        The metrics in the order of their names, and those that cannot be had: name to reason.
+
+    Raises:
+        ValueError: a name that neither we nor the installed pyiqa have, or none at all.
+
+    Example:
+        >>> find_metrics(["psnr_y"])[0][0].better
+        'higher'
+    """
+    if not names:
+        raise ValueError(f"no metric was named; ours are {', '.join(OWN_METRICS)}")
+    metrics: dict[str, Metric] = {}
+    missing: dict[str, str] = {}
+    for name in names:
+        short = name.strip().lower()
+        own = next((OWN_METRICS[n] for n in _spellings(short) if n in OWN_METRICS), None)
+        if own is not None:
+            metrics[own.name] = own
+            continue
+        try:
+            metric = _from_pyiqa(short.removeprefix(_PREFIX), device)
+            metrics[metric.name] = metric
+        except _UnavailableError as error:
+            missing[short] = str(error)
+    return list(metrics.values()), missing
+
+
+def list_metrics() -> list[dict[str, str]]:
+    """What can be asked for: name, direction, range and needs of every figure.
+
+    Imports pyiqa if it is installed; no weights are loaded.
+    """
+    rows = [metric.facts() for metric in OWN_METRICS.values()]
+    if util.find_spec("pyiqa") is not None:
+        rows += [_described(name).facts() for name in _configs()]
+    return rows
+
+
+class _UnavailableError(Exception):
+    """A metric exists but cannot be had here; the text is the reason."""
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    return name, name.replace("-", "_"), name.replace("_", "-")
+
+
+def _configs() -> dict[str, dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pyiqa's own dependencies deprecate each other
+        from pyiqa.default_model_configs import DEFAULT_CONFIGS
+    return dict(DEFAULT_CONFIGS)
+
+
+def _described(name: str) -> Metric:
+    """A metric of pyiqa before its network is made."""
+    config = _configs()[name]
+    full = config["metric_mode"] == "FR" or "fid" in name
+    options = config["metric_opts"]
+    return Metric(
+        name=f"{_PREFIX}{name}" if name in OWN_METRICS else name,
+        measure=lambda sample: float("nan"),
+        better="lower" if config.get("lower_better", False) else "higher",
+        range=config.get("score_range", "not stated").replace(", ", " to ") + " (pyiqa)",
+        needs="gt" if full else "nothing",
+        looks_at="Y as pyiqa takes it" if options.get("test_y_channel") else "RGB",
+        source=f"pyiqa {metadata.version('pyiqa')}",
+    )
+
+
+def _from_pyiqa(name: str, device: str | torch.device) -> Metric:
+    if util.find_spec("pyiqa") is None:
+        raise _UnavailableError(_NOT_INSTALLED)
+    configs = _configs()
+    found = next((n for n in _spellings(name) if n in configs), None)
+    if found is None:
+        raise ValueError(unknown_name("metric", name, [*OWN_METRICS, *configs]))
+    if found in _IMPOSSIBLE:
+        raise _UnavailableError(_IMPOSSIBLE[found])
+    network = _network(found, device)
+    plain = _described(found)
+    wanted: dict[str, Any] = {"measure": partial(_measure, network, plain.needs == "gt")}
+    if found in _SETS:
+        wanted = {
+            "measure": plain.measure,
+            "measure_set": partial(_measure_set, network, plain.needs == "gt"),
+        }
+    facts = {f: getattr(plain, f) for f in ("name", "better", "range", "needs", "looks_at")}
+    return Metric(**facts, **wanted, source=plain.source)
+
+
+def _network(name: str, device: str | torch.device) -> Any:
+    import pyiqa
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pyiqa.create_metric(name, device=torch.device(device))
+    except Exception as error:  # whatever a foreign constructor or download may raise
+        lines = str(error).strip().splitlines() or [""]
+        reason = f"pyiqa could not make it: {type(error).__name__}: {lines[0]}"
+        raise _UnavailableError(reason) from error
+
+
+def _measure(network: Callable[..., Any], full: bool, sample: Sample) -> float:
+    pictures = [sample.sr, sample.truth()] if full else [sample.sr]
+    with _repeatable(), torch.no_grad():
+        out = network(*(_tensor(sample.cut(picture)) for picture in pictures))
+    return _number(out)
+
+
+def _measure_set(
+    network: Callable[..., Any], full: bool, results: Path, truths: Path | None
+) -> float:
+    with _repeatable(), torch.no_grad():
+        out = network(str(results), str(truths)) if full else network(str(results))
+    return _number(out)
+
+
+def _number(out: Any) -> float:
+    if isinstance(out, dict):  # inception_score gives its mean and spread
+        out = next(iter(out.values()))
+    value = np.asarray(out.detach().cpu() if isinstance(out, torch.Tensor) else out, np.float64)
+    if value.size != 1:
+        raise ValueError(f"it gives {value.size} numbers, not one")
+    if np.isnan(value).any():
+        raise ValueError("it gives no number (NaN)")
+    return float(value.reshape(()))
+
+
+def _tensor(image: Array) -> torch.Tensor:
+    """(H, W, 3) from 0 to 255 to (1, 3, H, W) float32 in [0, 1]."""
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+    return torch.from_numpy(planes / np.float32(255))
+
+
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """Some networks of pyiqa look at random crops: the same ones each time, and for us alone."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)

@@ -1,0 +1,237 @@
+"""What is going to be evaluated, checked as a whole before anything is computed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from escsr.build import find_weights
+from escsr.evaluation.entrants import (
+    BICUBIC,
+    Entrant,
+    ModelLike,
+    WrongScaleError,
+    enter,
+    file_hash,
+    label,
+)
+from escsr.evaluation.pairs import Pair, find_pairs, find_pictures
+from escsr.evaluation.protocol import Protocol
+from escsr.evaluation.small_pictures import MakeLq
+from escsr.inference import choose_model
+
+__all__ = ["Dataset", "Round", "name_models", "plan_rounds", "settle_scales"]
+
+# Folder names that say what is in them and not which data set it is.
+_KINDS = {"hr", "gt", "hq", "lq", "lr", "lr_bicubic", "original", "images", "test", "val", "valid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Pictures to evaluate on.
+
+    Attributes:
+        hr: folder of ground truths; None where there are none.
+        lq: folder of the pictures to enlarge; None to make them. "{scale}" in it stands for the
+            scale, "{data}" for the name.
+        name: what it is called in tables; by default the folder's, or that of the folder above
+            where its own only says "HR" or the like.
+
+    Raises:
+        ValueError: neither ``hr`` nor ``lq``.
+
+    Example:
+        >>> Dataset(hr="Set5/HR", lq="Set5/LR_bicubic/X{scale}").name
+        'Set5'
+    """
+
+    hr: str | os.PathLike[str] | None = None
+    lq: str | os.PathLike[str] | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Find a name."""
+        if self.hr is None and self.lq is None:
+            raise ValueError("a data set needs a folder of HR pictures, of LQ pictures, or both")
+        if not self.name:
+            object.__setattr__(self, "name", _folder_name(str(self.hr or self.lq)))
+
+    def lq_folder(self, scale: float) -> Path | None:
+        """Where the pictures to enlarge are at a scale."""
+        if self.lq is None:
+            return None
+        return Path(str(self.lq).replace("{scale}", f"{scale:g}").replace("{data}", self.name))
+
+    def pairs(self, scale: float, protocol: Protocol) -> list[Pair]:
+        """Its pictures at a scale; see `find_pairs` and `find_pictures`."""
+        lq = self.lq_folder(scale)
+        if self.hr is None:
+            assert lq is not None
+            return find_pictures(lq, scale=scale)
+        return find_pairs(self.hr, lq, scale=scale, alignment=protocol.alignment)
+
+
+def _folder_name(path: str) -> str:
+    parts = [part for part in Path(path).resolve().parts if "{" not in part]
+    telling = [part for part in parts if part.lower() not in _KINDS]
+    return (telling or parts)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One data set at one scale, with everybody who takes part.
+
+    Attributes:
+        data: the data set.
+        scale: the enlargement.
+        pairs: its pictures.
+        make_lq: makes the pictures to enlarge where the data set has none.
+        hashes: SHA-256 of the files, by path.
+        entrants: model by name in tables.
+        absent: models that do not make the scale: reason by name.
+        names: all of both, in the order of the tables.
+    """
+
+    data: Dataset
+    scale: float
+    pairs: list[Pair]
+    make_lq: MakeLq
+    hashes: Mapping[Path, str]
+    entrants: Mapping[str, Entrant]
+    absent: Mapping[str, str]
+    names: tuple[str, ...]
+
+    def lq_source(self, pair: Pair) -> str:
+        """Identity of the picture to enlarge: the hash of its file, or how it is made."""
+        return f"{self.make_lq}, {pair.name}" if pair.lq is None else self.hashes[pair.lq]
+
+    def pictures(self) -> list[dict[str, Any]]:
+        """The pictures for JSON: names and hashes, no paths of this machine."""
+        return [
+            {
+                "name": pair.name,
+                "hr_sha256": None if pair.hr is None else self.hashes[pair.hr],
+                "lq_sha256": None if pair.lq is None else self.hashes[pair.lq],
+                "lq_size": list(pair.lq_size),
+                "size": list(pair.gt_size),
+            }
+            for pair in self.pairs
+        ]
+
+
+def plan_rounds(
+    models: Mapping[str, ModelLike],
+    data: Sequence[Dataset],
+    scales: Sequence[float],
+    *,
+    protocol: Protocol,
+    make_lq: MakeLq,
+    resize: bool,
+    device: str | torch.device | None,
+) -> list[Round]:
+    """Open the models, pair the pictures and hash the files.
+
+    Raises:
+        ValueError: wrong pairs; those of all data sets and scales are named.
+        FileNotFoundError: a model or folder that does not exist.
+    """
+    found, problems = [], []
+    for dataset in data:
+        for scale in scales:
+            try:
+                found.append((dataset, scale, dataset.pairs(scale, protocol)))
+            except ValueError as error:
+                problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+    cast = {scale: _cast(models, scale, resize, device) for scale in scales}
+    paths = {p for *_, pairs in found for pair in pairs for p in (pair.hr, pair.lq) if p}
+    hashes = {path: file_hash(path) for path in paths}
+    return [
+        Round(
+            data=dataset,
+            scale=scale,
+            pairs=pairs,
+            make_lq=make_lq,
+            hashes=hashes,
+            entrants=cast[scale][0],
+            absent=cast[scale][1],
+            names=tuple(models),
+        )
+        for dataset, scale, pairs in found
+    ]
+
+
+def _cast(
+    models: Mapping[str, ModelLike],
+    scale: float,
+    resize: bool,
+    device: str | torch.device | None,
+) -> tuple[dict[str, Entrant], dict[str, str]]:
+    """Who makes a scale, and who does not."""
+    entrants, absent = {}, {}
+    for name, model in models.items():
+        try:
+            entrants[name] = enter(model, scale, name=name, resize=resize, device=device)
+        except WrongScaleError as error:
+            absent[name] = str(error)
+    return entrants, absent
+
+
+def name_models(models: Sequence[ModelLike] | Mapping[str, ModelLike]) -> dict[str, ModelLike]:
+    """Models by their names in tables.
+
+    Raises:
+        ValueError: none, or two of one name.
+    """
+    if isinstance(models, Mapping):
+        named = dict(models)
+    else:
+        named = {}
+        for model in models:
+            name = label(model)
+            if name in named:
+                raise ValueError(
+                    f"two models are called {name!r}; give each a name of its own "
+                    f"({{'first': …, 'second': …}}, --model first=FILE)"
+                )
+            named[name] = model
+    if not named:
+        raise ValueError("no model was given")
+    for name in ("LQ", "GT"):
+        if name in named:
+            raise ValueError(f"{name!r} is what the page calls its own pictures; name it otherwise")
+    return named
+
+
+def settle_scales(models: Mapping[str, ModelLike], scales: Sequence[float] | None) -> list[float]:
+    """The scales asked for, or the one that all models of a fixed scale make.
+
+    Raises:
+        ValueError: no scale was said and the models do not say it, or one is given twice or
+            below 1.
+    """
+    if scales is not None:
+        if len(set(scales)) != len(scales) or not all(scale >= 1 for scale in scales):
+            raise ValueError(f"scales are different numbers from 1, not {list(scales)}")
+        return [float(scale) for scale in scales]
+    own: dict[str, float] = {}
+    for name, model in models.items():
+        if isinstance(model, str) and model == BICUBIC:
+            continue
+        network = model
+        if isinstance(model, str | os.PathLike):
+            network = choose_model(model if str(model) == "default" else find_weights(model), None)
+        scale = getattr(network, "scale", None)
+        if scale is not None:
+            own[name] = float(scale)
+    if len(set(own.values())) == 1:
+        return [next(iter(own.values()))]
+    if own:
+        told = ", ".join(f"{name} x{scale:g}" for name, scale in own.items())
+        raise ValueError(f"the models make different scales ({told}); say which (--scale 2,4)")
+    what = " and ".join(models)
+    raise ValueError(f"{what}: any scale can be made; say which (scale=4, --scale 4)")

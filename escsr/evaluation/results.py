@@ -1,0 +1,146 @@
+"""What an evaluation of several models found."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from escsr.evaluation.catalogue import Metric
+from escsr.evaluation.report import Report
+from escsr.evaluation.statistics import Difference, compare_means
+
+__all__ = ["Crops", "Findings", "Result"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One model on one data set at one scale.
+
+    Attributes:
+        model: name of the model.
+        data: name of the data set.
+        scale: enlargement.
+        report: the figures, or None where the model does not make the scale.
+        reason: why not.
+    """
+
+    model: str
+    data: str
+    scale: float
+    report: Report | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crops:
+    """Kept parts of one picture.
+
+    Attributes:
+        data: name of the data set.
+        scale: enlargement.
+        image: name of the picture.
+        panes: (what it shows, file), in the order shown.
+    """
+
+    data: str
+    scale: float
+    image: str
+    panes: tuple[tuple[str, Path], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Figures of several models, with the conditions under which they were taken.
+
+    Attributes:
+        conditions: what is the same for all.
+        metrics: the figures, in the order of the tables.
+        unavailable: figures that were asked for and cannot be had: reason by name.
+        models: what each model is at each scale.
+        data: what each data set is at each scale, with the hashes of its files.
+        results: by data set, scale and model.
+        crops: parts of pictures to look at.
+    """
+
+    conditions: Mapping[str, str]
+    metrics: tuple[Metric, ...]
+    unavailable: Mapping[str, str]
+    models: tuple[dict[str, Any], ...]
+    data: tuple[dict[str, Any], ...]
+    results: tuple[Result, ...]
+    crops: tuple[Crops, ...] = ()
+
+    def groups(self) -> dict[tuple[str, float], list[Result]]:
+        """Results that can be compared: those of one data set at one scale."""
+        groups: dict[tuple[str, float], list[Result]] = {}
+        for result in self.results:
+            groups.setdefault((result.data, result.scale), []).append(result)
+        return groups
+
+    def best(self, group: list[Result], metric: Metric) -> Result | None:
+        """The model with the best mean among those that have all pictures, or None."""
+        there = [r for r in group if _complete(r, metric.name)]
+        sign = 1 if metric.better == "higher" else -1
+        return max(there, key=lambda r: sign * _mean(r, metric.name), default=None)
+
+    def differences(self) -> list[dict[str, Any]]:
+        """Each model against the best one, picture by picture, with 95 % intervals.
+
+        The draws depend on nothing but the names, so they are the same in every run.
+        """
+        found = []
+        for (data, scale), group in self.groups().items():
+            for metric in self.metrics:
+                best = self.best(group, metric)
+                if best is None:
+                    continue
+                for result in group:
+                    if result is not best and _complete(result, metric.name):
+                        names = {"data": data, "scale": scale, "metric": metric.name}
+                        names |= {"a": result.model, "b": best.model}
+                        difference = _difference(result, best, metric, str(names))
+                        if difference is not None:
+                            found.append(names | asdict(difference))
+        return found
+
+    @cached_property
+    def alike(self) -> frozenset[tuple[str, float, str, str]]:
+        """(data, scale, metric, model) where a model cannot be told from the best one."""
+        return frozenset(
+            (d["data"], d["scale"], d["metric"], d["a"])
+            for d in self.differences()
+            if d["verdict"] in ("no difference shown", "negligible")
+        )
+
+    def heads(self) -> list[str]:
+        """Names of the figures with an arrow to the better side."""
+        return [f"{m.name} {'↑' if m.better == 'higher' else '↓'}" for m in self.metrics]
+
+
+def _complete(result: Result, metric: str) -> bool:
+    """Whether every picture has the figure (or the set as a whole)."""
+    report = result.report
+    if report is None or metric not in report.means:
+        return False
+    return metric in report.set_values or report.counts[metric] == len(report.rows)
+
+
+def _mean(result: Result, metric: str) -> float:
+    assert result.report is not None
+    return result.report.means[metric]
+
+
+def _difference(a: Result, b: Result, metric: Metric, seed: str) -> Difference | None:
+    assert a.report is not None
+    assert b.report is not None
+    if metric.name in a.report.set_values:
+        return None  # one number a set: nothing to draw from
+    values = [[row.values[metric.name] for row in r.rows] for r in (a.report, b.report)]
+    if not np.isfinite(values).all():
+        return None  # infinite PSNR
+    rng = np.random.default_rng(zlib.crc32(seed.encode()))
+    return compare_means(*values, rng=rng, better=metric.better, meaningful=metric.meaningful)
