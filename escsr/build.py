@@ -188,13 +188,13 @@ def find_weights(path_or_name: PathLike) -> Path:
     path = Path(path_or_name)
     if path.exists():
         return path
-    name = models.default_name() if str(path_or_name) == "default" else str(path_or_name)
+    name = models.resolve(str(path_or_name))
     known = models.embedded()
     if name in known:
         return known[name]
     raise FileNotFoundError(
         f"there is no file {str(path_or_name)!r} and no embedded model of that name: "
-        + unknown_name("model", name, [*known, "default"])
+        + unknown_name("model", name, [*known, *models.ALIASES])
     )
 
 

@@ -92,8 +92,9 @@ def list_names(
         typer.echo(f"{kind}:")
         for entry in entries:
             typer.echo(_line(entry))
-    defaults = ", ".join(f"{name} up to ×{scale}" for scale, name in models.DEFAULTS.items())
-    typer.echo(f"default: {defaults} and beyond")
+    typer.echo("aliases:")
+    for alias, name in models.ALIASES.items():
+        typer.echo(f"  {alias}: {name}")
     _show_left_out()
 
 

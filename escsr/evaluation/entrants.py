@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from escsr import models
 from escsr.build import find_weights
 from escsr.evaluation.catalogue import Array, Rgb
 from escsr.evaluation.protocol import Rounding
@@ -164,11 +163,11 @@ def enter(
     if isinstance(model, str) and model == BICUBIC:
         words = {"network": "MATLAB's bicubic, in float, rounded once at the end"}
         return Entrant(name=name, network=None, identity=BICUBIC, facts=words)
-    network, facts, identity = _open(model, scale)
+    network, facts, identity = _open(model)
     own = getattr(network, "scale", None)
     resized = own is not None and scale != own
     if own is not None and resized and not resize:
-        raise WrongScaleError(_does_not_make(model, name, facts, own, scale))
+        raise WrongScaleError(_does_not_make(name, own, scale))
     if device is not None:
         network.to(pick_device(device))
     facts |= {
@@ -192,13 +191,12 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(model: ModelLike, scale: float) -> tuple[nn.Module, dict[str, Any], str]:
+def _open(model: ModelLike) -> tuple[nn.Module, dict[str, Any], str]:
     """The network, what it is, and its hash."""
     if isinstance(model, nn.Module):
         return model, {"network": label(model)}, _tensor_hash(model)
-    chosen = models.default_name(scale) if str(model) == "default" else model
-    path = find_weights(chosen)
-    network = choose_model(chosen, scale)
+    path = find_weights(model)
+    network = choose_model(model)
     identity = file_hash(path)
     facts = {
         "network": f"{network.config.backbone} + {network.config.head}",
@@ -224,11 +222,7 @@ def _tensor_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _does_not_make(
-    model: ModelLike, name: str, facts: dict[str, Any], own: float, scale: float
-) -> str:
-    if str(model) == "default":
-        name = f"'default' at x{scale:g} is {Path(facts['file']).stem}, which"
+def _does_not_make(name: str, own: float, scale: float) -> str:
     return (
         f"{name} makes x{own:g} only, not x{scale:g}: evaluate it at scale {own:g}, or ask for "
         "its result to be resized as escsr upscale does (resize=True, --resize)"

@@ -224,7 +224,7 @@ def settle_scales(models: Mapping[str, ModelLike], scales: Sequence[float] | Non
             continue
         network = model
         if isinstance(model, str | os.PathLike):
-            network = choose_model(model if str(model) == "default" else find_weights(model), None)
+            network = choose_model(find_weights(model))
         scale = getattr(network, "scale", None)
         if scale is not None:
             own[name] = float(scale)

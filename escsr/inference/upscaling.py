@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from escsr import models
 from escsr.build import find_weights, load
 from escsr.images import Picture, from_float, to_float
 from escsr.inference.devices import PRECISIONS, pick_device
@@ -102,17 +101,14 @@ def upscale(
     return like(image, _upscale_picture(picture, job))
 
 
-def choose_model(
-    model: str | os.PathLike[str] | SuperResolver, scale: float | None
-) -> SuperResolver:
-    """Find the network that a name, a file or "default" means for a scale, on the CPU.
+def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver:
+    """Find the network that a name, an alias such as "default" or a file means, on the CPU.
 
     A file is opened once and again only after it changed.
     """
     if isinstance(model, SuperResolver):
         return model
-    name = models.default_name(scale) if str(model) == "default" else model
-    path = find_weights(name)
+    path = find_weights(model)
     return _load_once(path, path.stat().st_mtime_ns)
 
 
@@ -163,14 +159,10 @@ class _Job:
         self.device = pick_device(device)
         self.progress = progress
         height, width = int(shape[0]), int(shape[1])
+        self.model = choose_model(model)
         if request.is_open:
-            self.model = choose_model(model, None)
             request = SizeRequest(scale=self.model.scale or 4)
-            self.size = request.of(height, width)
-        else:
-            self.size = request.of(height, width)
-            asked = request.scale or max(self.size[0] / height, self.size[1] / width)
-            self.model = choose_model(model, asked)
+        self.size = request.of(height, width)
         self.model_size = _size_of_network(self.model.scale, height, width, self.size)
         self._say(height, width)
         self._check_memory(height, width)

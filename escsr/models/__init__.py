@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-# The smallest fixed scale that is at least the one asked for makes the picture.
-DEFAULTS = {2: "esc_tiny_x2", 4: "esc_tiny_x4"}
+ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real"}
+"""Names for what a network is good at: clean photographs, damaged ones."""
 
 
 def embedded() -> dict[str, Path]:
@@ -11,15 +11,13 @@ def embedded() -> dict[str, Path]:
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}
 
 
-def default_name(scale: float | None = None) -> str:
-    """The embedded network that ``model="default"`` means for a scale.
+def resolve(name: str) -> str:
+    """The embedded network that a name or an alias means.
 
     Args:
-        scale: Enlargement asked for; None for the largest there is.
+        name: A name of `embedded`, a key of `ALIASES`, or anything else.
 
     Returns:
-        A name of `embedded`.
+        The name behind an alias; other names as they are.
     """
-    largest = max(DEFAULTS)
-    wanted = largest if scale is None else min((s for s in DEFAULTS if s >= scale), default=largest)
-    return DEFAULTS[wanted]
+    return ALIASES.get(name, name)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from escsr.data import ArbitraryScaleDataset, BatchLoader
+from escsr.data import ArbitraryScaleDataset, BatchLoader, degraded
+from escsr.degradations import preset, usm_sharpen
 from escsr.resize import imresize
 
 
@@ -174,3 +175,49 @@ def test_wrong_small_pictures_are_refused(photos):
 def test_wrong_settings_are_refused(photos, options, named):
     with pytest.raises(ValueError, match=named):
         make(photos, **options)
+
+
+def test_sides_are_multiples_and_never_smaller_than_the_patch(photos):
+    sides = {make(photos, group=1, multiple=6)[n]["gt"].shape[-1] for n in range(60)}
+    assert sides == {12, 18, 24, 30, 36, 42}
+    # the same stream as without, but for the rounding
+    for n in range(10):
+        plain = make(photos, group=1)[n]["gt"].shape[-1]
+        rounded = make(photos, group=1, multiple=5)[n]["gt"].shape[-1]
+        assert abs(plain - rounded) <= 3
+
+
+def test_named_degradation_is_the_preset_with_the_samples_own_numbers(photos):
+    plain, damaged = (make(photos, group=1, lq_from=name) for name in (None, "real_light"))
+    pipeline = preset("real_light")
+    for n in range(4):
+        gt = damaged[n]["gt"]
+        assert torch.equal(gt, plain[n]["gt"])
+        assert not torch.equal(damaged[n]["lq"], plain[n]["lq"])
+        assert torch.equal(damaged[n]["lq"], damaged[n]["lq"])
+    gt = pixels(damaged[0]["gt"])
+    draw = pipeline.draw(np.random.default_rng(3), size=gt.shape[:2], lq_size=(10, 10))
+    expected = pipeline.apply(torch.from_numpy(gt).permute(2, 0, 1)[None] / 255, [draw])[0]
+    made = degraded("real_light")(gt, (10, 10), np.random.default_rng(3))
+    assert np.array_equal(made, pixels(expected.clamp(0, 1)))
+
+
+def test_sharpened_crop_is_the_truth_and_the_source(photos):
+    options = {"group": 1, "scales": (2.0, 2.0), "augment": False}
+    plain, sharp = make(photos, **options), make(photos, **options, sharpen=True)
+    for n in range(3):
+        gt = pixels(sharp[n]["gt"])
+        assert np.array_equal(gt, pixels(usm_sharpen(plain[n]["gt"][None])[0].clamp(0, 1)))
+        assert np.array_equal(pixels(sharp[n]["lq"]), imresize(gt, size=(10, 10)))
+
+
+def test_preset_that_sharpens_does_so_once(photos):
+    options = {"group": 1, "scales": (2.0, 2.0), "augment": False, "sharpen": True}
+    by_name = make(photos, **options, lq_from="real")
+    by_hand = make(photos, **options, lq_from=degraded("real", sharpen=False))
+    assert torch.equal(by_name[1]["lq"], by_hand[1]["lq"])
+
+
+def test_unknown_degradation_is_told(photos):
+    with pytest.raises(ValueError, match="real_light"):
+        make(photos, group=1, lq_from="real_lite")

@@ -59,11 +59,6 @@ def test_a_network_that_does_not_make_a_scale_is_said_so(bench, weights):
     assert json.loads(found.to_json())["results"][3]["not_made"] == absent[0].reason
 
 
-def test_default_that_does_not_make_a_scale_names_the_file_it_means(bench):
-    with pytest.raises(ValueError, match=r"'default' at x3 is esc_tiny_x4, which makes x4 only"):
-        evaluate("default", data=bench / "HR", scale=3)
-
-
 def test_resized_results_are_those_of_upscale(bench, weights):
     found = compare([weights], data=mini(bench), scales=[3], resize=True)
     (result,) = found.results

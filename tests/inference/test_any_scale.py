@@ -15,7 +15,7 @@ import escsr
 from escsr.backbones import BACKBONES
 from escsr.heads import Head
 from escsr.images import to_float
-from escsr.inference import UpscaleNotice, choose_model, estimate_memory
+from escsr.inference import UpscaleNotice, estimate_memory
 from escsr.resize import imresize
 
 pytestmark = pytest.mark.filterwarnings("ignore::escsr.inference.UpscaleNotice")
@@ -135,11 +135,10 @@ def test_transparency_follows_the_size(free: escsr.SuperResolver) -> None:
     assert escsr.upscale(rgba, height=47, model=free).shape == (47, 61, 4)
 
 
-def test_default_suits_the_larger_side() -> None:
+def test_default_stretches_too() -> None:
     with pytest.warns(UpscaleNotice, match="stretches"):
         wide = escsr.upscale(photo(6, 6), size=(7, 24))
     assert wide.shape == (7, 24, 3)
-    assert choose_model("default", 0.5) is choose_model("default", 1)
 
 
 @pytest.mark.parametrize("head", ["lte", "liif"])

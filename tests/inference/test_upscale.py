@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import escsr
+from escsr import models
 from escsr.images import Picture, read_image, to_float, write_image
 from escsr.inference import UpscaleNotice, choose_model, estimate_memory
 from escsr.resize import imresize
@@ -212,15 +213,14 @@ def test_half_precision(model: escsr.SuperResolver, pixels: np.ndarray, precisio
     assert np.abs(half - exact).max() <= 8
 
 
-def test_default_suits_the_scale() -> None:
+@pytest.mark.parametrize("alias", models.ALIASES)
+def test_aliases_are_trained_networks_of_any_scale(alias: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert choose_model("default", 2).scale == 2
-        assert choose_model("default", 1.5).scale == 2
-        assert choose_model("default", 3).scale == 4
-        assert choose_model("default", 9).scale == 4
-        assert choose_model("default", None).scale == 4
-    assert choose_model("esc_tiny_x2", 4) is choose_model("esc_tiny_x2", None)
+        network = choose_model(alias)
+    assert network.scale is None
+    assert network.trained
+    assert network is choose_model(models.ALIASES[alias])  # opened once
 
 
 def test_embedded_networks_beat_bicubic() -> None:

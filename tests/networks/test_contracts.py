@@ -1,15 +1,23 @@
 """Every backbone with every head, by the contract checks that plug-ins can use, too."""
 
+import math
+
 import pytest
 import torch
 
 import escsr
 from escsr import testing
 
-# Scales that each head is tried at: one step, several steps, an odd one.
+# Scales that each head is tried at: one step, several steps, an odd one; None: any scale.
 SCALES = {
     "conv": (1,),
     "dysample": (2, 3),
+    "liif": (None,),
+    "lmf_liif": (None,),
+    "lmf_lte": (None,),
+    "lte": (None,),
+    "lte_fast": (None,),
+    "metasr": (None,),
     "nearest_conv": (2, 3, 4),
     "pixel_shuffle": (2, 3),
     "pixel_shuffle_multi": (2, 3, 4),
@@ -17,6 +25,9 @@ SCALES = {
 # Fewer blocks and smaller windows: the parts and their joints are all there, in a fraction of
 # the time. The whole networks have a test of their own.
 SHORT = {"num_blocks": 1, "conv_blocks": 2, "window_size": 8}
+# Heads for any scale know of a backbone only how many channels it makes.
+THIN = SHORT | {"dim": 12, "partial_dim": 4, "num_heads": 2}
+NARROW = {"hidden_dim": 16}
 
 
 def test_every_head_is_tried() -> None:
@@ -27,10 +38,28 @@ def test_every_head_is_tried() -> None:
     ("head", "scale"), [(head, scale) for head, scales in SCALES.items() for scale in scales]
 )
 @pytest.mark.parametrize("backbone", escsr.list_backbones())
-def test_contract(backbone: str, head: str, scale: int) -> None:
+def test_contract(backbone: str, head: str, scale: int | None) -> None:
     torch.manual_seed(0)
-    model = escsr.build(backbone, head=head, scale=scale, backbone_args=SHORT)
+    size, narrow = (SHORT, {}) if scale else (THIN, NARROW)
+    model = escsr.build(backbone, head=head, scale=scale, backbone_args=size, head_args=narrow)
     testing.check_network(model)
+
+
+@pytest.mark.parametrize("head", [head for head, scales in SCALES.items() if None in scales])
+def test_any_scale_gives_exactly_the_size_asked(head: str) -> None:
+    torch.manual_seed(0)
+    small = {"num_blocks": 1, "conv_blocks": 1, "dim": 8, "partial_dim": 4, "num_heads": 1}
+    model = escsr.build("esc_tiny", head=head, backbone_args=small, head_args=NARROW).eval()
+    assert model.scale is None
+    lq = testing.picture(13, 10)
+    with torch.inference_mode():
+        for scale in (1, 1.37, 2, math.pi, 4, 7.9, 30):
+            assert model(lq, scale=scale).shape[2:] == (round(13 * scale), round(10 * scale))
+        for own, size in (((1, 1), (3, 5)), ((17, 31), (100, 64)), ((6, 40), (7, 40))):
+            assert model(testing.picture(*own), size=size).shape == (1, 3, *size)
+        for request in ({"scale": 30.01}, {"scale": 0.9}, {"size": (12, 10)}, {"size": (13, 301)}):
+            with pytest.raises(ValueError, match="by 1 to 30|at least 1"):
+                model(lq, **request)
 
 
 @pytest.mark.slow

@@ -25,6 +25,32 @@ def test_exported_and_traced_networks_compute_the_same(head: str) -> None:
             torch.testing.assert_close(other(lq), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("head", ["lte", "metasr", "lmf_lte"])
+def test_heads_for_any_scale_leave_at_one_size(head: str) -> None:
+    torch.manual_seed(0)
+    small = {"num_blocks": 1, "conv_blocks": 1, "dim": 8, "partial_dim": 4}
+    model = escsr.build(
+        "esc_tiny", head=head, backbone_args=small, head_args={"hidden_dim": 8}
+    ).eval()
+    lq, size = picture(7, 8), (15, 20)
+
+    class Tripled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, lq):
+            return self.model(lq, scale=3)
+
+    with torch.no_grad():
+        exported = torch.export.export(model, (lq,), {"size": size}).module()
+        found = exported(lq, size=size)
+        torch.testing.assert_close(found, model(lq, size=size), rtol=0, atol=1e-5)
+        traced = torch.jit.trace(Tripled(), (lq,))
+        torch.testing.assert_close(traced(lq), model(lq, scale=3), rtol=0, atol=1e-5)
+
+
 def test_dysample_has_no_tensor_of_more_than_four_dimensions() -> None:
     model = escsr.build("esc_tiny", head="dysample", scale=2).eval()
     lq = picture(20, 24)

@@ -7,6 +7,8 @@ import torch
 
 import escsr
 from escsr import testing
+from escsr.heads.base import query_heads
+from escsr.layers import make_cells
 
 pytestmark = [
     pytest.mark.gpu,
@@ -49,8 +51,25 @@ def test_gradients_on_the_gpu_equal_those_on_the_cpu(attention: str) -> None:
 @pytest.mark.parametrize("head", escsr.list_heads())
 def test_half_precision(head: str) -> None:
     torch.manual_seed(0)
-    model = escsr.build("esc_tiny", head=head, scale=1 if head == "conv" else 2)
+    scale = None if head in query_heads() else 1 if head == "conv" else 2
+    model = escsr.build("esc_tiny", head=head, scale=scale)
     testing.check_autocast(model, device="cuda")
+
+
+@pytest.mark.parametrize("head", query_heads())
+def test_any_scale_and_queries_on_the_gpu_equal_those_on_the_cpu(head: str) -> None:
+    torch.manual_seed(0)
+    model = escsr.build("esc_tiny", head=head).eval()
+    other = copy.deepcopy(model).cuda()
+    lq = testing.picture(20, 17, batch=2)
+    coords = torch.rand(2, 50, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    cells = make_cells((33, 70))
+    with torch.no_grad():
+        for size in ((33, 70), (60, 51), (40, 34)):
+            found = other(lq.cuda(), size=size).cpu()
+            assert (found - model(lq, size=size)).abs().max() < 2e-4
+        answers = other.query(lq.cuda(), coords.cuda(), cells.cuda()).cpu()
+        assert (answers - model.query(lq, coords, cells)).abs().max() < 2e-4
 
 
 def test_upscale_finds_the_gpu() -> None:
