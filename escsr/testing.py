@@ -17,6 +17,8 @@ from torch import Tensor
 
 from escsr.build import load
 from escsr.checkpoints import save
+from escsr.heads import QueryHead
+from escsr.layers import make_cells, make_coords
 from escsr.model import SuperResolver
 
 __all__ = [
@@ -25,17 +27,20 @@ __all__ = [
     "check_gradients",
     "check_input_untouched",
     "check_network",
+    "check_queries",
     "check_save_and_load",
     "check_sizes",
 ]
 
 SIZES = ((1, 1), (1, 70), (7, 2), (17, 31), (33, 16), (70, 70))
+# (H, W) to (H_out, W_out): stretched, of one pixel, at an odd and at a broken scale.
+QUERIED = (((1, 1), (3, 5)), ((5, 7), (15, 21)), ((9, 14), (23, 40)))
 # Between ways of adding up the same float32 numbers, for outputs of about one.
 TOLERANCE = 2e-5
 
 
 def check_network(model: SuperResolver, *, sizes: Iterable[tuple[int, int]] = SIZES) -> None:
-    """Run all checks on a network.
+    """Run all checks on a network; those of queries if its head answers them.
 
     Args:
         model: The network; left as it was.
@@ -51,6 +56,8 @@ def check_network(model: SuperResolver, *, sizes: Iterable[tuple[int, int]] = SI
     check_gradients(model)
     check_autocast(model)
     check_save_and_load(model)
+    if isinstance(model.head, QueryHead):
+        check_queries(model)
 
 
 def picture(height: int, width: int, *, batch: int = 1, seed: int = 0) -> Tensor:
@@ -118,12 +125,43 @@ def check_gradients(model: SuperResolver) -> None:
     for training in (False, True):
         model.train(training).zero_grad(set_to_none=True)
         torch.autograd.backward(_run(model, lq).square().mean())
-        without = [
-            name
-            for name, p in model.named_parameters()
-            if p.grad is None or not p.grad.any() or not torch.isfinite(p.grad).all()
-        ]
+        without = _without_gradient(model)
         assert not without, f"no gradient reaches (training={training}): {', '.join(without)}"
+    model.zero_grad(set_to_none=True)
+
+
+def check_queries(
+    model: SuperResolver,
+    sizes: Iterable[tuple[tuple[int, int], tuple[int, int]]] = QUERIED,
+) -> None:
+    """Queries at the pixels' centres give the whole picture, in any order, with gradients.
+
+    Args:
+        model: A network whose head is a `QueryHead`.
+        sizes: Pairs of (H, W) of a picture and (H_out, W_out) to make of it.
+
+    Raises:
+        AssertionError: If not.
+    """
+    model.eval()
+    for (height, width), size in sizes:
+        lq, cells = picture(height, width, batch=2), make_cells(size)
+        order = torch.randperm(size[0] * size[1], generator=torch.Generator().manual_seed(1))
+        coords = make_coords(size)[order].expand(2, -1, -1)
+        with torch.no_grad():
+            sr = model(lq, size=size)
+            assert sr.shape == (2, 3, *size), f"{size} was asked, {tuple(sr.shape)} came"
+            answers = model.query(lq, coords, cells)
+            by_each = model.query(lq, coords, cells.expand(2, len(order), 2))
+        wanted = sr.flatten(2).transpose(1, 2)[:, order]
+        difference = max((found - wanted).abs().max().item() for found in (answers, by_each))
+        assert difference <= TOLERANCE * max(1.0, sr.abs().max().item()), (
+            f"queries differ by {difference:.1e} from the picture, {height}×{width} to {size}"
+        )
+    model.train().zero_grad(set_to_none=True)
+    torch.autograd.backward(model.query(lq, coords, cells).square().mean())
+    without = _without_gradient(model)
+    assert not without, f"no gradient of queries reaches: {', '.join(without)}"
     model.zero_grad(set_to_none=True)
 
 
@@ -161,6 +199,14 @@ def check_save_and_load(model: SuperResolver) -> None:
         assert again.config == model.config, f"{again.config} was loaded for {model.config}"
         assert again.trained == model.trained, "loading changed whether the network is trained"
         assert torch.equal(_run(again, lq), _run(model.eval(), lq)), "loading changed the output"
+
+
+def _without_gradient(model: SuperResolver) -> list[str]:
+    return [
+        name
+        for name, p in model.named_parameters()
+        if p.grad is None or not p.grad.any() or not torch.isfinite(p.grad).all()
+    ]
 
 
 def _run(model: SuperResolver, lq: Tensor) -> Tensor:

@@ -92,7 +92,8 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
 
     Args:
         path: A safetensors file, or a ``.pth`` that holds tensors, bare or below
-            ``params_ema`` (preferred) or ``params``. Nothing in it is executed.
+            ``params_ema`` (preferred), ``params``, or ``sd`` in ``model`` (arbitrary scale).
+            Nothing in it is executed.
 
     Returns:
         Configuration and tensors, under our names.
@@ -113,8 +114,8 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     if start[8:] == b"{":
         return _read_safetensors(path)
     try:
-        tensors, where = _bare_tensors(_unpickle(path))
-        return _published(tensors, where)
+        tensors, where, settings = _bare_tensors(_unpickle(path))
+        return _published(tensors, where, settings)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -167,8 +168,15 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__} {first}".strip()[:200]
 
 
-def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str]:
+def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str, Mapping[str, Any]]:
+    """The tensors, where in the file they were, and what it says of the network beside them."""
     where = "bare"
+    settings: Mapping[str, Any] = {}
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        # Training states of LIIF and LTE: {"model": {"name", "args", "sd"}, "optimizer", …}.
+        described = content["model"].get("args")
+        settings = described if isinstance(described, Mapping) else {}
+        content, where = content["model"].get("sd"), "model.sd"
     for key in ("params_ema", "params"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content, where = content[key], key
@@ -179,16 +187,18 @@ def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str]:
     if other:
         raise ValueError(
             f"holds things that are no tensors ({', '.join(map(repr, other[:3]))}…); expected "
-            "a table of tensors by name, bare or below 'params_ema' or 'params'"
+            "a table of tensors by name, bare or below 'params_ema', 'params' or 'model.sd'"
         )
     tensors = dict(content)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
-    return tensors, where
+    return tensors, where, settings
 
 
-def _published(tensors: dict[str, Tensor], where: str) -> Checkpoint:
-    config, found, layout = recognise(tensors)
+def _published(
+    tensors: dict[str, Tensor], where: str, settings: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    config, found, layout = recognise(tensors, settings)
     names = {ours: theirs for theirs, ours in found.items()}
     return Checkpoint(
         config=config,

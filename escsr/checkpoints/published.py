@@ -1,7 +1,7 @@
 """What network a published ESC file belongs to, from its names and shapes alone.
 
 The layouts are those of the files that accompany arXiv 2503.06671 (ESC, ESC-light, ESC-FP,
-ESC-XL, ESC-Real, ESC-RealM).
+ESC-XL, ESC-Real, ESC-RealM, and ESC under LIIF and LTE).
 """
 
 import inspect
@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from escsr.backbones import BACKBONES
+from escsr.checkpoints.published_heads import find_head, find_implicit_head
 from escsr.model import ModelConfig
 
 _BACKBONE_NAMES = [
@@ -45,17 +46,22 @@ _BACKBONE_NAMES = [
     (r"blocks\.(\d+)\.conv_out\.(\w+)", r"blocks.\1.conv_out.\2"),
 ]
 _BUFFERS = re.compile(r"to_img\.(?:\d+\.)?(?:MetaUpsample|init_pos)")
-_UPSAMPLERS = ("conv", "pixelshuffledirect", "pixelshuffle", "nearest+conv", "dysample")
-_LAYOUTS = "ESC, ESC-light, ESC-FP, ESC-XL, ESC-Real, ESC-Real with DySample, ESC-RealM"
+_LAYOUTS = (
+    "ESC, ESC-light, ESC-FP, ESC-XL, ESC-Real, ESC-Real with DySample, ESC-RealM, "
+    "ESC with LIIF, LTE or LTE-fast"
+)
 
 Tensors = Mapping[str, Tensor]
 
 
-def recognise(tensors: Tensors) -> tuple[ModelConfig, dict[str, str], str]:
+def recognise(
+    tensors: Tensors, settings: Mapping[str, Any] | None = None
+) -> tuple[ModelConfig, dict[str, str], str]:
     """Find the network that published tensors belong to.
 
     Args:
         tensors: By the names of the published file.
+        settings: What the file says of the network beside the tensors, if it does.
 
     Returns:
         The configuration, our name for each name of the file (buffers left out), and the
@@ -64,20 +70,40 @@ def recognise(tensors: Tensors) -> tuple[ModelConfig, dict[str, str], str]:
     Raises:
         ValueError: If they are not of the ESC family; the message says what is missing.
     """
-    if "plk_filter" not in tensors and not {"lk_channel", "lk_spatial"} & set(tensors):
+    # Networks of any scale keep the backbone below "encoder.", and the head's tensors beside it.
+    prefix = "encoder." if any(name.startswith("encoder.") for name in tensors) else ""
+    body = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    if "plk_filter" not in body and not {"lk_channel", "lk_spatial"} & set(body):
         some = ", ".join(list(tensors)[:4])
         raise ValueError(
             f"not a network of the ESC family: it has neither 'plk_filter' nor 'lk_channel' "
             f"(it starts with {some}). Known published layouts: {_LAYOUTS}"
         )
-    args = _backbone_args(tensors)
-    head, head_args, head_names = _head(tensors, args)
+    args = _backbone_args(body)
+    if prefix:
+        parts = {name: t for name, t in tensors.items() if not name.startswith(prefix)}
+        head, head_args, head_names = find_implicit_head(parts, args["dim"], settings or {})
+    else:
+        head, head_args, head_names = find_head(body, decomposed=args["decomposed"])
     names = {name: f"head.{ours}" for name, ours in head_names.items()}
-    unknown = []
+    names |= _backbone_names(tensors, names, prefix, unshuffled=args["unshuffle"] > 1)
+    if len(set(names.values())) != len(names):
+        raise ValueError("holds the tensors of two layouts at once; which one counts is unclear")
+    variant = _variant(args)
+    config = ModelConfig(backbone=variant, head=head, backbone_args=args, head_args=head_args)
+    return config, names, f"{variant} with {head}"
+
+
+def _backbone_names(
+    tensors: Tensors, of_head: Mapping[str, str], prefix: str, *, unshuffled: bool
+) -> dict[str, str]:
+    names, unknown = {}, []
     for name in tensors:
-        if name in names or _BUFFERS.fullmatch(name):
+        if name in of_head or _BUFFERS.fullmatch(name):
             continue
-        ours = _backbone_name(name, unshuffled=args["unshuffle"] > 1)
+        ours = None
+        if name.startswith(prefix):
+            ours = _backbone_name(name.removeprefix(prefix), unshuffled=unshuffled)
         if ours is None:
             unknown.append(name)
         else:
@@ -86,11 +112,7 @@ def recognise(tensors: Tensors) -> tuple[ModelConfig, dict[str, str], str]:
         raise ValueError(
             f"holds {len(unknown)} tensors that no ESC network has: {', '.join(unknown[:4])}"
         )
-    if len(set(names.values())) != len(names):
-        raise ValueError("holds the tensors of two layouts at once; which one counts is unclear")
-    variant = _variant(args)
-    config = ModelConfig(backbone=variant, head=head, backbone_args=args, head_args=head_args)
-    return config, names, f"{variant} with {head}"
+    return names
 
 
 def _backbone_name(name: str, *, unshuffled: bool) -> str | None:
@@ -172,126 +194,3 @@ def _variant(args: Mapping[str, Any]) -> str:
     if args["decomposed"]:
         return "esc_fp"
     return "esc_real" if args["image_skip"] else "esc"
-
-
-# ---------------------------------------------------------------------------- heads
-
-HeadFound = tuple[str, dict[str, Any], dict[str, str]]
-
-
-def _head(tensors: Tensors, args: Mapping[str, Any]) -> HeadFound:
-    """Name, arguments and {file's name: ours} of the head."""
-    parts = {n.removeprefix("to_img."): t for n, t in tensors.items() if n.startswith("to_img.")}
-    if "weight" in parts:
-        skip = "bicubic" if args["decomposed"] else "nearest"
-        return _pixel_shuffle(parts, "", image_skip=skip)
-    if "end_conv.weight" in parts:
-        return _dysample(parts, prefix="", reduce=None, groups=4, scale=None)
-    meta = parts.get("MetaUpsample")
-    if "1.weight" in parts and meta is None:
-        return _convs(parts, _numbers(parts), conv_first=False, scale=None)
-    return _real_m_head(parts, None if meta is None else [int(value) for value in meta])
-
-
-def _real_m_head(parts: Tensors, meta: list[int] | None) -> HeadFound:
-    """The heads of ESC-RealM, told by the MetaUpsample buffer or else by their shapes."""
-    first = _part(parts, "0.weight") if "0.weight" in parts else None
-    if meta is not None and (len(meta) != 7 or meta[1] >= len(_UPSAMPLERS)):
-        raise ValueError(f"the buffer to_img.MetaUpsample holds {meta}, which no head has")
-    dysample = next((n for n in parts if n.endswith("end_conv.weight")), None)
-    if dysample is not None:
-        prefix = dysample.removesuffix("end_conv.weight")
-        scale, groups = (meta[2], meta[6]) if meta else (None, 4)
-        reduce = "0." if prefix != "0." else None
-        return _dysample(parts, prefix=prefix, reduce=reduce, groups=groups, scale=scale)
-    if first is None:
-        raise ValueError("incomplete: no tensor of the head ('to_img.…') is where one should be")
-    numbers = _numbers(parts)
-    if numbers == [0]:
-        if first.shape[0] == 3:
-            return "conv", {"scale": 1}, _rename("", {"0.": "conv."}, parts)
-        return _pixel_shuffle(parts, "0.", image_skip=None)
-    if numbers[1] == 2:
-        return _pixel_shuffle_multi(parts, numbers)
-    return _convs(parts, numbers, conv_first=True, scale=meta[2] if meta else None)
-
-
-def _numbers(parts: Tensors) -> list[int]:
-    """The places in the head's sequence that hold tensors."""
-    return sorted({int(place) for n in parts if (place := n.split(".")[0]).isdigit()})
-
-
-def _part(parts: Tensors, name: str) -> Tensor:
-    if name not in parts:
-        raise ValueError(f"incomplete: no tensor 'to_img.{name}'")
-    return parts[name]
-
-
-def _rename(prefix: str, places: Mapping[str, str], parts: Tensors) -> dict[str, str]:
-    """{file's name: ours} of the tensors that stand below the given places."""
-    return {
-        f"to_img.{name}": ours + name.removeprefix(prefix + theirs)
-        for name in parts
-        for theirs, ours in places.items()
-        if name.startswith(prefix + theirs)
-    }
-
-
-def _side(channels: int, per_pixel: int, what: str) -> int:
-    """Scale s where channels = per_pixel · s²."""
-    scale = math.isqrt(channels // per_pixel)
-    if per_pixel * scale**2 != channels or scale == 0:
-        raise ValueError(f"{what} has {channels} channels, which is {per_pixel}·s² for no scale s")
-    return scale
-
-
-def _pixel_shuffle(parts: Tensors, prefix: str, *, image_skip: str | None) -> HeadFound:
-    scale = _side(_part(parts, f"{prefix}weight").shape[0], 3, "the head's convolution")
-    args = {"scale": scale, "image_skip": image_skip}
-    names = _rename(prefix, {"weight": "conv.weight", "bias": "conv.bias"}, parts)
-    return "pixel_shuffle", args, names
-
-
-def _pixel_shuffle_multi(parts: Tensors, numbers: list[int]) -> HeadFound:
-    mid = _part(parts, "0.weight").shape[0]
-    *steps, last = numbers[1:]
-    scale = math.prod(
-        _side(_part(parts, f"{n}.weight").shape[0], mid, f"to_img.{n}") for n in steps
-    )
-    places = {"0.": "reduce.", f"{last}.": "to_rgb."}
-    places |= {f"{n}.": f"steps.{i}." for i, n in enumerate(steps)}
-    args = {"scale": scale, "mid_dim": mid}
-    return "pixel_shuffle_multi", args, _rename("", places, parts)
-
-
-def _convs(parts: Tensors, numbers: list[int], *, conv_first: bool, scale: int | None) -> HeadFound:
-    """Nearest-neighbour steps with convolutions at the given places of the sequence."""
-    if len(numbers) < 3:
-        raise ValueError(f"incomplete: the head has convolutions only at {numbers}")
-    *steps, refine, last = numbers
-    if scale is None:
-        if conv_first and len(steps) == 1:
-            raise ValueError(
-                "cannot tell ×2 from ×3: the head's buffer 'to_img.MetaUpsample' is missing"
-            )
-        scale = 2 ** len(steps)
-    places = {f"{refine}.": "refine.", f"{last}.": "to_rgb."}
-    places |= {f"{n}.": f"steps.{i}." for i, n in enumerate(steps)}
-    args = {"scale": scale, "conv_first": conv_first}
-    return "nearest_conv", args, _rename("", places, parts)
-
-
-def _dysample(
-    parts: Tensors, *, prefix: str, reduce: str | None, groups: int, scale: int | None
-) -> HeadFound:
-    dim = _part(parts, f"{prefix}end_conv.weight").shape[1]
-    offsets = _part(parts, f"{prefix}offset.weight").shape[0]
-    found = _side(offsets, 2 * groups, "DySample's offset")
-    if scale not in (None, found):
-        raise ValueError(f"MetaUpsample says ×{scale}, the offsets are those of ×{found}")
-    places = {"end_conv.": "to_rgb.", "offset.": "offset.", "scope.": "scope."}
-    names = _rename(prefix, places, parts)
-    if reduce is not None:
-        names |= _rename("", {reduce: "reduce."}, parts)
-    args = {"scale": found, "groups": groups, "mid_dim": dim if reduce else None}
-    return "dysample", args, names

@@ -3,15 +3,23 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from escsr.bench import HeadSetup, Setup
 
 
 def bench(
     backbone: Annotated[str, typer.Option(help="A backbone of 'escsr list'.")] = "esc",
-    scale: Annotated[int, typer.Option(help="Enlargement.")] = 4,
-    size: Annotated[int, typer.Option(help="Side of the square picture, in pixels.")] = 256,
+    scale: Annotated[
+        int | None, typer.Option(help="Enlargement; by default 4, of heads alone 2 and 4.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of the square picture, in pixels: 256; of features, 48."),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Pictures at once.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 2,
     repeats: Annotated[int, typer.Option(help="Timed passes; the fastest counts.")] = 3,
@@ -19,28 +27,57 @@ def bench(
     training: Annotated[
         bool, typer.Option("--training", help="Forward and backward passes.")
     ] = False,
+    heads: Annotated[
+        bool, typer.Option("--heads", help="The heads for any scale alone, without a backbone.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
-    """Compare a network with its literal definition: time, peak memory, difference."""
+    """Compare a network, or the heads, with the literal definition: time, memory, difference."""
+    from escsr.bench import HeadSetup, Setup
+
+    if heads:
+        if training or batch != 1 or backbone != "esc":
+            raise ValueError(
+                "--heads measures inference of heads alone: without --training, "
+                "--batch and --backbone"
+            )
+        head_setup = HeadSetup(
+            height=size or 48,
+            width=size or 48,
+            scales=(scale,) if scale else (2, 4),
+            threads=threads,
+            repeats=repeats,
+            device=device,
+        )
+        report = _heads(head_setup)
+    else:
+        setup = Setup(
+            backbone=backbone,
+            scale=scale or 4,
+            height=size or 256,
+            width=size or 256,
+            batch=batch,
+            threads=threads,
+            repeats=repeats,
+            device=device,
+        )
+        report = _networks(setup, training=training)
+    if output is not None:
+        output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:
+    """Measure, print, and return what goes into the file."""
     from rich.console import Console
     from rich.table import Table
 
-    from escsr.bench import Setup, run
+    from escsr.bench import run
 
-    setup = Setup(
-        backbone=backbone,
-        scale=scale,
-        height=size,
-        width=size,
-        batch=batch,
-        threads=threads,
-        repeats=repeats,
-        device=device,
-    )
     console = Console(highlight=False)
     kind = "training step" if training else "inference"
     console.print(
-        f"{backbone} ×{scale}, {batch}×{size}×{size}, fp32, {threads} threads, {device}, {kind}"
+        f"{setup.backbone} ×{setup.scale}, {setup.batch}×{setup.height}×{setup.width}, fp32, "
+        f"{setup.threads} threads, {setup.device}, {kind}"
     )
     with console.status("measuring"):
         measurements = run(setup, training=training)
@@ -57,10 +94,40 @@ def bench(
             f"{found.difference:.1e}",
         )
     console.print(table)
-    if output is not None:
-        report = {
-            "setup": asdict(setup),
-            "training": training,
-            "measurements": [asdict(found) for found in measurements],
-        }
-        output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return {
+        "setup": asdict(setup),
+        "training": training,
+        "measurements": [asdict(found) for found in measurements],
+    }
+
+
+def _heads(setup: "HeadSetup") -> dict[str, object]:
+    """Measure, print, and return what goes into the file."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from escsr.bench import run_heads
+
+    console = Console(highlight=False)
+    console.print(
+        f"heads on {setup.height}×{setup.width} features of {setup.channels} channels, fp32, "
+        f"{setup.threads} threads, {setup.device}"
+    )
+    with console.status("measuring"):
+        measurements = run_heads(setup)
+    table = Table(
+        "head", "scale", "parameters", "ms", "its literal", "literal lte", "pixel_shuffle", "diff."
+    )
+    for found in measurements:
+        table.add_row(
+            found.head,
+            f"×{found.scale}",
+            f"{found.parameters:,}".replace(",", " "),
+            f"{1000 * found.seconds:.2f}",
+            "" if found.own_literal is None else f"{found.own_literal:.2f}× faster",
+            f"{found.literal_lte:.1f}× faster",
+            f"{found.plain:.2f}× as long",
+            "" if found.difference is None else f"{found.difference:.1e}",
+        )
+    console.print(table)
+    return {"setup": asdict(setup), "measurements": [asdict(found) for found in measurements]}

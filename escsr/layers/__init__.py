@@ -7,9 +7,11 @@ from escsr.layers.conv_attention import (
     DecomposedLargeKernel,
     LargeKernel,
 )
+from escsr.layers.coords import make_cells, make_coords
 from escsr.layers.derived import Derived
 from escsr.layers.ffn import ConvFFN
-from escsr.layers.inplace import add, gelu
+from escsr.layers.inplace import add, gelu, relu
+from escsr.layers.linear import linear
 from escsr.layers.norm import LayerNorm2d
 from escsr.layers.padding import reflect_pad
 
@@ -25,5 +27,9 @@ __all__ = [
     "WindowAttention",
     "add",
     "gelu",
+    "linear",
+    "make_cells",
+    "make_coords",
     "reflect_pad",
+    "relu",
 ]

@@ -40,3 +40,15 @@ def add(fresh: Tensor, other: Tensor) -> Tensor:
     if torch.is_grad_enabled() or fresh.dtype != other.dtype:
         return fresh + other
     return fresh.add_(other)
+
+
+def relu(fresh: Tensor) -> Tensor:
+    """The positive part, written into its argument in inference.
+
+    Args:
+        fresh: A tensor that nobody else holds.
+
+    Returns:
+        A tensor of the same shape.
+    """
+    return F.relu(fresh) if torch.is_grad_enabled() else fresh.relu_()

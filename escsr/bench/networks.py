@@ -1,4 +1,4 @@
-"""Speed and memory, measured against the networks written out literally.
+"""Speed and memory of whole networks, measured against them written out literally.
 
 Every variant runs in a process of its own, so that peaks of memory are its own, on one
 machine in one run. Figures are compared only within a run.
@@ -169,8 +169,8 @@ def _in_process(order: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _measure(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure one variant in this process."""
+def measure(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure one variant in this process, as an order of `run` says."""
     setup, training = Setup(**order["setup"]), order["training"]
     torch.set_num_threads(setup.threads)
     torch.manual_seed(0)
@@ -209,7 +209,3 @@ def _peak(device: torch.device) -> Iterator[list[int]]:
     yield peak
     unit = 1 if sys.platform == "darwin" else 1024
     peak[0] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
-
-
-if __name__ == "__main__":
-    print(json.dumps(_measure(json.loads(sys.argv[1]))))

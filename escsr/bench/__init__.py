@@ -1,0 +1,27 @@
+"""Speed and memory, measured against what is written out literally."""
+
+from escsr.bench.heads import HeadMeasurement, HeadSetup, run_heads
+from escsr.bench.literal import literal_picture
+from escsr.bench.networks import (
+    VARIANTS,
+    Measurement,
+    Setup,
+    make_literal,
+    run,
+    train_step,
+    use_default_layout,
+)
+
+__all__ = [
+    "VARIANTS",
+    "HeadMeasurement",
+    "HeadSetup",
+    "Measurement",
+    "Setup",
+    "literal_picture",
+    "make_literal",
+    "run",
+    "run_heads",
+    "train_step",
+    "use_default_layout",
+]

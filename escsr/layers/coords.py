@@ -1,0 +1,299 @@
+"""Where the pixels of an enlarged picture lie between those of the small one.
+
+Coordinates are pixel centres in [-1, 1], order (y, x), as the heads for any scale take them.
+On a regular grid nothing of this needs rounding: positions are quotients of whole numbers, so
+which pixels are neighbours, and with what weight, is found exactly, one axis at a time.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# A position this near below the border of two pixels (in pixels of the features) counts as the
+# next one, so that rounded coordinates choose as the exact ones of a regular grid do.
+_TIE = 2.0**-14
+
+
+def make_coords(
+    size: tuple[int, int],
+    *,
+    published: bool = False,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Coordinates of all pixels of a picture, row by row.
+
+    Args:
+        size: (H, W) of the picture.
+        published: Round as the published code of LIIF and LTE does: -1 + r + 2 r i with
+            r = 1/n, in float32. By default each coordinate is rounded once, from float64.
+        dtype: Number type of the result.
+        device: Where to put it.
+
+    Returns:
+        (H·W, 2), order (y, x), in [-1, 1].
+
+    Example:
+        >>> make_coords((2, 1)).tolist()
+        [[-0.5, 0.0], [0.5, 0.0]]
+    """
+    axes = []
+    for length in size:
+        if published:
+            radius = 1 / length
+            axis = -1 + radius + 2 * radius * torch.arange(length, dtype=torch.float32)
+        else:
+            axis = (2 * torch.arange(length, dtype=torch.float64) + 1 - length) / length
+        axes.append(axis)
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    return grid.reshape(-1, 2).to(dtype=dtype, device=device)
+
+
+def make_cells(
+    size: tuple[int, int],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """The height and width of one pixel of a picture, in the units of coordinates.
+
+    Args:
+        size: (H, W) of the picture.
+        dtype: Number type of the result.
+        device: Where to put it.
+
+    Returns:
+        (1, 1, 2): 2 / H and 2 / W, for any number of queries.
+    """
+    return torch.tensor([[[2 / size[0], 2 / size[1]]]], dtype=dtype, device=device)
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One neighbour of each of many positions along an axis.
+
+    Attributes:
+        pixels: Indices into the small side.
+        offsets: 2 · (position - centre of the pixel), in pixels: within [-1, 1] lies the
+            pixel's own area.
+        weights: Share of this neighbour in the answer.
+    """
+
+    pixels: Tensor
+    offsets: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class GridTaps:
+    """Places of a regular grid along one axis that have the same number of neighbours.
+
+    NumPy arrays: the tables are made from numbers alone, also where tensors have no contents
+    (planning of memory) or are recorded.
+
+    Attributes:
+        places: (k,) indices of the places, rising.
+        pixels: (n, k) the n = 1 or 2 neighbours of each; see `Tap`.
+        offsets: (n, k) float64; see `Tap`.
+        weights: (n, k) float64; see `Tap`. They add up to one.
+    """
+
+    places: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    offsets: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def between(self, start: int, stop: int) -> "GridTaps":
+        """The part with places from ``start`` up to but not ``stop``."""
+        first, last = np.searchsorted(self.places, (start, stop))
+        cut = slice(first, last)
+        return GridTaps(
+            self.places[cut], self.pixels[:, cut], self.offsets[:, cut], self.weights[:, cut]
+        )
+
+    def taps(self, dtype: torch.dtype, device: torch.device, *, top: int = 0) -> list[Tap]:
+        """As tensors, with pixels counted from ``top``."""
+        return [
+            Tap(
+                torch.from_numpy(pixels - top).to(device),
+                torch.from_numpy(offsets).to(dtype).to(device),
+                torch.from_numpy(weights).to(dtype).to(device),
+            )
+            for pixels, offsets, weights in zip(
+                self.pixels, self.offsets, self.weights, strict=True
+            )
+        ]
+
+
+def grid_taps(length_out: int, length_in: int, *, ensemble: bool = True) -> list[GridTaps]:
+    """Neighbours of all places of a regular grid along one axis, exactly.
+
+    Neighbours that do not count are left out: a place on the centre of a pixel needs only that
+    pixel (at odd scales every s-th), and so does one beyond the outermost centres.
+
+    Args:
+        length_out: Places: pixels of the enlarged side.
+        length_in: Pixels of the small side.
+        ensemble: Both neighbours of a place, or only the nearest.
+
+    Returns:
+        One or two groups that have all places between them.
+
+    Example:
+        >>> pairs = grid_taps(4, 2)[-1]
+        >>> pairs.places.tolist(), pairs.pixels.tolist(), pairs.weights.tolist()
+        ([1, 2], [[0, 0], [1, 1]], [[0.75, 0.25], [0.25, 0.75]])
+    """
+    lower, rest, whole = _grid_positions(length_out, length_in)
+    position = lower + rest / whole
+    if not ensemble:
+        nearest = (lower + (2 * rest >= whole)).clip(0, length_in - 1)
+        return [_grid_group(position, lower >= -1, [(nearest, np.ones(length_out))])]
+    outside = (lower < 0) | (lower >= length_in - 1)
+    alone = (rest == 0) | outside
+    fraction = rest / whole
+    pair = [(lower, 1 - fraction), (lower + 1, fraction)]
+    groups = [
+        _grid_group(position, alone, [(lower.clip(0, length_in - 1), np.ones(length_out))]),
+        _grid_group(position, ~alone, pair),
+    ]
+    return [group for group in groups if len(group.places)]
+
+
+def _grid_positions(length_out: int, length_in: int) -> tuple[Any, Any, int]:
+    """Positions as whole pixels and a rest, in ``whole``ths of a pixel."""
+    whole = 2 * length_out
+    numerator = (2 * np.arange(length_out, dtype=np.int64) + 1) * length_in - length_out
+    lower = numerator // whole
+    return lower, numerator - lower * whole, whole
+
+
+def _grid_group(position: Any, chosen: Any, taps: Sequence[tuple[Any, Any]]) -> GridTaps:
+    (places,) = np.nonzero(chosen)
+    return GridTaps(
+        places,
+        np.stack([pixels[places] for pixels, _ in taps]),
+        np.stack([2 * (position - pixels)[places] for pixels, _ in taps]),
+        np.stack([weights[places] for _, weights in taps]),
+    )
+
+
+@dataclass(frozen=True)
+class GridPhases:
+    """Where in its nearest pixel each place of a regular grid along one axis lies.
+
+    Attributes:
+        pixels: (n,) nearest pixel of each place.
+        indices: (n,) which of ``offsets`` is its own.
+        offsets: The different offsets, rising, float64; see `Tap`.
+        repeats: Whether each pixel is the nearest of one place of each offset, in order.
+    """
+
+    pixels: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    offsets: NDArray[np.float64]
+    repeats: bool
+
+
+@functools.lru_cache(maxsize=32)  # tile after tile asks for the same
+def grid_phases(length_out: int, length_in: int) -> GridPhases:
+    """Find the different offsets of a regular grid's places from their nearest pixels, exactly.
+
+    Args:
+        length_out: Places: pixels of the enlarged side.
+        length_in: Pixels of the small side.
+
+    Returns:
+        Places, and ``length_out`` over its greatest common divisor with ``length_in`` offsets.
+
+    Example:
+        >>> grid_phases(4, 2).offsets.tolist(), grid_phases(3, 2).indices.tolist()
+        ([-0.5, 0.5], [1, 0, 2])
+    """
+    centres = (2 * np.arange(length_out, dtype=np.int64) + 1) * length_in
+    pixels, rests = np.divmod(centres, 2 * length_out)
+    different, indices = np.unique(rests, return_inverse=True)
+    repeats = length_out == len(different) * length_in
+    return GridPhases(pixels, indices.reshape(-1), different / length_out - 1, repeats)
+
+
+def point_taps(coords: Tensor, length_in: int, *, ensemble: bool = True) -> tuple[Tap, ...]:
+    """Neighbours of free coordinates along one axis.
+
+    Args:
+        coords: Any shape, in [-1, 1]; what lies outside belongs to the border pixel.
+        length_in: Pixels of the small side.
+        ensemble: Both neighbours of a position, or only the nearest.
+
+    Returns:
+        One or two taps of the shape of ``coords``, floats of its type.
+    """
+    position = (coords + 1) * (length_in / 2) - 0.5
+    if not ensemble:
+        pixels = (position + (0.5 + _TIE)).floor().long().clamp(0, length_in - 1)
+        return (Tap(pixels, 2 * (position - pixels), torch.ones_like(position)),)
+    floor = position.floor()
+    fraction = position - floor
+    lower, upper = (index.long().clamp(0, length_in - 1) for index in (floor, floor + 1))
+    return (
+        Tap(lower, 2 * (position - lower), 1 - fraction),
+        Tap(upper, 2 * (position - upper), fraction),
+    )
+
+
+def bilinear_rows(picture: Tensor, size: tuple[int, int], start: int, stop: int) -> Tensor:
+    """Some rows of a bilinearly enlarged picture; constant beyond the outermost centres.
+
+    Equals ``F.interpolate(mode="bilinear", align_corners=False)``, without its rounding of
+    positions.
+
+    Args:
+        picture: (B, C, h, w).
+        size: (H_out, W_out) of the whole result.
+        start: First row to make.
+        stop: The row after the last.
+
+    Returns:
+        (B, C, stop - start, W_out).
+    """
+    for axis, part in ((2, slice(start, stop)), (3, slice(None))):
+        length = int(picture.shape[axis])
+        lower, rest, whole = _grid_positions(size[axis - 2], length)
+        fraction = torch.from_numpy(rest[part] / whole).to(picture.dtype).to(picture.device)
+        first, second = (
+            picture.index_select(
+                axis, torch.from_numpy(index.clip(0, length - 1)).to(picture.device)
+            )
+            for index in (lower[part], lower[part] + 1)
+        )
+        picture = torch.lerp(first, second, fraction[:, None] if axis == 2 else fraction)
+    return picture
+
+
+def bilinear_at(picture: Tensor, coords: Tensor) -> Tensor:
+    """A picture at free coordinates, bilinearly; constant beyond the outermost centres.
+
+    Args:
+        picture: (B, C, h, w).
+        coords: (B, Q, 2), order (y, x), in [-1, 1].
+
+    Returns:
+        (B, Q, C).
+    """
+    channels, height, width = picture.shape[1:]
+    flat = picture.flatten(2).transpose(1, 2)
+    answer: Tensor | None = None
+    for row in point_taps(coords[..., 0], height):
+        for column in point_taps(coords[..., 1], width):
+            index = (row.pixels * width + column.pixels)[..., None].expand(-1, -1, channels)
+            weights = (row.weights * column.weights)[..., None].to(picture.dtype)
+            part = flat.gather(1, index) * weights
+            answer = part if answer is None else answer + part
+    assert answer is not None
+    return answer
