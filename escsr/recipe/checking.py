@@ -5,12 +5,11 @@ import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import torch
 
-from escsr.build import initialise_from
+from escsr.build import find_weights, initialise_from
 from escsr.recipe.advice import advice
 from escsr.recipe.definition import OPTIONAL, PARTS, Recipe, Supplied
 from escsr.recipe.signatures import (
@@ -99,7 +98,7 @@ def examine(recipe: Recipe, *, resumed: bool = False) -> Findings:
     if resumed:
         recipe = replace(recipe, start_from=None)
     problems = _value_problems(recipe)
-    if isinstance(recipe.start_from, str) and not Path(recipe.start_from).is_file():
+    if isinstance(recipe.start_from, str) and not _is_weights(recipe.start_from):
         problems.append(f"start_from: no such file: {recipe.start_from}")
     built: dict[str, Any] = {}
     for key, supplied in PARTS.items():
@@ -219,10 +218,18 @@ def _try_schedule(part: Any, steps: int) -> Any:
     return part
 
 
+def _is_weights(name: str) -> bool:
+    """Whether there is such a file or embedded model."""
+    try:
+        return find_weights(name).is_file()
+    except FileNotFoundError:
+        return False
+
+
 def _disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> list[str]:
     """Compare what several parts say about the same thing, as far as they say it."""
     problems = _adversary_problems(recipe, built, resumed=resumed)
-    if "model" in built and recipe.start_from is not None and Path(recipe.start_from).is_file():
+    if "model" in built and recipe.start_from is not None and _is_weights(recipe.start_from):
         try:
             initialise_from(built["model"], recipe.start_from, head=recipe.start_from_head)
         except ValueError as error:

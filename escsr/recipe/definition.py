@@ -72,7 +72,8 @@ class Recipe:
         max_bad_steps: After how many steps in a row with a loss or gradient that is not
             finite the run stops with an error; single ones are skipped and counted.
         tensorboard: Whether files for TensorBoard are written, if it is installed.
-        start_from: Weights to start from, any file `escsr.load` takes. None: drawn weights.
+        start_from: Weights to start from, any file or embedded model that `escsr.load` takes.
+            None: drawn weights.
         start_from_head: What becomes of the head of those weights, see
             `escsr.initialise_from`: "same" takes it over and insists that it fits, "fresh"
             leaves the head as drawn, "resample" fits a pixel-shuffle head to another scale.
