@@ -1,5 +1,5 @@
 """Weight files: ours, and the published ones recognised by their content."""
 
-from escsr.checkpoints.files import Checkpoint, read, save
+from escsr.checkpoints.files import Checkpoint, read, save, write_tensors
 
-__all__ = ["Checkpoint", "read", "save"]
+__all__ = ["Checkpoint", "read", "save", "write_tensors"]

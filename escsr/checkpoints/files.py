@@ -71,8 +71,27 @@ def save(
         "trained": model.trained or facts is not None,
         "facts": dict(model.facts if facts is None else facts),
     }
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    data = safetensors.torch.save(tensors, metadata={_HEADER_KEY: json.dumps(header)})
+    write_tensors(model.state_dict(), path, metadata={_HEADER_KEY: json.dumps(header)})
+
+
+def write_tensors(
+    tensors: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a table of tensors as safetensors, beside its place and then renamed.
+
+    Args:
+        tensors: Name to tensor, on whatever device.
+        path: Where to.
+        metadata: Texts for the header of the file.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    here = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    data = safetensors.torch.save(here, metadata=None if metadata is None else dict(metadata))
     target = Path(path)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:

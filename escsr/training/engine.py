@@ -18,7 +18,6 @@ from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
 from escsr.training.opponent import Opponent
 from escsr.training.processes import Processes
-from escsr.training.tensor_files import write_tensors
 from escsr.training.trainee import Trainee
 
 
@@ -231,4 +230,4 @@ class Engine:
     def export_discriminator(self, path: Path) -> None:
         """Write the discriminator, for ``adversary.start_from``; without one write nothing."""
         if self.opponent is not None:
-            write_tensors(self.opponent.network, path)
+            checkpoints.write_tensors(self.opponent.network.state_dict(), path)

@@ -1,8 +1,6 @@
 """Tables of tensors in files, for networks that are not of the ESC family."""
 
-import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,27 +49,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(f"{path} does not hold a table of tensors by name")
     return {str(name): tensor for name, tensor in content.items()}
-
-
-def write_tensors(network: nn.Module, path: Path) -> None:
-    """Write a network's state as safetensors, beside its place and then renamed.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    data = safetensors.torch.save(tensors)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def fill(
