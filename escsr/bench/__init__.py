@@ -11,13 +11,16 @@ from escsr.bench.networks import (
     train_step,
     use_default_layout,
 )
+from escsr.bench.profiling import Cost, costs
 
 __all__ = [
     "VARIANTS",
+    "Cost",
     "HeadMeasurement",
     "HeadSetup",
     "Measurement",
     "Setup",
+    "costs",
     "literal_picture",
     "make_literal",
     "run",

@@ -27,6 +27,9 @@ def bench(
     training: Annotated[
         bool, typer.Option("--training", help="Forward and backward passes.")
     ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Name the operations that cost most, too.")
+    ] = False,
     heads: Annotated[
         bool, typer.Option("--heads", help="The heads for any scale alone, without a backbone.")
     ] = False,
@@ -36,9 +39,9 @@ def bench(
     from escsr.bench import HeadSetup, Setup
 
     if heads:
-        if training or batch != 1 or backbone != "esc":
+        if training or profile or batch != 1 or backbone != "esc":
             raise ValueError(
-                "--heads measures inference of heads alone: without --training, "
+                "--heads measures inference of heads alone: without --training, --profile, "
                 "--batch and --backbone"
             )
         head_setup = HeadSetup(
@@ -62,6 +65,8 @@ def bench(
             device=device,
         )
         report = _networks(setup, training=training)
+        if profile:
+            report["costs"] = _costs(setup, training=training)
     if output is not None:
         output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
@@ -99,6 +104,19 @@ def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:
         "training": training,
         "measurements": [asdict(found) for found in measurements],
     }
+
+
+def _costs(setup: "Setup", *, training: bool) -> list[dict[str, object]]:
+    """Profile, print, and return what goes into the file."""
+    from rich.console import Console
+
+    from escsr.bench import costs
+
+    console = Console(highlight=False)
+    found = costs(setup, training=training)
+    for cost in found:
+        console.print(f"{cost.share:.0%}  {cost.operation}, most of it on {cost.shapes}")
+    return [asdict(cost) for cost in found]
 
 
 def _heads(setup: "HeadSetup") -> dict[str, object]:

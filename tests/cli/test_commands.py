@@ -161,8 +161,14 @@ def test_list_and_doctor() -> None:
 def test_bench(tmp_path: Path) -> None:
     # Each variant runs in a process of its own.
     options = ("--backbone", "esc_tiny", "--size", 24, "--repeats", 1, "--scale", 2)
-    code, said = run("bench", *options, "--output", tmp_path / "bench.json")
+    code, said = run("bench", *options, "--profile", "--output", tmp_path / "bench.json")
     assert code == 0, said
     report = json.loads((tmp_path / "bench.json").read_text())
     assert [m["variant"] for m in report["measurements"]][-1] == "escsr"
     assert all(m["difference"] < 1e-4 and m["seconds"] > 0 for m in report["measurements"])
+    shares = [cost["share"] for cost in report["costs"]]
+    assert len(shares) == 3
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < sum(shares) <= 1
+    assert any("convolution" in cost["operation"] for cost in report["costs"])
+    assert all(cost["operation"] in said for cost in report["costs"])
