@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any, NamedTuple, get_type_hints
+from unittest import mock
 
 import torch
 
@@ -207,7 +208,15 @@ def _try(recipe: Recipe, key: str) -> Any:
 
 
 def _try_optimizer(part: Any) -> Any:
-    return part([torch.nn.Parameter(torch.zeros(1))])
+    """Make the optimiser, for a single number.
+
+    PyTorch would import its whole compiler for that, which takes two seconds: its method that
+    adds parameters is marked as not to be compiled. Here the method runs without the mark.
+    """
+    base = torch.optim.Optimizer
+    unmarked = getattr(base.add_param_group, "__wrapped__", base.add_param_group)
+    with mock.patch.object(base, "add_param_group", unmarked):
+        return part([torch.nn.Parameter(torch.zeros(1))])
 
 
 def _try_schedule(part: Any, steps: int) -> Any:

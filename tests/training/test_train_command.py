@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -256,3 +257,37 @@ def test_shares_make_up_the_batch(pieces, processes):
         assert {len(part) for part in parts} == {12 // pieces // processes}
         seen += [number for part in parts[:pieces] for number in part]
     assert sorted(seen) == list(range(12, 24))
+
+
+@pytest.mark.slow
+def test_compiled_run_takes_the_same_steps(tmp_path):
+    # in processes of their own: PyTorch's compiler minds what else was imported before
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("torch.compile needs a C++ compiler on a CPU")
+    options = ("steps=4", "log_every=2", "validate_every=1000", "batch=2")
+    for name, compiled in (("plain", "false"), ("compiled", "true")):
+        finish(start(SMOKE, *options, f"compile={compiled}", "--out", tmp_path / name))
+    plain, compiled = (
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").open()]
+        for name in ("plain", "compiled")
+    )
+    assert len(plain) == len(compiled)
+    for a, b in zip(plain, compiled, strict=True):
+        assert a.get("loss") == pytest.approx(b.get("loss"), rel=1e-4)
+    names = [
+        set(escsr.load(tmp_path / n / "model.safetensors").state_dict())
+        for n in ("plain", "compiled")
+    ]
+    assert names[0] == names[1]
+
+
+def test_checking_does_not_load_the_compiler():
+    code = (
+        "import sys, escsr.recipe as r; "
+        f"assert r.check(r.load({str(SMOKE)!r})) == []; print('torch._dynamo' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -439,17 +439,6 @@ def test_resumed_curve_has_no_point_twice(tmp_path):
     assert [event.step for event in board.Scalars("train/loss")] == list(range(1, 10))
 
 
-@pytest.mark.slow
-def test_compiled_run_takes_the_same_steps(tmp_path, whole_run):
-    if shutil.which("g++") is None and shutil.which("clang++") is None:
-        pytest.skip("torch.compile needs a C++ compiler on a CPU")
-    train(replace(RECIPE, compile=True), out=tmp_path, console=QUIET)
-    compiled, plain = last_state(tmp_path)["engine"], last_state(whole_run[0])["engine"]
-    assert compiled["model"].keys() == plain["model"].keys()
-    for a, b in zip(log(tmp_path), log(whole_run[0]), strict=True):
-        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
-
-
 def test_best_validation_is_kept(tmp_path):
     figures = (30.0, 33.0, 32.0, math.nan, 31.0)
     seen = []
