@@ -3,7 +3,6 @@
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from escsr import checkpoints, models
 from escsr.backbones import BACKBONES, Backbone
 from escsr.heads import HEADS, FixedScaleHead, Head, PixelShuffle
 from escsr.model import ModelConfig, SuperResolver
-from escsr.registry import unknown_name
+from escsr.registry import unknown_name, unwrap
 
 PathLike = str | os.PathLike[str]
 
@@ -56,10 +55,10 @@ def build(
         >>> model = escsr.build("esc", scale=2, backbone_args={"num_blocks": 4})
     """
     backbone_factory = BACKBONES.get(backbone)
-    family = _unwrap(backbone_factory)
+    family = unwrap(backbone_factory)
     head = getattr(family, "default_head", "pixel_shuffle") if head is None else head
     head_factory = HEADS.get(head)
-    head_class = _unwrap(head_factory)
+    head_class = unwrap(head_factory)
     fixed = isinstance(head_class, type) and issubclass(head_class, FixedScaleHead)
     _check_scale(scale, head, fixed=fixed)
     backbone_args, head_args = dict(backbone_args or {}), dict(head_args or {})
@@ -200,12 +199,6 @@ def find_weights(path_or_name: PathLike) -> Path:
 
 def _read(path_or_name: PathLike) -> checkpoints.Checkpoint:
     return checkpoints.read(find_weights(path_or_name))
-
-
-def _unwrap(factory: Callable[..., Any]) -> Any:
-    while isinstance(factory, partial):
-        factory = factory.func
-    return factory
 
 
 def _scale_args(family: type[Backbone], scale: float) -> dict[str, Any]:

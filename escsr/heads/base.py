@@ -1,13 +1,12 @@
 """The contracts of heads, and their registry."""
 
 import abc
-import functools
 from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from escsr.registry import Registry
+from escsr.registry import Registry, unwrap
 
 
 class Head(nn.Module, abc.ABC):
@@ -89,9 +88,7 @@ def query_heads() -> list[str]:
     """Names of the registered heads that answer queries."""
     found = []
     for name in HEADS:
-        factory: object = HEADS.get(name)
-        while isinstance(factory, functools.partial):
-            factory = factory.func
+        factory = unwrap(HEADS.get(name))
         if isinstance(factory, type) and issubclass(factory, QueryHead):
             found.append(name)
     return found
