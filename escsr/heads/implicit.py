@@ -10,7 +10,7 @@ import abc
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from escsr.layers.derived import being_recorded
 from escsr.layers.linear import linear
 
 ImageSkip = Literal["bilinear"] | None
+T = TypeVar("T")
 # Rows are made in blocks that stay in the cache of a CPU; a GPU wants larger ones.
 _CPU_BLOCK = 2 << 20
 _GPU_BLOCK = 128 << 20
@@ -272,12 +273,15 @@ def _accumulate(blend: Tensor | None, found: Tensor, weights: Tensor) -> Tensor:
 
 
 def _cuts(start: int, stop: int, step: int, features: Tensor) -> Iterator[tuple[int, int]]:
+    steps = ((first, min(first + step, stop)) for first in range(start, stop, step))
+    yield from counted(steps, features)
+
+
+def counted(steps: Iterable[T], features: Tensor) -> Iterator[T]:
+    """All steps; where only memory is counted, the first: the others need no more than that."""
     from torch._subclasses.fake_tensor import FakeTensor
 
-    for first in range(start, stop, step):
-        yield first, min(first + step, stop)
-        if isinstance(features, FakeTensor):
-            return  # only memory is counted, and the other blocks need no more than the first
+    yield from itertools.islice(steps, 1 if isinstance(features, FakeTensor) else None)
 
 
 def exact_type(features: Tensor) -> torch.dtype:

@@ -6,7 +6,7 @@ which pixels are neighbours, and with what weight, is found exactly, one axis at
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,13 +192,35 @@ class GridPhases:
         pixels: (n,) nearest pixel of each place.
         indices: (n,) which of ``offsets`` is its own.
         offsets: The different offsets, rising, float64; see `Tap`.
-        repeats: Whether each pixel is the nearest of one place of each offset, in order.
+        period: After so many pixels, and as many places as there are offsets, all repeats itself.
     """
 
     pixels: NDArray[np.int64]
     indices: NDArray[np.int64]
     offsets: NDArray[np.float64]
-    repeats: bool
+    period: int
+
+    @property
+    def repetitions(self) -> int:
+        """How many periods the grid has."""
+        return len(self.pixels) // len(self.offsets)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether each pixel is the nearest of one place of each offset, in order."""
+        return self.period == 1
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """(pixels + 1,) first place of each pixel, and the number of places."""
+        return np.searchsorted(self.pixels, np.arange(self.period * self.repetitions + 1))
+
+    def groups(self) -> Iterator[tuple[int, slice]]:
+        """Each pixel of the first period that is the nearest of any place, with its places."""
+        starts = self.starts
+        for pixel in range(self.period):
+            if starts[pixel] < starts[pixel + 1]:
+                yield pixel, slice(int(starts[pixel]), int(starts[pixel + 1]))
 
 
 @functools.lru_cache(maxsize=32)  # tile after tile asks for the same
@@ -219,8 +241,8 @@ def grid_phases(length_out: int, length_in: int) -> GridPhases:
     centres = (2 * np.arange(length_out, dtype=np.int64) + 1) * length_in
     pixels, rests = np.divmod(centres, 2 * length_out)
     different, indices = np.unique(rests, return_inverse=True)
-    repeats = length_out == len(different) * length_in
-    return GridPhases(pixels, indices.reshape(-1), different / length_out - 1, repeats)
+    period = length_in * len(different) // length_out
+    return GridPhases(pixels, indices.reshape(-1), different / length_out - 1, period)
 
 
 def point_taps(coords: Tensor, length_in: int, *, ensemble: bool = True) -> tuple[Tap, ...]:

@@ -57,6 +57,18 @@ def test_nearest_pixels_and_phases_equal_fractions(length_out: int, length_in: i
     assert phases.offsets[phases.indices] == pytest.approx([float(o) for o in offsets], abs=1e-14)
     assert len(phases.offsets) == len(set(offsets))
     assert phases.repeats == (length_out % length_in == 0)
+    places_of = [[i for i, p in enumerate(wanted) if p == pixel] for pixel in range(length_in)]
+    starts = phases.starts.tolist()
+    found = [list(range(*starts[pixel : pixel + 2])) for pixel in range(length_in)]
+    assert found == places_of
+    whole = len(phases.offsets)
+    assert whole * phases.repetitions == length_out
+    assert phases.period * phases.repetitions == length_in
+    for i in range(length_out - whole):  # what lies a period further has the same offset
+        assert wanted[i + whole] == wanted[i] + phases.period
+        assert phases.indices[i + whole] == phases.indices[i]
+    groups = {pixel: list(range(part.start, part.stop)) for pixel, part in phases.groups()}
+    assert groups == {p: places_of[p] for p in range(phases.period) if places_of[p]}
 
 
 def test_bilinear_equals_pytorch() -> None:

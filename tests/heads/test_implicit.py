@@ -12,6 +12,7 @@ import escsr
 from escsr.heads import HEADS, ImplicitHead, fast_to_lte, lte_to_fast
 from escsr.inference import estimate_memory
 from escsr.layers import make_cells, make_coords
+from escsr.layers.coords import grid_phases
 from tests.conftest import TOLERANCE
 from tests.heads.literal import Literal
 
@@ -306,3 +307,34 @@ def test_folding_backbones_take_multiples_of_their_stride() -> None:
             model(torch.rand(1, 3, 7, 8), scale=1.5)
         with pytest.raises(ValueError, match="multiples of 2, not 6×9"):
             model.query(torch.rand(1, 3, 6, 9), torch.zeros(1, 1, 2), make_cells((9, 9)))
+
+
+@pytest.mark.parametrize(
+    ("own", "size", "way"),
+    [
+        ((12, 17), (24, 51), "_shuffled"),
+        ((12, 10), (288, 250), "_shuffled"),  # 600 kernels
+        ((60, 80), (150, 200), "_strided"),  # 5/2: the period is two pixels
+        ((60, 80), (64, 160), "_strided"),  # 16/15 and 2
+        ((60, 60), (60, 84), "_strided"),
+        ((23, 31), (52, 67), "_pixel_by_pixel"),  # no period
+        ((13, 11), (14, 12), "_pixel_by_pixel"),
+    ],
+)
+def test_metasr_is_the_same_by_every_way(own, size, way) -> None:
+    """Oracle: its definition at free coordinates."""
+    torch.manual_seed(0)
+    head = escsr.build("esc_tiny", head="metasr", head_args={"image_skip": "bilinear"}).head
+    features, lq = torch.randn(2, 32, *own), torch.rand(2, 3, *own)
+    phases = [grid_phases(*sides) for sides in zip(size, own, strict=True)]
+    with torch.inference_mode():
+        assert head._way(*phases).__name__ == way
+        picture = head(features, lq, size)
+        coords = make_coords(size, dtype=torch.float64)[None].expand(2, -1, -1)
+        wanted = head.query(features, lq, coords, make_cells(size))
+    assert (picture - wanted.mT.reshape(picture.shape)).abs().max() < 2e-5
+    features.requires_grad_()  # training goes by other ways
+    trained = head(features, lq, size)
+    assert (trained - picture).abs().max() < 2e-5
+    trained.sum().backward()
+    assert features.grad is not None
