@@ -61,31 +61,34 @@ def degrade(
     again = None if replay is None else _read_draw(replay)
     tasks = _plan(inputs, output, sheet)
     console = Console(highlight=False)
-    _degrade_all(tasks, console, pipeline, scale=scale, seed=seed, again=again, preset=preset)
-    if sheet is not None:
+    good = _degrade_all(
+        tasks, console, pipeline, scale=scale, seed=seed, again=again, preset=preset
+    )
+    if sheet is not None and good:
         path = output / "sheet.png"
-        _write_sheet(path, tasks, pipeline, scale, seed, sheet)
+        _write_sheet(path, good, pipeline, scale, seed, sheet)
         console.print(f"{sheet} draws → {path}", markup=False, soft_wrap=True)
+    if bad := len(tasks) - len(good):
+        raise OSError(f"{bad} of {len(tasks)} pictures could not be degraded (see above)")
 
 
 def _degrade_all(
     tasks: list[_Task], console: "Console", pipeline: "Pipeline", **options: Any
-) -> None:
-    """One after another; a picture that fails is named, and the others are made."""
-    failures = 0
+) -> list[_Task]:
+    """One after another; one that fails is named, and the others are made and returned."""
+    good = []
     for number, task in enumerate(tasks, 1):
         try:
             said = _degrade_one(task, pipeline, **options)
         except (ValueError, OSError, MemoryError) as error:
             if len(tasks) == 1:
                 raise
-            failures += 1
             where = "" if str(task.source) in str(error) else f"{task.source}: "
-            console.print(f"error: {where}{error}", style="red", markup=False)
+            console.print(f"error: {where}{error}", style="red", markup=False, soft_wrap=True)
         else:
+            good.append(task)
             console.print(f"{number}/{len(tasks)} {said}", markup=False, soft_wrap=True)
-    if failures:
-        raise OSError(f"{failures} of {len(tasks)} pictures could not be degraded (see above)")
+    return good
 
 
 def _check_options(scale: float, seed: int, sheet: int | None, replay: Path | None) -> None:
@@ -106,16 +109,20 @@ def _read_draw(path: Path) -> "Draw":
         raise FileNotFoundError(f"there is no file {path}")
     try:
         return Draw.from_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text; --replay takes the JSON beside a picture") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _plan(inputs: list[Path], output: Path, sheet: int | None) -> list[_Task]:
     """Say for every picture where it goes; all problems are found before any work."""
+    from escsr.images import writable_suffixes
+
     found = [pair for path in inputs for pair in _expand(path)]
     if not found:
         raise FileNotFoundError(f"there are no pictures in {', '.join(map(str, inputs))}")
-    to_file = bool(output.suffix) and not output.is_dir()
+    to_file = output.suffix.lower() in writable_suffixes() and not output.is_dir()
     if to_file and (output.suffix.lower() != ".png" or len(found) > 1 or sheet is not None):
         raise ValueError(
             f"{output}: give -o a folder, or for one picture without --sheet a name that ends in "
@@ -139,7 +146,20 @@ def _plan(inputs: list[Path], output: Path, sheet: int | None) -> list[_Task]:
                 "rename one, or degrade them into different folders"
             )
         taken[target] = task.source
+        _check_record(task.record)
     return tasks
+
+
+def _check_record(path: Path) -> None:
+    """A JSON of somebody else's may lie there, such as the labels of a picture."""
+    if path.exists():
+        try:
+            _read_draw(path)
+        except ValueError:
+            raise ValueError(
+                f"{path} would be overwritten, and is no record of a degradation: choose another "
+                "folder or name"
+            ) from None
 
 
 def _expand(path: Path) -> list[tuple[Path, str]]:
@@ -173,12 +193,22 @@ def _degrade_one(
     else:
         draw, about = again, {"picture": task.name, "replayed": True}
     lq = _apply(pixels, draw)
+    cut = _cut_off(pixels.shape[:2], draw)
     task.target.parent.mkdir(parents=True, exist_ok=True)
     write_image(task.target, Picture(pixels=lq))
     _write_text(task.record, draw.to_json(about=about))
     size = f"{pixels.shape[1]}×{pixels.shape[0]}"
     small = f"{lq.shape[1]}×{lq.shape[0]}"
-    return f"{task.source} {size} → {task.target} {small}: {draw.describe()}"
+    return f"{task.source} {size}{cut} → {task.target} {small}: {draw.describe()}"
+
+
+def _cut_off(size: tuple[int, ...], draw: "Draw") -> str:
+    """What is said where more than the rest of a whole scale was left out."""
+    spare = [side - kept for side, kept in zip(size, draw.size, strict=True)]
+    scales = [kept / low for kept, low in zip(draw.size, draw.lq_size, strict=True)]
+    if all(rest < max(scale, 1) for rest, scale in zip(spare, scales, strict=True)):
+        return ""
+    return f" (of which the top left {draw.size[1]}×{draw.size[0]}, which the draw is for)"
 
 
 def _draw(

@@ -38,6 +38,21 @@ def check_range(name: str, value: Any, least: float, most: float, unit: str = ""
         raise ValueError(f"{name} must be (low, high) with low <= high, got {value!r}")
 
 
+def check_whole_range(name: str, value: Any, least: int, most: int) -> None:
+    """Refuse what is no pair of integers (low, high) with least <= low <= high <= most."""
+    check_range(name, value, least, most)
+    for end in value:
+        check_integer(name, end, least, most)
+
+
+def check_motion(value: Any) -> None:
+    """Refuse what is no movement (down, right) that `encode_decode_video` makes."""
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError(f"motion must be a pair (down, right), got {value!r}")
+    for part in value:
+        check_integer("motion", part, -32, 32, "pixels")
+
+
 def check_probability(name: str, value: Any) -> None:
     """Refuse what is no number in [0, 1]."""
     check_number(name, value, 0.0, 1.0)

@@ -10,7 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from escsr.degradations._checks import check_images, check_integer, check_one_each, check_option
+from escsr.degradations._checks import (
+    check_images,
+    check_integer,
+    check_motion,
+    check_one_each,
+    check_option,
+)
 
 FileFormat = Literal["jpeg", "webp", "avif"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
@@ -23,6 +29,9 @@ SUBSAMPLINGS: tuple[Subsampling, ...] = get_args(Subsampling)
 VideoCodec = Literal["h264", "hevc", "mpeg4", "vp9"]
 VIDEO_CODECS: tuple[VideoCodec, ...] = get_args(VideoCodec)
 """Video codecs that `encode_decode_video` knows, by FFmpeg's names."""
+
+_VIDEO_SIDE = 32
+"""Least side of a frame; x265 refuses smaller ones than its coding units."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -39,7 +48,7 @@ def encode_decode(
     Args:
         images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits.
         file_format: "jpeg", "webp" or "avif".
-        qualities: For each picture, 1 to 100 (100 is lossless for WebP).
+        qualities: For each picture, 1 to 100. 100 is not lossless, for WebP neither.
         subsampling: Resolution of chroma, for "jpeg" only.
 
     Returns:
@@ -109,7 +118,8 @@ def encode_decode_video(
     av``).
 
     Args:
-        images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits; odd sides repeat their edge.
+        images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits. Sides that are odd or below 32
+            pixels, which not every codec takes, repeat their edge.
         codec: One of `VIDEO_CODECS`, by FFmpeg's names; which of them can encode depends on PyAV.
         qualities: For each picture, FFmpeg's CRF for "h264", "hevc" and "vp9", the quantizer for
             "mpeg4": 1 (best) to 51 (31 for "mpeg4").
@@ -130,8 +140,7 @@ def encode_decode_video(
     for quality in qualities:
         check_integer("quality", quality, 1, 31 if codec == "mpeg4" else 51)
     check_integer("frames", frames, 1, 30)
-    for part in motion:
-        check_integer("motion", part, -32, 32, "pixels")
+    check_motion(motion)
     av = _pyav()
     decoded = []
     for pixels, quality in zip(to_pixels(images), qualities, strict=True):
@@ -145,15 +154,16 @@ def _pyav() -> Any:
         return importlib.import_module("av")  # an extra that nothing else needs
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "video codecs need PyAV, which is not installed: pip install av"
+            "video codecs need PyAV, which is not installed: pip install 'escsr[video]'"
         ) from error
 
 
 def _shifted(pixels: Pixels, motion: tuple[int, int], times: int) -> Pixels:
-    """The picture before ``times`` more steps, its sides made even by repeating the edge."""
-    height, width = pixels.shape[:2]
-    rows = np.clip(np.arange(height + height % 2) + motion[0] * times, 0, height - 1)
-    columns = np.clip(np.arange(width + width % 2) + motion[1] * times, 0, width - 1)
+    """The picture before ``times`` more steps, its sides lengthened by repeating the edge."""
+    rows, columns = (
+        np.clip(np.arange(max(side + side % 2, _VIDEO_SIDE)) + step * times, 0, side - 1)
+        for side, step in zip(pixels.shape[:2], motion, strict=True)
+    )
     moved: Pixels = pixels[rows][:, columns]
     return moved
 
@@ -166,6 +176,8 @@ def _last_frame(av: Any, clip: list[Pixels], codec: str, quality: int) -> Pixels
         options = {"threads": "1", "qmin": str(quality), "qmax": str(quality)}
     elif codec == "vp9":
         options["b"] = "0"
+    elif codec == "hevc":
+        options["x265-params"] = "log-level=error"
     file = BytesIO()
     with av.open(file, "w", format="matroska") as container:
         stream = container.add_stream(encoder, rate=25, options=options)

@@ -97,7 +97,9 @@ def _code(planes: Tensor, steps: Tensor) -> Tensor:
     """Round the coefficients of 8 × 8 blocks to multiples of ``steps`` (B, 8, 8, 1)."""
     transform = _dct(planes)
     coefficients = _both_axes(_to_blocks(planes), transform)
-    blocks = _both_axes(_round(coefficients / steps) * steps, transform.T)
+    some = torch.where(steps > 0, steps, 1)  # at quality 100 they are 0, and nothing is rounded
+    rounded = torch.where(steps > 0, _round(coefficients / some) * some, coefficients)
+    blocks = _both_axes(rounded, transform.T)
     return _from_blocks(blocks, *planes.shape[1:])
 
 

@@ -76,6 +76,7 @@ def blur_kernel(
     check_number("sigma_y", sigma_y, 1e-3, 1e3, "pixels")
     check_number("beta", beta, 1e-3, 1e3)
     x, y = _grid(size)
+    check_number("theta", theta, -1e3, 1e3, "radians")
     cos, sin = math.cos(theta), math.sin(theta)
     # Σ⁻¹ is diagonal in the kernel's own axes, so rotate the grid instead of the matrix.
     q = ((cos * x + sin * y) / sigma_x) ** 2 + ((cos * y - sin * x) / sigma_y) ** 2

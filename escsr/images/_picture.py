@@ -105,7 +105,9 @@ def from_float(planes: Array, *, depth: int = 8) -> Array:
     if planes.ndim != 3:
         raise ValueError(f"planes must be (C, H, W), got {planes.shape}")
     if np.isnan(planes).any():
-        raise ValueError("planes hold NaN: the network overflowed; try float32 precision")
+        raise ValueError(
+            "planes hold NaN (if a network made them: it overflowed; try float32 precision)"
+        )
     # float32 at least: half precision cannot count to 65535.
     wide = planes.transpose(1, 2, 0).astype(np.result_type(planes.dtype, np.float32), order="C")
     np.clip(wide, 0, 1, out=wide)

@@ -61,11 +61,23 @@ def test_missing_writer_is_said(monkeypatch, image):
 
 def test_missing_pyav_is_said(monkeypatch, image):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ModuleNotFoundError, match="pip install av"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'escsr\[video\]'"):
         encode_decode_video(image, "h264", [30])
 
 
-@pytest.mark.parametrize("codec", ["h264", "mpeg4", "vp9"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5)])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg4", "vp9"])
+def test_any_size_is_a_video(codec, size, capfd):
+    """Oracle: the picture is one colour, which a codec keeps; nothing is printed."""
+    pytest.importorskip("av")
+    image = torch.full((1, 3, *size), 0.5)
+    found = encode_decode_video(image, codec, [10])
+    assert found.shape == image.shape
+    assert (found - image).abs().max() < 0.03
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg4", "vp9"])
 def test_video_is_near_the_picture_and_again_the_same(codec):
     """Oracle: invariants; only where PyAV is installed."""
     pytest.importorskip("av")
@@ -88,6 +100,7 @@ def test_video_is_near_the_picture_and_again_the_same(codec):
         (lambda x: encode_decode_video(x, "mpeg4", [40]), "quality"),
         (lambda x: encode_decode_video(x, "h264", [40], frames=0), "frames"),
         (lambda x: encode_decode_video(x, "h264", [40], motion=(0, 99)), "motion"),
+        (lambda x: encode_decode_video(x, "h264", [40], motion=(1,)), r"\(down, right\)"),
     ],
 )
 def test_refusals(call, message, image):

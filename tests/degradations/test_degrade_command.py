@@ -126,6 +126,43 @@ def test_broken_pictures_are_named_and_the_others_made(photos, tmp_path):
     assert sorted(path.stem for path in (tmp_path / "out").glob("*.png")) == ["a", "b", "c"]
 
 
+def test_sheet_of_those_that_could_be_read(photos, tmp_path):
+    (photos / "d.png").write_bytes(b"no picture")
+    code, said = run(photos, "-o", tmp_path / "out", "--sheet", 4)
+    assert code != 0
+    assert "1 of 4 pictures could not be degraded" in said
+    assert read_image(tmp_path / "out" / "sheet.png").pixels.shape[1] == 4 * (256 + 12)
+
+
+def test_folders_may_have_dots(photos, tmp_path):
+    assert run(photos / "a.png", "-o", tmp_path / "lq_v1.5")[0] == 0
+    assert (tmp_path / "lq_v1.5" / "a.png").is_file()
+
+
+def test_a_json_of_somebody_else_is_not_overwritten(photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.json").write_text('{"label": "cat"}')
+    code, said = run(photos / "a.png", "-o", tmp_path / "out")
+    assert code != 0
+    assert "a.json would be overwritten" in said
+    assert (tmp_path / "out" / "a.json").read_text() == '{"label": "cat"}'
+    assert run(photos / "b.webp", "-o", tmp_path / "out")[0] == 0
+    assert run(photos / "b.webp", "-o", tmp_path / "out")[0] == 0  # a record of ours is
+
+
+def test_what_replaying_leaves_out_is_said(photos, tmp_path):
+    assert run(photos / "a.png", "-o", tmp_path / "a.png")[0] == 0
+    code, said = run(photos / "a.png", "-o", tmp_path / "x.png", "--replay", tmp_path / "a.json")
+    assert code == 0
+    assert "top left" not in said  # the rest of a multiple of 4
+    write_image(tmp_path / "large.png", Picture(pixels=np.zeros((90, 90, 3), np.uint8)))
+    code, said = run(
+        tmp_path / "large.png", "-o", tmp_path / "y.png", "--replay", tmp_path / "a.json"
+    )
+    assert code == 0
+    assert "90×90 (of which the top left 68×48, which the draw is for)" in said
+
+
 def test_a_draw_for_a_larger_picture_is_refused(photos, tmp_path):
     assert run(photos / "deep" / "c.png", "-o", tmp_path / "c.png")[0] == 0
     code, said = run(photos / "a.png", "-o", tmp_path / "x.png", "--replay", tmp_path / "c.json")

@@ -201,6 +201,8 @@ def test_missing_albumentations_is_said(monkeypatch):
         ({"effect": "blur", "kind": "sinc", "size": 4}, "odd"),
         ({"effect": "albumentations", "transform": "{", "seed": 0}, "JSON text"),
         ({"effect": "video_codec", "codec": "h264", "quality": 99}, "quality"),
+        ({"effect": "video_codec", "codec": "h264", "quality": 9, "motion": [1]}, "motion"),
+        ({"effect": "blur", "kind": "gaussian_aniso", "size": 3, "theta": float("nan")}, "theta"),
     ],
 )
 def test_damaged_parameters_are_refused(values, message):
@@ -234,6 +236,10 @@ def test_damaged_parameters_are_refused(values, message):
         (lambda: MotionBlur(length=(1, 999)), "length"),
         (lambda: DefocusBlur(radius=3), "pair"),
         (lambda: VideoFrame(quality=(20, 60)), "quality"),
+        (lambda: VideoFrame(quality=(30, 20)), "low <= high"),
+        (lambda: VideoFrame(codec="mpeg4", quality=(20, 38)), "quality"),
+        (lambda: FileCodec(quality=(30.5, 95)), "whole number"),
+        (lambda: Quantize(levels=(16, 64.5)), "whole number"),
     ],
 )
 def test_impossible_ranges_are_refused(make, message):

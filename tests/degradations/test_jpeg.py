@@ -50,6 +50,17 @@ def test_as_defined(quality, tables, size):
     assert np.abs(found - expected).max() < 1e-9
 
 
+def test_quality_100_rounds_nothing():
+    """The limit of the definition, whose factor is 0 there: only chroma loses, by its halving."""
+    gray = pictures(1, 37, 29, seed=5)[:, :1].repeat(1, 3, 1, 1)
+    assert (jpeg_differentiable(gray, [100]) - gray).abs().max() < 1e-5
+    both = jpeg_differentiable(gray.repeat(2, 1, 1, 1), [100, 40])
+    assert torch.equal(both[1:], jpeg_differentiable(gray, [40]))
+    leaf = gray.clone().requires_grad_()
+    jpeg_differentiable(leaf, [100]).sum().backward()
+    assert leaf.grad.isfinite().all()
+
+
 def test_standard_tables_are_those_of_a_real_codec():
     """Oracle: OpenCV's file of a gray picture: there a codec rounds its tables and no more."""
     image = pictures(1, 64, 64, seed=4)[:, :1].repeat(1, 3, 1, 1)

@@ -99,7 +99,8 @@ class Blur(Effect[BlurParameters]):
         sigma: Range of both standard deviations, in pixels, above 0.
         generalized_beta: Range of β of the generalized kinds, around 1; below and above 1 are
             equally likely.
-        plateau_beta: Range of β of the plateau kinds, likewise.
+        plateau_beta: Range of β of the plateau kinds, likewise: from 1 on, half of them are 1, as
+            Real-ESRGAN draws them.
         cutoff: Range of a sinc's cut-off for sizes below 13, in radians per pixel, (0, π].
         wide_cutoff: The same for sizes from 13.
     """
@@ -151,8 +152,8 @@ class Blur(Effect[BlurParameters]):
 
 
 def _around_one(rng: np.random.Generator, ends: Range) -> float:
-    """Below and above 1 equally likely, however wide the two parts are."""
-    if not ends[0] < 1 < ends[1]:
+    """Below and above 1 equally likely, however wide the two parts are (or 1 itself)."""
+    if not ends[0] <= 1 <= ends[1]:
         return drawing.uniform(rng, ends)
     return drawing.uniform(rng, (ends[0], 1) if drawing.happens(rng, 0.5) else (1, ends[1]))
 

@@ -7,7 +7,12 @@ from typing import ClassVar, Self
 import numpy as np
 from torch import Tensor
 
-from escsr.degradations._checks import check_integer, check_option, check_probability, check_range
+from escsr.degradations._checks import (
+    check_integer,
+    check_option,
+    check_probability,
+    check_whole_range,
+)
 from escsr.degradations.color import quantize, subsample_chroma
 from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
@@ -110,7 +115,7 @@ class Quantize(Effect[QuantizeParameters]):
 
     def __post_init__(self) -> None:
         """Check the range."""
-        check_range("levels", self.levels, 2, 65536)
+        check_whole_range("levels", self.levels, 2, 65536)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> QuantizeParameters:
         """Draw a number of levels."""

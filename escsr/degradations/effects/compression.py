@@ -10,9 +10,11 @@ from torch import Tensor
 from escsr.degradations._checks import (
     Range,
     check_integer,
+    check_motion,
     check_number,
     check_option,
     check_range,
+    check_whole_range,
 )
 from escsr.degradations.codecs import (
     FILE_FORMATS,
@@ -143,7 +145,7 @@ class FileCodec(Effect[FileCodecParameters]):
     def __post_init__(self) -> None:
         """Check the values."""
         check_option("file_format", self.file_format, FILE_FORMATS)
-        check_range("quality", self.quality, 1, 100)
+        check_whole_range("quality", self.quality, 1, 100)
         if not self.subsamplings:
             raise ValueError(f"subsamplings must name at least one of {', '.join(SUBSAMPLINGS)}")
         for one in self.subsamplings:
@@ -181,8 +183,7 @@ class VideoCodecParameters(Parameters):
         check_option("codec", self.codec, VIDEO_CODECS)
         check_integer("quality", self.quality, 1, 31 if self.codec == "mpeg4" else 51)
         check_integer("frames", self.frames, 1, 30)
-        for part in self.motion:
-            check_integer("motion", part, -32, 32, "pixels")
+        check_motion(self.motion)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -211,28 +212,36 @@ class VideoFrame(Effect[VideoCodecParameters]):
 
     Attributes:
         codec: "h264", "hevc", "mpeg4" or "vp9".
-        quality: Range of the CRF (quantizer for "mpeg4"), both ends included, within 1 to 51.
+        quality: Range of the CRF, both ends included, within 1 to 51 (of the quantizer within 1 to
+            31 for "mpeg4"). None: 20 to 38, for "mpeg4" 4 to 20.
         frames: Length of the clip, 1 to 30.
         motion: Largest movement sideways from frame to frame, 0 to 32 pixels.
     """
 
     codec: VideoCodec = "h264"
-    quality: tuple[int, int] = (20, 38)
+    quality: tuple[int, int] | None = None
     frames: int = 3
     motion: int = 4
 
     def __post_init__(self) -> None:
         """Check the values."""
         check_integer("motion", self.motion, 0, 32, "pixels")
-        for quality in self.quality:
-            VideoCodecParameters(codec=self.codec, quality=quality, frames=self.frames)
+        check_option("codec", self.codec, VIDEO_CODECS)
+        check_whole_range("quality", self._quality, 1, 31 if self.codec == "mpeg4" else 51)
+        check_integer("frames", self.frames, 1, 30)
+
+    @property
+    def _quality(self) -> tuple[int, int]:
+        if self.quality is not None:
+            return self.quality
+        return (4, 20) if self.codec == "mpeg4" else (20, 38)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> VideoCodecParameters:
         """Draw a quality and a movement."""
         down, right = min(_DOWN_PAN, self.motion), self.motion
         return VideoCodecParameters(
             codec=self.codec,
-            quality=drawing.whole(rng, self.quality),
+            quality=drawing.whole(rng, self._quality),
             frames=self.frames,
             motion=(drawing.whole(rng, (-down, down)), drawing.whole(rng, (-right, right))),
         )
