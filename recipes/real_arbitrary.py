@@ -36,6 +36,7 @@ recipe = Recipe(
         roots=("datasets/DIV2K/valid",),
         scales=(2.0, 3.0, 4.0),
         crop=384,
+        sharpen=True,
         lq_from="real",
     ),
     loss=partial(L1),

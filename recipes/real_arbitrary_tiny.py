@@ -1,9 +1,9 @@
-"""esc_tiny for damaged photographs at any scale: `real_arbitrary.py` for one CPU.
+"""esc_tiny for damaged photographs at any scale: the embedded model `real` (`esc_tiny_real`).
 
-Lighter damage (preset "real_light"), no sharpened truth: a fidelity model, which removes noise
-and JPEG blocks and invents nothing.
-Hardware: one core of a CPU, an hour.
-Reaches: 0.4 dB PSNR-Y over bicubic of the same small pictures on held-out photos at x2 to x4.
+`real_arbitrary.py` for one CPU: lighter damage (preset "real_light"), no sharpened truth. A
+fidelity model, which removes noise and JPEG blocks and invents nothing. It starts from the
+embedded model for clean pictures.
+Hardware: one core of a CPU, two hours.
 Data: the folder `datasets/train` (or data.roots=... validation.roots=...): photos, any format.
 
     python tools/train.py recipes/real_arbitrary_tiny.py
@@ -47,18 +47,24 @@ recipe = replace(
         lq_from=DAMAGE,
     ),
     validation=partial(
-        base.validation, roots=ROOTS, include=HELD_OUT, crop=192, scales=(2.0, 3.0), lq_from=DAMAGE
+        base.validation,
+        roots=ROOTS,
+        include=HELD_OUT,
+        crop=192,
+        count=24,
+        sharpen=False,
+        lq_from=DAMAGE,
     ),
     # as in classic_tiny.py: a short run of a small network bears a larger rate
     optimizer=partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0),
     schedule=partial(cosine, warmup=200, floor=0.01),
-    steps=4_000,
+    steps=20_000,
     batch=BATCH,
     grad_clip=1.0,
-    start_from="esc_tiny_x2",
-    start_from_head="fresh",
+    start_from="esc_tiny_any",
+    start_from_head="same",
     workers=0,
     log_every=100,
-    validate_every=500,
+    validate_every=2000,
     save_every=500,
 )

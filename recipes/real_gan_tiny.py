@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from escsr.recipe import load
-from escsr.training import L1, Adversary, UNetDiscriminator, WeightedSum
+from escsr.training import L1, Adversary, UNetDiscriminator, WeightedSum, constant
 
 ADAM = partial(torch.optim.Adam, lr=1e-4, betas=(0.9, 0.99))
 BATCH = 4
@@ -34,6 +34,7 @@ recipe = replace(
         weight=0.1,
     ),
     optimizer=ADAM,
+    schedule=partial(constant),
     steps=200,
     batch=BATCH,
     ema=0.99,

@@ -24,6 +24,7 @@ base = load(Path(__file__).with_name("real_x4_mse.py"))
 recipe = replace(
     base,
     name="real_x4_gan",
+    data=partial(base.data, keep_photo=True),  # the adversary is shown them unsharpened
     loss=partial(
         WeightedSum,
         pixel=partial(L1),

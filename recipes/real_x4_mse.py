@@ -35,7 +35,12 @@ recipe = Recipe(
         cache_folder="datasets/decoded",
     ),
     validation=partial(
-        CropValidation, roots=("datasets/DIV2K/valid",), scale=SCALE, crop=384, lq_from="real"
+        CropValidation,
+        roots=("datasets/DIV2K/valid",),
+        scale=SCALE,
+        crop=384,
+        sharpen=True,
+        lq_from="real",
     ),
     loss=partial(L1),
     optimizer=partial(torch.optim.AdamW, lr=5e-4, betas=(0.9, 0.99), weight_decay=0.0),

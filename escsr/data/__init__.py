@@ -1,6 +1,6 @@
 """Photographs in, training samples out: folders, crops, augmentation and loading ahead."""
 
-from escsr.data.arbitrary import ArbitraryScaleDataset, LqFrom, degraded
+from escsr.data.arbitrary import ArbitraryScaleDataset, LqFrom, degraded, sharpened
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import PhotoCache
 from escsr.data.files import IMAGE_SUFFIXES, list_images
@@ -23,4 +23,5 @@ __all__ = [
     "degraded",
     "list_images",
     "prepare_photos",
+    "sharpened",
 ]

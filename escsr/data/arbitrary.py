@@ -22,12 +22,14 @@ LqFrom = Callable[[Photo, tuple[int, int], np.random.Generator], NDArray[np.uint
 """Makes a small picture: (gt (H, W, 3) uint8, size (h, w), generator) -> (h, w, 3) uint8."""
 
 
-def degraded(name: str, **options: Any) -> LqFrom:
+def degraded(name: str, *, sharpened: bool = False, **options: Any) -> LqFrom:
     """Make small pictures by a preset of `escsr.degradations`.
 
     Args:
         name: Name of the preset, e.g. "real_light".
-        options: Its keyword arguments.
+        sharpened: Whether the large pictures are sharpened already; a preset that begins with it,
+            as "real" does, then leaves it out.
+        options: The preset's keyword arguments.
 
     Returns:
         A function for the ``lq_from`` of `ArbitraryScaleDataset`.
@@ -35,6 +37,8 @@ def degraded(name: str, **options: Any) -> LqFrom:
     Raises:
         ValueError: If there is no such preset.
     """
+    if sharpened and "sharpen" in inspect.signature(PRESETS.get(name)).parameters:
+        options = {"sharpen": False} | options
     pipeline = preset(name, **options)
 
     def make(gt: Photo, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -44,6 +48,18 @@ def degraded(name: str, **options: Any) -> LqFrom:
         return to_picture(lq)
 
     return make
+
+
+def sharpened(gt: Photo) -> Photo:
+    """Sharpen as Real-ESRGAN does its truth; see `escsr.degradations.usm_sharpen`.
+
+    Args:
+        gt: (H, W, 3) uint8.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    return to_picture(usm_sharpen(to_tensor(gt)[None])[0])
 
 
 class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
@@ -88,6 +104,8 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         cache_folder: Folder for decoded photos; see `escsr.data.PhotoCache`.
         sharpen: Whether to sharpen the large crop first, as ESC-Real's training does; what is
             sharpened is then both the truth and what the small picture is made of.
+        keep_photo: Whether samples also hold ``photo`` (3, P, P), the large crop as it was before
+            it was sharpened: what an adversary should take for a photograph, as in Real-ESRGAN.
         lq_from: Makes the small picture in place of bicubic: the name of a preset of
             `escsr.degradations` such as "real_light", or a function. It gets the large crop
             (P, P, 3) uint8, the size (p, p) and the sample's own generator, draws all its numbers
@@ -122,6 +140,7 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         cache_bytes: int = 1_000_000_000,
         cache_folder: str | Path | None = None,
         sharpen: bool = False,
+        keep_photo: bool = False,
         lq_from: LqFrom | str | None = None,
     ) -> None:
         check_whole_numbers((("patch", patch, 1), ("multiple", multiple, 1), ("seed", seed, 0)))
@@ -132,7 +151,10 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         self.augment = augment
         self.queries, self.group = self._checked_form(queries, group)
         self.sharpen = sharpen
-        self.lq_from = self._checked_lq_from(lq_from)
+        if isinstance(lq_from, str):
+            lq_from = degraded(lq_from, sharpened=sharpen)
+        self.lq_from = lq_from
+        self.keep_photo = self._checked_keep_photo(keep_photo)
         self._pool = open_pool(
             roots=roots,
             side=self._rounded(self.scales[1]),
@@ -145,12 +167,14 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         )
         self.paths = [path for (path,) in self._pool.entries]
 
-    def _checked_lq_from(self, lq_from: LqFrom | str | None) -> LqFrom | None:
-        """Make a function of a name; a preset that sharpens does not do it a second time."""
-        if not isinstance(lq_from, str):
-            return lq_from
-        twice = self.sharpen and "sharpen" in inspect.signature(PRESETS.get(lq_from)).parameters
-        return degraded(lq_from, **({"sharpen": False} if twice else {}))
+    def _checked_keep_photo(self, keep_photo: bool) -> bool:
+        """See that there is a difference, and somebody who looks at whole pictures."""
+        if keep_photo and not (self.sharpen and self.queries is None):
+            raise ValueError(
+                "keep_photo is for sharpen=True and queries=None: only then is the photo another "
+                "picture than the truth, and whole"
+            )
+        return keep_photo
 
     def _checked_form(self, queries: int | None, group: int | None) -> tuple[int | None, int]:
         """Check what says how samples look; samples with queries are groups of one."""
@@ -189,14 +213,16 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         gt = photo[top : top + side, left : left + side]
         if self.augment:
             gt = d4(gt, int(rng.integers(D4_VARIANTS)))
+        photo = gt
         if self.sharpen:
-            gt = to_picture(usm_sharpen(to_tensor(gt)[None])[0])
+            gt = sharpened(gt)
         chosen = None
         if self.queries is not None:  # drawn before lq_from, which may draw any number of times
             chosen = rng.choice(side * side, self.queries, replace=False)
         lq = to_tensor(self._small(gt, rng))
         if chosen is None:
-            return {"lq": lq, "gt": to_tensor(gt)}
+            kept = {"photo": to_tensor(photo)} if self.keep_photo else {}
+            return {"lq": lq, "gt": to_tensor(gt)} | kept
         return {"lq": lq} | pixels_at(gt, chosen)
 
     def _side(self, index: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, get_type_hints
 
-from escsr.recipe.definition import PARTS, Part, Recipe
+from escsr.recipe.definition import OPTIONAL, PARTS, Part, Recipe
 from escsr.recipe.signatures import (
     did_you_mean,
     function_name,
@@ -104,6 +104,8 @@ def _new(recipe: Recipe, name: str, path: Sequence[str], text: str, key: str) ->
     old = getattr(recipe, name)
     if path:
         return _set_inside(old, path, text, key)
+    if name in OPTIONAL and text.lower() == "none":
+        return None
     if name in PARTS:
         raise _Refused(f"{key} is a part; override its arguments, e.g. {key}.NAME=value")
     return _read(text, hints[name], old, key)

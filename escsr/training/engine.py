@@ -129,7 +129,8 @@ class Engine:
         Args:
             pieces: The batch, or the parts of this process's share of it, all of one size:
                 ``lq`` (B, 3, H, W) and ``gt`` (B, 3, H', W'), in [0, 1], or ``gt`` (B, Q, 3) with
-                ``coords`` and ``cells`` (B, Q, 2). Gradients add up over them.
+                ``coords`` and ``cells`` (B, Q, 2). ``photo``, like ``gt``, is what an adversary
+                is shown in its place, if given. Gradients add up over them.
             step: Which step of the run this is, from 0.
 
         Returns:
@@ -165,14 +166,16 @@ class Engine:
     def _add_gradients(self, batch: Batch, pieces: int, number: int) -> dict[str, float]:
         """Go forwards and backwards through one piece; return its loss and the loss's terms."""
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        # What the discriminator takes for a photograph: the truth, unless that was sharpened.
+        photo = batch.pop("photo", batch["gt"])
         with ExitStack() as stack:
             if number < pieces - 1:
                 stack.enter_context(self.processes.keep_gradients(self.trainee.runs))
                 if self.opponent is not None:
                     stack.enter_context(self.processes.keep_gradients(self.opponent.trainee.runs))
-            return self._forward_and_backward(batch, pieces)
+            return self._forward_and_backward(batch, photo, pieces)
 
-    def _forward_and_backward(self, batch: Batch, pieces: int) -> dict[str, float]:
+    def _forward_and_backward(self, batch: Batch, photo: Tensor, pieces: int) -> dict[str, float]:
         dtype = PRECISIONS[self.recipe.precision]
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             sr = self.trainee.runs(**batch)
@@ -186,7 +189,7 @@ class Engine:
         figures = {"loss": loss, **terms}
         values = {name: float(value.detach()) for name, value in figures.items()}
         if self.opponent is not None:
-            values |= self.opponent.learn(sr.detach(), batch["gt"], pieces)
+            values |= self.opponent.learn(sr.detach(), photo, pieces)
         return values
 
     def _skip(self, step: int, loss: float, norm: float, opponents: float | None) -> None:

@@ -63,7 +63,7 @@ class Opponent:
             logits = self.network(sr.float())
         return self.adversary.weight * generator_loss(logits.float(), self.adversary.kind)
 
-    def learn(self, sr: Tensor, gt: Tensor, pieces: int) -> dict[str, float]:
+    def learn(self, sr: Tensor, photo: Tensor, pieces: int) -> dict[str, float]:
         """Add the gradient of telling photographs from made pictures.
 
         Both go through the discriminator as one batch: one pass and one backward pass, which is
@@ -71,7 +71,7 @@ class Opponent:
 
         Args:
             sr: (B, 3, H, W), without a graph.
-            gt: (B, 3, H, W).
+            photo: (B, 3, H, W).
             pieces: In how many pieces the batch is cut; gradients are averaged over them.
 
         Returns:
@@ -79,7 +79,7 @@ class Opponent:
             pictures, which drift apart where the discriminator wins.
         """
         with self._autocast():
-            logits = self.trainee.runs(torch.cat([gt, sr.to(gt.dtype)]))
+            logits = self.trainee.runs(torch.cat([photo, sr.to(photo.dtype)]))
         real, fake = logits.float().chunk(2)
         loss = discriminator_loss(real, fake, self.adversary.kind)
         self.trainee.backward(loss / pieces)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from escsr.data import LqFrom, degraded, list_images
+from escsr.data import LqFrom, degraded, list_images, sharpened
 from escsr.data.folder import to_tensor
 from escsr.evaluation import psnr_y
 from escsr.images import read_rgb
@@ -35,6 +35,7 @@ class CropValidation:
         count: How many photos, the last ones by name; None: all of them.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
+        sharpen: Whether to sharpen the crops first, for networks that are trained so.
         lq_from: Makes the small pictures in place of bicubic, see
             `escsr.data.ArbitraryScaleDataset`; the same ones in every run. The baseline is
             bicubic enlargement of the same small picture.
@@ -56,6 +57,7 @@ class CropValidation:
         count: int | None = 8,
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
+        sharpen: bool = False,
         lq_from: LqFrom | str | None = None,
     ) -> None:
         if scale < 1 or crop < 8 * scale:
@@ -67,7 +69,10 @@ class CropValidation:
             raise ValueError(f"count must be at least 1, got {count}")
         self.scale = scale
         self.crop = crop
-        self._lq_from = degraded(lq_from) if isinstance(lq_from, str) else lq_from
+        self.sharpen = sharpen
+        if isinstance(lq_from, str):
+            lq_from = degraded(lq_from, sharpened=sharpen)
+        self._lq_from = lq_from
         self.paths = list_images(roots, include=include, exclude=exclude)[-(count or 0) :]
         if not self.paths:
             raise FileNotFoundError(
@@ -123,6 +128,8 @@ class CropValidation:
             height, width = (round(side * self.scale) for side in small)
             top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
             gt = photo[top : top + height, left : left + width].copy()
+            if self.sharpen:
+                gt = sharpened(gt)
             lq = self._shrunk(gt, (small[0], small[1]), index)
             scores.append(psnr_y(_bicubic(lq, gt), gt, crop=math.ceil(self.scale)))
             self._pairs.append((lq, gt))
@@ -147,6 +154,7 @@ class ScalesValidation:
         count: How many photos.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
+        sharpen: See `CropValidation`.
         lq_from: Makes the small pictures; see `CropValidation`.
 
     Raises:
@@ -163,6 +171,7 @@ class ScalesValidation:
         count: int | None = 8,
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
+        sharpen: bool = False,
         lq_from: LqFrom | str | None = None,
     ) -> None:
         if not scales:
@@ -175,6 +184,7 @@ class ScalesValidation:
                 count=count,
                 include=include,
                 exclude=exclude,
+                sharpen=sharpen,
                 lq_from=lq_from,
             )
             for scale in scales

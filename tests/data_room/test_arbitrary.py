@@ -211,6 +211,17 @@ def test_sharpened_crop_is_the_truth_and_the_source(photos):
         assert np.array_equal(pixels(sharp[n]["lq"]), imresize(gt, size=(10, 10)))
 
 
+def test_photo_is_the_truth_before_it_was_sharpened(photos):
+    options = {"group": 1, "scales": (2.0, 2.0), "lq_from": "real_light"}
+    plain = make(photos, **options)
+    kept = make(photos, **options, sharpen=True, keep_photo=True)
+    for n in range(2):
+        assert torch.equal(kept[n]["photo"], plain[n]["gt"])
+        assert not torch.equal(kept[n]["photo"], kept[n]["gt"])
+    with pytest.raises(ValueError, match="keep_photo is for sharpen=True"):
+        make(photos, **options, keep_photo=True)
+
+
 def test_preset_that_sharpens_does_so_once(photos):
     options = {"group": 1, "scales": (2.0, 2.0), "augment": False, "sharpen": True}
     by_name = make(photos, **options, lq_from="real")

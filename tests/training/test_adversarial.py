@@ -218,6 +218,18 @@ def test_generator_s_pass_leaves_no_gradient_in_the_discriminator():
     assert all(p.grad is None and p.requires_grad for p in tried.opponent.network.parameters())
 
 
+def test_discriminator_is_shown_the_photo_where_there_is_one():
+    """Oracle: a step in which the photo is the truth, and the other side's figures."""
+    plain, other = engine(RECIPE), engine(RECIPE)
+    given = batch()
+    one = plain.step([given], 0).terms
+    two = other.step([given | {"photo": given["gt"].flip(-1)}], 0).terms
+    assert one["d_fake"] == pytest.approx(two["d_fake"], abs=1e-6)
+    assert one["d_real"] != two["d_real"]
+    assert one["gan"] == two["gan"]
+    assert engine(PLAIN).step([given | {"photo": given["gt"]}], 0).loss > 0  # and nobody minds
+
+
 @pytest.mark.parametrize("pieces", [2, 4])
 def test_batch_in_pieces_takes_the_steps_of_the_whole_batch(pieces):
     sgd = partial(torch.optim.SGD, lr=0.1)
@@ -376,6 +388,12 @@ def test_adversary_may_come_in_later_where_that_is_allowed(tmp_path):
 
 
 # ---------------------------------------------------------------------------- the recipe
+
+
+def test_adversary_can_be_left_out_on_the_command_line():
+    assert override(RECIPE, ["adversary=none"]) == PLAIN
+    with pytest.raises(RecipeError, match="loss is a part"):
+        override(RECIPE, ["loss=none"])
 
 
 def test_values_of_the_adversary_are_described_and_overridden():

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from escsr.data import degraded, sharpened
 from escsr.evaluation import psnr_y
 from escsr.resize import imresize
 from escsr.training import CropValidation, ScalesValidation
@@ -57,6 +58,26 @@ def test_figure_is_the_mean_over_centre_crops(tmp_path):
         expected.append(psnr_y(lq.repeat(2, 0).repeat(2, 1), gt, crop=2))
     figures = CropValidation(roots=(tmp_path,), scale=2, crop=49)(Nearest())
     assert figures["psnr_y"] == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+def test_sharpened_truth_is_what_the_small_picture_is_made_of():
+    """Oracle: the parts themselves; a preset that sharpens does not do it again."""
+    given = []
+
+    def keep(gt, size, rng):
+        given.append(gt)
+        return imresize(gt, size=size)
+
+    options = {"roots": (PHOTOS,), "scale": 2, "crop": 64, "include": ("*.png",)}
+    for sharpen in (False, True):
+        CropValidation(**options, sharpen=sharpen, lq_from=keep)(Bicubic())
+    assert np.array_equal(given[1], sharpened(given[0]))
+    assert not np.array_equal(given[1], given[0])
+    by_name, by_hand = (
+        CropValidation(**options, sharpen=True, lq_from=lq_from)(Bicubic())
+        for lq_from in ("real", degraded("real", sharpen=False))
+    )
+    assert by_name == by_hand
 
 
 def test_last_photos_by_name_are_taken(tmp_path):
