@@ -127,16 +127,34 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
         raise FileNotFoundError(f"there is no weight file {path}")
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a weight file")
-    with path.open("rb") as file:
-        start = file.read(9)
-    # A safetensors file starts with the length of its header, then the header's brace.
-    if start[8:] == b"{":
+    if is_safetensors(path):
         return _read_safetensors(path)
     try:
-        tensors, where, settings = _bare_tensors(_unpickle(path))
+        content = unpickle(path)
+        _refuse_training_state(content, path)
+        tensors, where, settings = _bare_tensors(content)
         return _published(tensors, where, settings)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: with the length of a header, then its brace."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _refuse_training_state(content: object, path: Path) -> None:
+    """What `--resume` goes on from looks like a weight file to its owner: say where those are."""
+    if not (isinstance(content, Mapping) and {"step", "engine"} <= content.keys()):
+        return
+    # A run keeps its states in a folder of their own, one below the weights.
+    near = [*path.parent.glob("*.safetensors"), *path.parent.parent.glob("*.safetensors")]
+    weights = ", ".join(map(str, sorted(near))) or "the .safetensors files of the run"
+    raise ValueError(
+        "this is the state of a training run, to go on from with --resume, and not a model file; "
+        f"the weights are in {weights}"
+    )
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -166,7 +184,12 @@ def _read_safetensors(path: Path) -> Checkpoint:
     return Checkpoint(config=config, tensors=tensors, facts=facts, layout="escsr safetensors")
 
 
-def _unpickle(path: Path) -> object:
+def unpickle(path: Path) -> object:
+    """Read what `torch.save` wrote: tensors and plain values; nothing in it is executed.
+
+    Raises:
+        ValueError: If the file is damaged, or holds anything else. The file is not named.
+    """
     try:
         with path.open("rb") as file:  # given a name, torch.load would go by its suffix
             return torch.load(file, map_location="cpu", weights_only=True)

@@ -7,8 +7,9 @@ import typer
 
 from escsr.cli.bench import bench
 from escsr.cli.degrade import degrade
+from escsr.cli.doctor import doctor
 from escsr.cli.evaluate import evaluate
-from escsr.cli.info import doctor, info, list_names
+from escsr.cli.info import info, list_names
 from escsr.cli.train import train
 from escsr.cli.upscale import upscale
 from escsr.version import __version__
@@ -50,7 +51,14 @@ def main() -> None:
     """
     try:
         app()
-    except (ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        MemoryError,
+        RuntimeError,
+        ModuleNotFoundError,
+    ) as error:
         if os.environ.get("ESCSR_DEBUG"):
             raise
         print_error(error)

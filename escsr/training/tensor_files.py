@@ -1,13 +1,13 @@
 """Tables of tensors in files, for networks that are not of the ESC family."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor, nn
+
+from escsr.checkpoints.files import is_safetensors, unpickle
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -27,22 +27,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
-    with path.open("rb") as file:
-        is_safetensors = file.read(9)[8:] == b"{"  # the length of the header, then its brace
     try:
-        if is_safetensors:
+        if is_safetensors(path):
             return safetensors.torch.load_file(path)
-        with path.open("rb") as file:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (
-        safetensors.SafetensorError,
-        pickle.UnpicklingError,
-        *(RuntimeError, EOFError, ValueError, KeyError, AttributeError),
-    ) as error:
-        raise ValueError(
-            f"{path} is no whole file of tensors (safetensors, or a dictionary of tensors saved "
-            "with torch.save): was the download cut short, or is it something else?"
-        ) from error
+        content = unpickle(path)
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
     for key in ("params", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

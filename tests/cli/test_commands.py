@@ -1,6 +1,7 @@
 """The command line, as a user calls it: files in, files and exit codes out."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,8 @@ def test_info_of_a_training_state_names_the_weights(tmp_path: Path) -> None:
     assert "the weights are in the .safetensors files of the run" in said
     checkpoints.save(model, tmp_path / "best.safetensors")
     assert f"the weights are in {tmp_path / 'best.safetensors'}" in run("info", path)[1]
+    with pytest.raises(ValueError, match=r"is the state of a training run.*best\.safetensors"):
+        escsr.load(path)
 
 
 def test_list_and_doctor() -> None:
@@ -172,3 +175,32 @@ def test_bench(tmp_path: Path) -> None:
     assert 0 < sum(shares) <= 1
     assert any("convolution" in cost["operation"] for cost in report["costs"])
     assert all(cost["operation"] in said for cost in report["costs"])
+
+
+def test_doctor_says_what_is_possible_and_why_not_more(monkeypatch) -> None:
+    from escsr.cli import doctor
+
+    code, said = run("doctor")
+    assert code == 0
+    figures = re.search(r"about ([\d.]+) megapixels, (\d+)x(\d+)", said)
+    assert figures is not None
+    megapixels, width, height = map(float, figures.groups())
+    assert width * height / 1e6 == pytest.approx(megapixels, rel=0.05)
+    if not torch.cuda.is_available():
+        assert "cuda: not available (PyTorch is built for" in said or "without CUDA" in said
+
+    there = {"torch": "9.9", "timm": "1.0"}
+    monkeypatch.setattr(doctor, "_version", there.get)
+    said = run("doctor")[1]
+    assert "figures by pyiqa: no: pyiqa, torchvision not installed" in said
+    assert "pip install 'escsr[metrics]'" in said
+    assert "torch 9.9, torchvision -" in said
+
+    def broken(name: str) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(doctor, "_version", lambda name: "1.0")
+    monkeypatch.setattr(doctor, "import_module", broken)
+    said = run("doctor")[1]
+    assert "torchvision does not work with this torch (operator torchvision::nms" in said
+    assert "damage by video codecs: yes" in said

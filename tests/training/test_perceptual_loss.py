@@ -192,7 +192,7 @@ def test_missing_file_is_told_at_once_with_what_to_do(tmp_path):
             r"conv1_1.weight is \(8, 3, 5, 5\), the network's is \(64, 3, 3, 3\)",
         ),
         ([1, 2], "table of tensors"),
-        (b"not a file of tensors", "cut short"),
+        (b"not a file of tensors", "not a file of tensors: it is damaged"),
     ],
 )
 def test_file_of_something_else_is_refused(tmp_path, content, said):
