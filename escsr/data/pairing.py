@@ -16,6 +16,10 @@ PATTERNS = ("{name}x{scale}", "{name}_LR", "{name}")
 """How small pictures are named after large ones, tried in this order: DIV2K's ``0001x4``, ``_LR``,
 and the same name in another folder."""
 
+_COLOURFUL = 2.0
+"""Mean difference between the channels of a picture that has colours, in steps of 8 bits. A gray
+photograph that went through JPEG stays below 1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairedFiles:
@@ -128,9 +132,23 @@ def lq_names(name: str, scale: float, patterns: Sequence[str] = PATTERNS) -> lis
 
 
 def shown_size(
-    gt: Path, gt_size: tuple[int, int], lq: Path, lq_size: tuple[int, int], scale: float
+    gt: Path,
+    gt_size: tuple[int, int],
+    lq: Path | None,
+    lq_size: tuple[int, int],
+    scale: float,
+    *,
+    exact: bool = False,
 ) -> tuple[int, int]:
     """Return the size of the large picture's part that its small picture shows.
+
+    Args:
+        gt: The large picture, to be named in an error.
+        gt_size: Its (H, W).
+        lq: The small picture, to be named too; None where it is yet to be made.
+        lq_size: Its (h, w).
+        scale: Large size / small size, at least 1.
+        exact: Whether the large picture may not be larger than that part.
 
     Raises:
         ValueError: If the large picture is smaller than ``scale`` times the small one, or larger
@@ -138,22 +156,34 @@ def shown_size(
     """
     needed = (round(lq_size[0] * scale), round(lq_size[1] * scale))
     spare = (gt_size[0] - needed[0], gt_size[1] - needed[1])
-    if min(spare) < 0 or max(spare) >= max(scale, 1):
+    allowed = 1 if exact else max(scale, 1)
+    if min(spare) < 0 or max(spare) >= allowed:
         swapped = "; are the folders swapped?" if lq_size[0] > gt_size[0] else ""
+        small = "its small picture" if lq is None else f"{lq} is {lq_size[0]} x {lq_size[1]} and"
         raise ValueError(
-            f"{gt} is {gt_size[0]} x {gt_size[1]}, but {lq} is {lq_size[0]} x {lq_size[1]} and "
-            f"needs {needed[0]} x {needed[1]} (height x width) at scale {scale:g}{swapped}"
+            f"{gt} is {gt_size[0]} x {gt_size[1]}, but {small} needs {needed[0]} x {needed[1]} "
+            f"(height x width) at scale {scale:g}{swapped}"
         )
     return needed
+
+
+def check_colours(gt: Path, lq: Path) -> None:
+    """Refuse a gray file beside one with colours: a wrong pair, or a wrong conversion.
+
+    A gray photo that is kept as RGB is right. Pictures are decoded only where one file is gray.
+
+    Raises:
+        ValueError: If one file is gray, and the other shows colours.
+    """
+    gray, other = (gt, lq) if _stored_gray(gt) else (lq, gt)
+    if _stored_gray(gray) and not _stored_gray(other) and _colour(other) > _COLOURFUL:
+        raise ValueError(f"{gray} is gray, but {other} has colours")
 
 
 def _checked_pair(name: str, gt: Path, lq: Path, scale: float) -> PairedFiles:
     lq_size = image_size(lq)
     gt_size = shown_size(gt, image_size(gt), lq, lq_size, scale)
-    gray, other = (gt, lq) if _stored_gray(gt) else (lq, gt)
-    # a gray photo kept as RGB is right; a colour photo whose small picture is gray is not
-    if _stored_gray(gray) and not _stored_gray(other) and not _looks_gray(other):
-        raise ValueError(f"{gray} is gray, but {other} has colours")
+    check_colours(gt, lq)
     return PairedFiles(name=name, gt=gt, lq=lq, lq_size=lq_size, gt_size=gt_size)
 
 
@@ -164,8 +194,7 @@ def _stored_gray(path: Path) -> bool:
     return int(_open(path).bands) < 3
 
 
-def _looks_gray(path: Path) -> bool:
-    pixels = read_rgb(path)
-    return np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
-        pixels[..., 0], pixels[..., 2]
-    )
+def _colour(path: Path) -> float:
+    """Mean range of the three channels of a picture, in steps of 8 bits."""
+    pixels = read_rgb(path).astype(np.int16)
+    return float((pixels.max(axis=2) - pixels.min(axis=2)).mean())

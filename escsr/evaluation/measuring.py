@@ -74,8 +74,8 @@ class Measuring:
         """The results of all models on one data set at one scale.
 
         Raises:
-            ValueError: a picture is damaged or too small for a figure of ours, or a network fails
-                on it; the picture is named.
+            ValueError: a picture is damaged, or a network fails on it; the picture is named. Or no
+                picture gave any figure.
         """
         for index, pair in enumerate(r.pairs):
             try:
@@ -189,6 +189,8 @@ class Measuring:
                     seconds=self._records.seconds(key),
                 )
             )
+        if rows[0].missing and not any(row.values for row in rows):
+            raise ValueError(f"{rows[0].name}: {next(iter(rows[0].missing.values()))}")
         lq = str(r.make_lq) if r.data.lq is None else str(r.data.lq_folder(r.scale))
         return Report(
             rows=tuple(rows),
@@ -250,9 +252,12 @@ def _save_surroundings(
 
 
 def _take(metric: Metric, sample: Sample) -> Value:
-    if metric.source == "escsr":
-        return metric.measure(sample)  # its errors say what is wrong with the picture
-    return _guarded(metric, partial(metric.measure, sample))
+    if metric.source != "escsr":
+        return _guarded(metric, partial(metric.measure, sample))
+    try:
+        return metric.measure(sample)
+    except ValueError as error:  # a picture too small for it; anything else is a fault of ours
+        return Missing(str(error))
 
 
 def _guarded(metric: Metric, take: Callable[[], float]) -> Value:

@@ -7,18 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from escsr.data.pairing import files_by_name, lq_names
+from escsr.data.pairing import check_colours, files_by_name, lq_names, shown_size
 from escsr.evaluation.protocol import Alignment
-from escsr.images import Picture, image_size, read_image
+from escsr.images import image_size, read_image
 
 __all__ = ["Pair", "find_pairs", "find_pictures"]
 
 _SHOWN = 20
-# Mean difference between the channels of a picture that has colours, in steps of 8 bits. A gray
-# photograph that went through JPEG stays below 1.
-_COLOURFUL = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,13 +145,11 @@ def _pair(
     else:
         lq = _partner(name, hr, lq_files, scale)
         lq_size = image_size(lq)
-    gt_size = _times(lq_size, scale)
-    spare = (height - gt_size[0], width - gt_size[1])
-    allowed = 0 if alignment == "exact" else max(scale, 1)
-    if min(spare) < 0 or (max(spare) and max(spare) >= allowed):
-        raise ValueError(_wrong_size(hr, (height, width), lq, lq_size, gt_size, scale))
+    gt_size = shown_size(hr, (height, width), lq, lq_size, scale, exact=alignment == "exact")
     if lq is not None:
-        _check_colours(hr, lq)
+        read_image(hr), read_image(lq)  # a damaged file shall be found before anything is computed
+        check_colours(hr, lq)
+    spare = (height - gt_size[0], width - gt_size[1])
     offset = (spare[0] // 2, spare[1] // 2) if alignment == "centre" else (0, 0)
     return Pair(name=name, hr=hr, lq=lq, lq_size=lq_size, gt_size=gt_size, offset=offset)
 
@@ -171,39 +164,6 @@ def _partner(name: str, hr: Path, lq_files: dict[str, Path], scale: float) -> Pa
     if plain != name and plain in lq_files:
         swapped = f", but there is {lq_files[plain].name}: are the folders swapped?"
     raise ValueError(f"{hr}: no LQ picture named {' or '.join(candidates)}{swapped}")
-
-
-def _wrong_size(
-    hr: Path,
-    size: tuple[int, int],
-    lq: Path | None,
-    lq_size: tuple[int, int],
-    gt_size: tuple[int, int],
-    scale: float,
-) -> str:
-    swapped = "; are the folders swapped?" if lq_size[0] > size[0] else ""
-    of = f"{lq} is {lq_size[0]} x {lq_size[1]} and" if lq is not None else "its LQ picture"
-    return (
-        f"{hr} is {size[0]} x {size[1]}, but {of} needs {gt_size[0]} x {gt_size[1]} at scale "
-        f"{scale:g}{swapped}"
-    )
-
-
-def _check_colours(hr: Path, lq: Path) -> None:
-    """A gray file paired with a colourful one is a wrong pair, or a wrong conversion."""
-    first, second = read_image(lq), read_image(hr)
-    if first.gray == second.gray:
-        return
-    gray, other, picture = (lq, hr, second) if first.gray else (hr, lq, first)
-    if _colour(picture) > _COLOURFUL:
-        raise ValueError(f"{gray} is gray, but {other} has colours")
-
-
-def _colour(picture: Picture) -> float:
-    """Mean range of the three channels, in steps of 8 bits."""
-    pixels = picture.pixels.astype(np.float32)
-    ranges = pixels.max(axis=2) - pixels.min(axis=2)
-    return float(ranges.mean()) * 255 / float(np.iinfo(picture.pixels.dtype).max)
 
 
 def _orphans(hr_files: dict[str, Path], lq_files: dict[str, Path]) -> list[str]:

@@ -148,7 +148,7 @@ def test_alignments(tmp_path):
     assert find_pairs(*folders, scale=3, alignment="centre")[0].offset == (1, 0)
     with pytest.raises(ValueError, match="14 x 12.*needs 12 x 12"):
         find_pairs(*folders, scale=3, alignment="exact")
-    with pytest.raises(ValueError, match="its LQ picture needs 12 x 12"):
+    with pytest.raises(ValueError, match="its small picture needs 12 x 12"):
         find_pairs(tmp_path / "hr", scale=3, alignment="exact")
 
 

@@ -156,7 +156,10 @@ def test_errors(folders, tmp_path):
     (tmp_path / "tiny").mkdir()
     write_image(tmp_path / "tiny" / "t.png", Picture(pixels=np.zeros((12, 12, 3), np.uint8)))
     with pytest.raises(ValueError, match=r"t: crop=2 on 12 x 12"):
-        evaluate("bicubic", data=tmp_path / "tiny", scale=2)
+        evaluate("bicubic", data=tmp_path / "tiny", scale=2, metrics=["ssim_y"])
+    (row,) = evaluate("bicubic", data=tmp_path / "tiny", scale=2).rows  # what can be taken is
+    assert row.values.keys() == {"psnr_y"}
+    assert "at least 11 x 11 must remain" in row.missing["ssim_y"]
 
 
 def test_a_network_of_the_wrong_size_is_named(folders):
