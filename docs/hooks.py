@@ -1,4 +1,4 @@
-"""Puts the cards of the embedded models, which lie beside their weights, into models.md."""
+"""Puts the cards of the embedded models, which lie beside their weights, into cards.md."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ PLACE = "<!-- model cards -->"
 
 def on_page_markdown(markdown, page, config, files):
     """MkDocs calls this with the text of each page."""
-    if page.file.src_uri != "models.md":
+    if page.file.src_uri != "cards.md":
         return markdown
     cards = [card.read_text(encoding="utf-8") for card in sorted(CARDS.glob("*.md"))]
     # A card's title becomes a section of the page; the rest moves down with it.

@@ -1,37 +1,163 @@
-"""Make the pictures of README and docs from ``examples/photo.jpg``: bicubic beside escsr."""
+"""Make the pictures of README and docs from ``examples/``: bicubic beside escsr, sheets, a report.
 
+    python tools/make_docs_pictures.py                          # all but the report's screenshot
+    python tools/make_docs_pictures.py --report out/report.html # that one alone; needs Chromium
+
+The screenshot needs Playwright (in the extra ``dev``) and Chromium or Chrome.
+"""
+
+import argparse
+import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import escsr
-from escsr.images import Picture, read_image, write_image
+from escsr.degradations import (
+    Blur,
+    FileCodec,
+    GaussianNoise,
+    Pipeline,
+    Quantize,
+    ResizeToLq,
+    degrade,
+    preset,
+)
+from escsr.degradations.sheet import contact_sheet
+from escsr.images import Picture, from_float, read_rgb, to_float, write_image
 from escsr.resize import imresize
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
 ASSETS = ROOT / "docs" / "assets"
-SCALE = 4
-# Top, left, height and width in the enlarged photo: lettering and small things.
-CROP = (560, 540, 300, 480)
+GAP = 12
+SEED = 0
+DRAWS = 8
+BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
 def main() -> None:
-    """Write the three pictures."""
-    photo = read_image(ROOT / "examples" / "photo.jpg")
-    bicubic = imresize(photo.pixels, scale=SCALE, round_between=False)
-    ours = escsr.upscale(photo, scale=SCALE).pixels
-    top, left, height, width = CROP
-    crops = [picture[top : top + height, left : left + width] for picture in (bicubic, ours)]
-    gap = np.full((height, 12, 3), 255, np.uint8)
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(description="Make the pictures of README and docs.")
+    parser.add_argument("--report", type=Path, help="report.html of escsr evaluate to photograph")
+    report = parser.parse_args().report
     ASSETS.mkdir(exist_ok=True)
-    named = {
-        "quickstart_bicubic": crops[0],
-        "quickstart_escsr": crops[1],
-        "before_after": np.hstack([crops[0], gap, crops[1]]),
-    }
-    for name, pixels in named.items():
-        write_image(ASSETS / f"{name}.jpg", Picture(pixels=pixels))
-        print(ASSETS / f"{name}.jpg")
+    if report is not None:
+        screenshot(report)
+        return
+    clean_photo()
+    damaged_photo()
+    degraded_photo()
+    for name in ("real_light", "real"):
+        sheet(name)
+
+
+def clean_photo() -> None:
+    """A part of the example photo by the default model: lettering and small things."""
+    photo = read_rgb(EXAMPLES / "photo.jpg")
+    part = slice(560, 860), slice(540, 1020)
+    large = [bicubic(photo, scale=4)[part], enlarged(photo, scale=4)[part]]
+    save("quickstart_bicubic.jpg", large[0])
+    save("quickstart_escsr.jpg", large[1])
+    save("before_after.jpg", beside(large))
+
+
+def damaged_photo() -> None:
+    """A picture with real damage: noise, spoiled colours, blocks."""
+    photo = read_rgb(ASSETS / "branches.png")
+    save(
+        "real_branches.jpg",
+        beside([bicubic(photo, scale=3), enlarged(photo, scale=3, model="real")]),
+    )
+
+
+def degraded_photo() -> None:
+    """The example photo, degraded: what is given, three ways to enlarge it, and the truth."""
+    damage = Pipeline(
+        (
+            Blur(kinds=(("gaussian_iso", 1.0),), sinc=0.0, sizes=(9,), sigma=(0.8, 0.8)),
+            ResizeToLq(modes=("area",)),
+            GaussianNoise(sigma=(6, 6), gray=0.0),
+            FileCodec(file_format="jpeg", quality=(60, 60)),
+            Quantize(),
+        )
+    )
+    gt = read_rgb(EXAMPLES / "photo.jpg")
+    size = gt.shape[0], gt.shape[1]
+    draw = damage.draw(np.random.default_rng(SEED), size=size, lq_size=(size[0] // 2, size[1] // 2))
+    lq = from_float(degrade(torch.from_numpy(to_float(gt))[None], [draw])[0].numpy())
+    part = slice(70, 230), slice(90, 250)
+    ways = [
+        lq.repeat(2, axis=0).repeat(2, axis=1),
+        bicubic(lq, scale=2),
+        enlarged(lq, scale=2),
+        enlarged(lq, scale=2, model="real"),
+        gt,
+    ]
+    save("real_measured.jpg", beside([way[part].repeat(2, 0).repeat(2, 1) for way in ways]))
+    print(f"  {draw.describe()}")
+
+
+def sheet(name: str) -> None:
+    """Some draws of a preset, like those of ``escsr degrade --sheet``."""
+    gt = read_rgb(EXAMPLES / "photo.jpg")[:, 32:288]
+    image = torch.from_numpy(to_float(gt))[None]
+    size = gt.shape[0], gt.shape[1]
+    rng = np.random.default_rng(SEED)
+    pipeline = preset(name)
+    draws = [
+        pipeline.draw(rng, size=size, lq_size=(size[0] // 2, size[1] // 2)) for _ in range(DRAWS)
+    ]
+    pictures = [from_float(degrade(image, [draw])[0].numpy()) for draw in draws]
+    save(f"sheet_{name}.jpg", contact_sheet(pictures, [draw.describe() for draw in draws]))
+
+
+def screenshot(report: Path) -> None:
+    """The crops of a report in a browser, magnified in one pane and so in all."""
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        raise SystemExit(f"no browser: install one of {', '.join(BROWSERS)}")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(report.resolve().as_uri())
+        group = page.locator(".group").first
+        group.scroll_into_view_if_needed()
+        pane = group.locator(".pane").nth(1)
+        box = pane.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for _ in range(3):
+            page.mouse.wheel(0, -100)
+        page.wait_for_timeout(200)
+        page.screenshot(path=ASSETS / "report.png")
+        browser.close()
+    print(ASSETS / "report.png")
+
+
+def bicubic(lq: np.ndarray, *, scale: int) -> np.ndarray:
+    """Enlarge by MATLAB's filter."""
+    return imresize(lq, scale=scale, round_between=False)
+
+
+def enlarged(lq: np.ndarray, *, scale: int, model: str = "default") -> np.ndarray:
+    """Enlarge by an embedded model."""
+    return escsr.upscale(lq, scale=scale, model=model)
+
+
+def beside(pictures: list[np.ndarray]) -> np.ndarray:
+    """From left to right, with white between."""
+    gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
+    return np.hstack([part for picture in pictures for part in (picture, gap)][:-1])
+
+
+def save(name: str, pixels: np.ndarray) -> None:
+    """Write one of the pictures."""
+    write_image(ASSETS / name, Picture(pixels=np.ascontiguousarray(pixels)))
+    print(ASSETS / name)
 
 
 if __name__ == "__main__":
