@@ -80,3 +80,18 @@ def test_every_room_has_its_page():
 def test_version_is_the_same_everywhere():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'\nversion = "{escsr.__version__}"\n' in text
+
+
+@pytest.mark.parametrize(
+    ("link", "heading"),
+    [
+        ("any_scale.md#upscale-to-4k", "## Upscale to 4K"),
+        ("training.md", "# Train on a folder of photos"),
+        ("plugins.md#a-head-step-by-step", "## A head, step by step"),
+    ],
+)
+def test_front_page_leads_to_what_people_come_for(link, heading):
+    front = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert f"]({link})" in front
+    page = (ROOT / "docs" / link.partition("#")[0]).read_text(encoding="utf-8")
+    assert f"{heading}\n" in page

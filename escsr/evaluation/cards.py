@@ -71,12 +71,14 @@ def _table(c: Findings, model: str, scale: float) -> str:
     sets = list(dict.fromkeys(r.data for r in c.results))
     models = [m for m in dict.fromkeys(r.model for r in c.results) if m in ("bicubic", model)]
     names = " ".join(f"--model {m}" for m in models)
+    pictures = {r.data: len(r.report.rows) for r in c.results if r.report and r.scale == scale}
+    counts = ", ".join(f"{count} pictures of {data}" for data, count in pictures.items())
     crop = next(r.report.conditions["crop"] for r in c.results if r.report and r.scale == scale)
     how = (
-        f"{_MEASURED}`escsr evaluate {names} --data … --scale {scale:g}`\n"
+        f"{_MEASURED}`escsr evaluate {names} --data {' --data '.join(sets)} --scale {scale:g} …`\n"
         f"({' / '.join(m.name for m in metrics)}; protocol {c.conditions['protocol']}, "
-        f"crop {crop}, {c.conditions['rounding']}; escsr {c.conditions['escsr']}, "
-        f"torch {c.conditions['torch']})."
+        f"crop {crop}, {c.conditions['rounding']}; LQ {c.conditions['lq']}; {counts}; "
+        f"escsr {c.conditions['escsr']}, torch {c.conditions['torch']})."
     )
     lines = [how, "", f"| x{scale:g} | {' | '.join(sets)} |", "|---" * (1 + len(sets)) + "|"]
     for name in models:
