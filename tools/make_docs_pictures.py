@@ -87,7 +87,7 @@ def degraded_photo() -> None:
     size = gt.shape[0], gt.shape[1]
     draw = damage.draw(np.random.default_rng(SEED), size=size, lq_size=(size[0] // 2, size[1] // 2))
     lq = from_float(degrade(torch.from_numpy(to_float(gt))[None], [draw])[0].numpy())
-    part = slice(70, 230), slice(90, 250)
+    part = slice(116, 212), slice(136, 232)
     ways = [
         lq.repeat(2, axis=0).repeat(2, axis=1),
         bicubic(lq, scale=2),
@@ -95,7 +95,7 @@ def degraded_photo() -> None:
         enlarged(lq, scale=2, model="real"),
         gt,
     ]
-    save("real_measured.jpg", beside([way[part].repeat(2, 0).repeat(2, 1) for way in ways]))
+    save("real_measured.jpg", beside([way[part].repeat(3, 0).repeat(3, 1) for way in ways]))
     print(f"  {draw.describe()}")
 
 
