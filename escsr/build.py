@@ -185,10 +185,11 @@ def find_weights(path_or_name: PathLike) -> Path:
         FileNotFoundError: If there is neither; the message lists the embedded models.
     """
     path = Path(path_or_name)
-    if path.exists():
-        return path
     name = models.resolve(str(path_or_name))
     known = models.embedded()
+    # A folder may well be called "real"; a file of that name is what the user made himself.
+    if path.exists() and not (path.is_dir() and name in known):
+        return path
     if name in known:
         return known[name]
     raise FileNotFoundError(

@@ -25,7 +25,7 @@ recipe = replace(
     loss=partial(torch.nn.MSELoss),
     optimizer=partial(base.optimizer, lr=3e-4),
     schedule=partial(cosine, warmup=100, floor=0.01),
-    steps=6_000,
+    steps=4_500,
     seed=1,  # other samples than the first stage's
     start_from="runs/real_arbitrary_tiny/model.safetensors",
 )

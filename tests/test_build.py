@@ -187,3 +187,16 @@ def test_a_broken_plugin_is_named_and_harms_nothing(monkeypatch: pytest.MonkeyPa
     table.register("good", dict)
     with pytest.warns(UserWarning, match="plug-in 'bad'.*ImportError: no nowhere"):
         assert list(table) == ["good"]
+
+
+def test_a_folder_of_that_name_is_no_weight_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("default", "real", "esc_tiny_x2", "other"):
+        (tmp_path / name).mkdir()
+    assert escsr.load("real").trained
+    assert escsr.load("esc_tiny_x2").scale == 2
+    with pytest.raises(ValueError, match="other is a folder"):
+        escsr.load("other")
+    (tmp_path / "real").rmdir()
+    checkpoints.save(escsr.load("esc_tiny_x2"), tmp_path / "real")  # a file is meant as it is
+    assert escsr.load("real").scale == 2

@@ -155,7 +155,9 @@ def test_commands_of_documents_run(document, tmp_path):
             text=True,
             check=False,
         )
-        assert run.returncode == 0, f"{text}\n{run.stdout[-2000:]}\n{run.stderr[-3000:]}"
+        # The stand-ins for published files and benchmarks are not what the paper measured.
+        expected = 3 if "--paper" in text else 0
+        assert run.returncode == expected, f"{text}\n{run.stdout[-2000:]}\n{run.stderr[-3000:]}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

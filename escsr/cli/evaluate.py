@@ -58,7 +58,10 @@ def evaluate(
     ] = None,
     alignment: Annotated[
         str | None,
-        typer.Option(help="Of a larger HR: top_left, centre or exact.", rich_help_panel=_RULES),
+        typer.Option(
+            help="Of a larger HR: top_left, centre, exact, or whole: any ratio of the sizes.",
+            rich_help_panel=_RULES,
+        ),
     ] = None,
     degradation: Annotated[
         str | None,
@@ -113,9 +116,16 @@ def evaluate(
     row, rules = _rules(protocol, paper, crop, rounding, resizer, alignment)
     named = _models(model or ["default"])
     targets = _check_outputs(output, csv, card)
+    judged = [name for name in named if name != "bicubic"]
+    _check_judged(judged, card=card, row=row)
+    sets = _datasets(data or [], lq or [])
+    if degradation is not None and all(one.lq is not None for one in sets):
+        raise ValueError(
+            "--degradation makes LQ pictures, and they are all given by --lq: leave one of them out"
+        )
     comparison = _run(
         named,
-        data=_datasets(data or [], lq or []),
+        data=sets,
         scales=_scales(scale, row),
         protocol=rules,
         metrics=None if metrics is None else [name for name in metrics.split(",") if name],
@@ -134,11 +144,21 @@ def evaluate(
     if output is not None and output not in targets:
         comparison.save(output)
         typer.echo(f"report: {output / 'report.html'}")
-    judged = [name for name in named if name != "bicubic"]
     if card is not None:
-        _write_card(comparison, judged, card)
+        _write_card(comparison, judged[0], card)
     if row is not None:
+        if rules != row.protocol:
+            typer.echo("note: the rules are not those of the paper", err=True)
         _check_paper(comparison, row, judged)
+
+
+def _check_judged(judged: list[str], *, card: Path | None, row: "PaperRow | None") -> None:
+    """A card and a row of the paper are about models; that is told before the work."""
+    if card is not None and len(judged) != 1:
+        found = ", ".join(judged) or "none"
+        raise ValueError(f"a card is of one model, beside bicubic; here are {found}")
+    if row is not None and not judged:
+        raise ValueError(f"there is no model to compare with {row.name}: give one by --model")
 
 
 def _rules(
@@ -315,21 +335,24 @@ def _show_pictures(console: Any, report: "Report") -> None:
     console.print(table)
 
 
-def _write_card(c: "Comparison", models: list[str], path: Path) -> None:
+def _write_card(c: "Comparison", model: str, path: Path) -> None:
     from escsr.evaluation.cards import write_card
 
-    if len(models) != 1:
-        raise ValueError(f"a card is of one model, beside bicubic; here are {', '.join(models)}")
-    write_card(c, models[0], path)
+    write_card(c, model, path)
     typer.echo(f"card: {path}")
 
 
 def _check_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
+    """Figures beside the published ones; exit code 3 if one differs."""
     from escsr.evaluation.paper import check_paper
 
+    agree = True
     for model in models:
-        typer.echo(f"{model} beside {row.network} x{row.scale} as published:")
+        about = next(facts for facts in c.models if facts["name"] == model)
+        network = about.get("network", "a network of its own")
+        typer.echo(f"{model} ({network}) beside {row.network} x{row.scale} as published:")
         for check in check_paper(c, row, model):
+            agree = agree and check.agrees
             digits = 2 if check.metric == "psnr_y" else 4
             verdict = "agrees" if check.agrees else "DIFFERS"
             typer.echo(
@@ -337,6 +360,8 @@ def _check_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
                 f"{check.published:.{digits}f}, difference "
                 f"{check.measured - check.published:+.{digits + 1}f}: {verdict}"
             )
+    if not agree:
+        raise typer.Exit(3)
 
 
 def _list_metrics() -> None:

@@ -20,6 +20,9 @@ _COLOURFUL = 2.0
 """Mean difference between the channels of a picture that has colours, in steps of 8 bits. A gray
 photograph that went through JPEG stays below 1."""
 
+_GRAY = 0.05
+"""That of a gray picture kept as RGB: rounding at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairedFiles:
@@ -167,17 +170,27 @@ def shown_size(
     return needed
 
 
-def check_colours(gt: Path, lq: Path) -> None:
+def check_colours(gt: Path, lq: Path, *, decode: bool = False) -> None:
     """Refuse a gray file beside one with colours: a wrong pair, or a wrong conversion.
 
-    A gray photo that is kept as RGB is right. Pictures are decoded only where one file is gray.
+    A gray photo that is kept as RGB is right, beside a gray one.
+
+    Args:
+        gt: The large picture.
+        lq: The small one.
+        decode: Whether to decode both, and so find gray that is kept as RGB; otherwise only the
+            other picture of a file that is gray by its header is decoded.
 
     Raises:
         ValueError: If one file is gray, and the other shows colours.
     """
-    gray, other = (gt, lq) if _stored_gray(gt) else (lq, gt)
-    if _stored_gray(gray) and not _stored_gray(other) and _colour(other) > _COLOURFUL:
-        raise ValueError(f"{gray} is gray, but {other} has colours")
+    gray = [path for path in (gt, lq) if _stored_gray(path)]
+    if len(gray) == 2 or not (gray or decode):
+        return
+    colours = {path: 0.0 if path in gray else _colour(path) for path in (gt, lq)}
+    least, most = sorted(colours, key=lambda path: colours[path])
+    if colours[least] < _GRAY and colours[most] > _COLOURFUL:
+        raise ValueError(f"{least} is gray, but {most} has colours")
 
 
 def _checked_pair(name: str, gt: Path, lq: Path, scale: float) -> PairedFiles:

@@ -8,17 +8,20 @@ from escsr.evaluation.results import Findings
 
 __all__ = ["model_card", "write_card"]
 
+_BEGIN, _END = "<!-- measured -->", "<!-- end of measured -->"
 _MEASURED = "Measured with "
 
 
 def model_card(c: Findings, model: str, *, before: str = "") -> str:
     """Write the card of a model, or bring its figures up to date.
 
+    The figures stand between two comments; everything else was written by hand and is kept.
+
     Args:
         c: an evaluation of the model, best together with "bicubic".
         model: name or file of the model, as in the evaluation.
-        before: the present card. What stands above its figures was written by hand and is kept;
-            without one the card begins with what the weight file knows of itself.
+        before: the present card; one without the comments gets the figures at its end. Without a
+            card it begins with what the weight file knows of itself.
 
     Returns:
         Markdown.
@@ -29,9 +32,11 @@ def model_card(c: Findings, model: str, *, before: str = "") -> str:
     there = [r for r in c.results if r.model == model and r.report is not None]
     if not there:
         raise ValueError(f"there are no figures of {model!r} in this evaluation")
-    head = before.split(_MEASURED)[0] if before else _head(c, model)
-    parts = [_table(c, model, scale) for scale in dict.fromkeys(r.scale for r in there)]
-    return head.rstrip() + "\n\n" + "\n\n".join(parts) + "\n"
+    above, _, rest = (before or _head(c, model)).partition(_BEGIN)
+    _, _, below = rest.partition(_END)
+    scales = dict.fromkeys(r.scale for r in there)
+    measured = "\n\n".join([_BEGIN, *(_table(c, model, scale) for scale in scales), _END])
+    return "\n\n".join(filter(None, (above.rstrip(), measured, below.strip()))) + "\n"
 
 
 def write_card(c: Findings, model: str, path: str | os.PathLike[str]) -> None:

@@ -53,11 +53,13 @@ def _tables(c: Findings) -> str:
     for (data, scale), group in c.groups().items():
         count = max((len(r.report.rows) for r in group if r.report), default=0)
         heads = "".join(f"<th>{escape(head)}</th>" for head in c.heads())
-        parts.append(f"<h3>{escape(data)} x{scale:g} ({count} pictures)</h3><table>")
+        parts.append(
+            f"<h3>{escape(data)} x{scale:g} ({count} pictures)</h3><div class='table'><table>"
+        )
         parts.append(f"<tr><th>model</th>{heads}</tr>")
         for result in group:
             parts.append(f"<tr><td>{escape(result.model)}</td>{_row(c, group, result)}</tr>")
-        parts.append("</table>")
+        parts.append("</table></div>")
     return "".join(parts) + f'<p class="hint">{escape(LEGEND)}</p>'
 
 

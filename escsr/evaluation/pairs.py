@@ -50,13 +50,14 @@ def find_pairs(
     ``img_001.png``, in the same place below its folder and with any picture ending. Of an HR
     picture up to one LQ pixel larger than ``scale`` times its LQ picture, a part is compared. LQ
     pictures of other scales (``img_001x3.png``) may lie beside; any other without an HR picture is
-    a problem. Pairs are decoded to compare their colours, so damaged files are found here, too.
+    a problem. All pictures are decoded, so damaged files are found here, too.
 
     Args:
         data: folder of HR pictures, searched recursively.
         lq: folder of LQ pictures; None to make them.
         scale: HR size / LQ size, at least 1.
-        alignment: which part of a larger HR picture is compared.
+        alignment: which part of a larger HR picture is compared; "whole" makes ``scale`` a name
+            and pairs pictures of any ratio, also of another one on each axis.
 
     Returns:
         Pairs in the order of their names, at least one.
@@ -64,7 +65,7 @@ def find_pairs(
     Raises:
         FileNotFoundError: a folder does not exist or holds no pictures.
         ValueError: files that are missing, unreadable, ambiguous, of the wrong size or gray where
-            the other has colours; all are named.
+            the other has colours; the first 20 are named, and the others counted.
 
     Example:
         >>> find_pairs("Set5/HR", "Set5/LR_bicubic/X4", scale=4)[0].name  # doctest: +SKIP
@@ -108,6 +109,7 @@ def find_pictures(lq: str | os.PathLike[str], *, scale: float) -> list[Pair]:
     pairs = []
     for name, path in files.items():
         try:
+            read_image(path)
             size = image_size(path)
         except (ValueError, OSError) as error:
             problems.append(str(error))
@@ -145,13 +147,30 @@ def _pair(
     else:
         lq = _partner(name, hr, lq_files, scale)
         lq_size = image_size(lq)
-    gt_size = shown_size(hr, (height, width), lq, lq_size, scale, exact=alignment == "exact")
+    if alignment == "whole":
+        gt_size = _whole((height, width), hr, lq, lq_size)
+    else:
+        gt_size = shown_size(hr, (height, width), lq, lq_size, scale, exact=alignment == "exact")
+    # A damaged file shall be found before anything is computed: both are decoded.
+    read_image(hr)
     if lq is not None:
-        read_image(hr), read_image(lq)  # a damaged file shall be found before anything is computed
-        check_colours(hr, lq)
+        read_image(lq)
+        check_colours(hr, lq, decode=True)
     spare = (height - gt_size[0], width - gt_size[1])
     offset = (spare[0] // 2, spare[1] // 2) if alignment == "centre" else (0, 0)
     return Pair(name=name, hr=hr, lq=lq, lq_size=lq_size, gt_size=gt_size, offset=offset)
+
+
+def _whole(
+    size: tuple[int, int], hr: Path, lq: Path | None, lq_size: tuple[int, int]
+) -> tuple[int, int]:
+    """The size of the HR picture, which may be any number of times that of its LQ picture."""
+    if min(big / small for big, small in zip(size, lq_size, strict=True)) < 1:
+        raise ValueError(
+            f"{hr} is {size[0]} x {size[1]}, smaller than {lq or 'its small picture'} with "
+            f"{lq_size[0]} x {lq_size[1]} (height x width); are the folders swapped?"
+        )
+    return size
 
 
 def _partner(name: str, hr: Path, lq_files: dict[str, Path], scale: float) -> Path:

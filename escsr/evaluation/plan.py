@@ -135,18 +135,19 @@ def plan_rounds(
     """Open the models, pair the pictures and hash the files.
 
     Raises:
-        ValueError: wrong pairs; those of all data sets and scales are named.
-        FileNotFoundError: a model or folder that does not exist.
+        ValueError: wrong pairs; those of all data sets and scales are named, and missing folders.
+        FileNotFoundError: a model that does not exist, or folders alone are missing.
     """
-    found, problems = [], []
+    found, problems, missing = [], [], True
     for dataset in data:
         for scale in scales:
             try:
                 found.append((dataset, scale, dataset.pairs(scale, protocol)))
-            except ValueError as error:
+            except (ValueError, FileNotFoundError) as error:
                 problems.append(str(error))
+                missing = missing and isinstance(error, FileNotFoundError)
     if problems:
-        raise ValueError("\n".join(problems))
+        raise (FileNotFoundError if missing else ValueError)("\n".join(problems))
     cast = {scale: _cast(models, scale, resize, device) for scale in scales}
     paths = {p for *_, pairs in found for pair in pairs for p in (pair.hr, pair.lq) if p}
     hashes = {path: file_hash(path) for path in paths}

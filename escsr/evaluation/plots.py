@@ -59,27 +59,34 @@ def plots(c: Findings) -> dict[str, str]:
     if not c.metrics:
         return found
     metric = c.metrics[0]
+    order = [name for name in dict.fromkeys(r.model for r in c.results) if name != BICUBIC]
     for (data, scale), group in c.groups().items():
-        gain = gain_plot(group, metric, f"{data} x{scale:g}: {metric.name}, gain over bicubic")
+        title = f"{data} x{scale:g}: {metric.name}, gain over bicubic"
+        gain = gain_plot(group, metric, title, order=order)
         if gain:
             found[f"gain {data} x{scale:g}"] = gain
-        cost = cost_plot(c, group, metric, f"{data} x{scale:g}: {metric.name} against cost")
+        title = f"{data} x{scale:g}: {metric.name} against cost"
+        cost = cost_plot(c, group, metric, title, order=order)
         if cost:
             found[f"cost {data} x{scale:g}"] = cost
     for data in dict.fromkeys(r.data for r in c.results):
-        svg = scale_plot([r for r in c.results if r.data == data], metric, f"{data}: {metric.name}")
+        results = [r for r in c.results if r.data == data]
+        svg = scale_plot(results, metric, f"{data}: {metric.name}", order=order)
         if svg:
             found[f"scales {data}"] = svg
     return found
 
 
-def gain_plot(group: Sequence[Result], metric: Metric, title: str) -> str:
+def gain_plot(
+    group: Sequence[Result], metric: Metric, title: str, *, order: Sequence[str] = ()
+) -> str:
     """What each model gains over bicubic on each picture.
 
     Args:
         group: results of one data set at one scale.
         metric: the figure.
         title: above the plot.
+        order: all models, which give each its colour; by default those of the plot.
 
     Returns:
         SVG, or "" without bicubic or without another model.
@@ -99,10 +106,12 @@ def gain_plot(group: Sequence[Result], metric: Metric, title: str) -> str:
         if figures
     }
     few = [name.rpartition("/")[2] for name in names] if len(names) <= 16 else []
-    return _draw(lines, title=title, labels=few, zero=True, joined=False, bottom="picture")
+    return _draw(lines, order, title=title, labels=few, zero=True, joined=False, bottom="picture")
 
 
-def scale_plot(results: Sequence[Result], metric: Metric, title: str) -> str:
+def scale_plot(
+    results: Sequence[Result], metric: Metric, title: str, *, order: Sequence[str] = ()
+) -> str:
     """The mean figure against the scale; "" for less than two scales."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for r in results:
@@ -111,10 +120,12 @@ def scale_plot(results: Sequence[Result], metric: Metric, title: str) -> str:
     if len({x for points in lines.values() for x, _ in points}) < 2:
         return ""
     ordered = {model: sorted(points) for model, points in lines.items()}
-    return _draw(ordered, title=title, bottom="scale")
+    return _draw(ordered, [*order, BICUBIC] if order else (), title=title, bottom="scale")
 
 
-def cost_plot(c: Findings, group: Sequence[Result], metric: Metric, title: str) -> str:
+def cost_plot(
+    c: Findings, group: Sequence[Result], metric: Metric, title: str, *, order: Sequence[str] = ()
+) -> str:
     """The mean figure against multiply-adds for 1280 x 720, bicubic as a line.
 
     Returns:
@@ -133,7 +144,8 @@ def cost_plot(c: Findings, group: Sequence[Result], metric: Metric, title: str) 
     if len(lines) < 2:
         return ""
     bottom = "multiply-adds for 1280 x 720, in thousand millions"
-    return _draw(lines, title=title, logarithmic=True, bottom=bottom, level=means.get(BICUBIC))
+    level = means.get(BICUBIC)
+    return _draw(lines, order, title=title, logarithmic=True, bottom=bottom, level=level)
 
 
 def _by_picture(result: Result, metric: Metric) -> dict[str, float]:
@@ -143,6 +155,7 @@ def _by_picture(result: Result, metric: Metric) -> dict[str, float]:
 
 def _draw(
     lines: Mapping[str, Points],
+    order: Sequence[str],
     *,
     title: str,
     bottom: str,
@@ -152,7 +165,11 @@ def _draw(
     logarithmic: bool = False,
     level: float | None = None,
 ) -> str:
-    """Points of several models, with axes and a legend; "" without any point."""
+    """Points of several models, with axes and a legend; "" without any point.
+
+    A model's place in ``order`` is its colour and shape, the same in every plot of a page.
+    """
+    order = order or list(lines)
     xs = [x for points in lines.values() for x, _ in points]
     ys = [y for points in lines.values() for _, y in points]
     if not xs:
@@ -170,8 +187,8 @@ def _draw(
             f'<text x="{_LEFT + 4}" y="{y - 4:.1f}" fill="#555">bicubic</text>'
         )
     parts += [
-        _series(number, name, [(across(x), up(y)) for x, y in points], joined)
-        for number, (name, points) in enumerate(lines.items())
+        _series(order.index(name), row, name, [(across(x), up(y)) for x, y in points], joined)
+        for row, (name, points) in enumerate(lines.items())
     ]
     height = _HEIGHT + 18 * len(lines)
     return (
@@ -217,14 +234,14 @@ def _grid(across: _Axis, up: _Axis, labels: Sequence[str]) -> list[str]:
     return parts
 
 
-def _series(number: int, name: str, points: Points, joined: bool) -> str:
+def _series(number: int, row: int, name: str, points: Points, joined: bool) -> str:
     colour = _COLOURS[number % len(_COLOURS)]
     marks = "".join(_mark(number, x, y) for x, y in points)
     line = ""
     if joined and len(points) > 1:
         where = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         line = f'<polyline points="{where}" fill="none" stroke="{colour}" stroke-width="2"/>'
-    y = _HEIGHT + 6 + 18 * number
+    y = _HEIGHT + 6 + 18 * row
     legend = f'{_mark(number, _LEFT, y)}<text x="{_LEFT + 12}" y="{y + 4}">{escape(name)}</text>'
     return f'{line}<g fill="{colour}">{marks}</g><g fill="{colour}">{legend}</g>'
 

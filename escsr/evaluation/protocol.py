@@ -30,8 +30,9 @@ Resizer = Literal["matlab_clamp", "matlab", "pillow"]
 """Filter that makes low-quality pictures: MATLAB's bicubic as the benchmarks' files were made
 (edge repeated), MATLAB's of today (mirrored), or Pillow's bicubic."""
 
-Alignment = Literal["top_left", "centre", "exact"]
-"""Which part of a ground truth that is a little too large is compared; "exact" refuses it."""
+Alignment = Literal["top_left", "centre", "exact", "whole"]
+"""Which part of a ground truth that is a little too large is compared. "exact" refuses it. "whole"
+asks for the size of the ground truth itself, whatever its ratio to the picture on each axis."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,7 @@ class Findings:
         return frozenset(
             (d["data"], d["scale"], d["metric"], d["a"])
             for d in self.differences()
-            if d["verdict"] in ("no difference shown", "negligible")
+            if d["verdict"] in ("no difference shown", "negligible", "too few pictures")
         )
 
     def heads(self) -> list[str]:

@@ -11,8 +11,8 @@ __all__ = ["LEGEND", "Cell", "cells", "csv_table", "latex_table", "markdown_tabl
 
 LEGEND = (
     "Bold: the best mean. ≈: over these pictures not to be told from the best (the 95 % interval "
-    "of the paired bootstrap holds zero, or the difference is smaller than what correct resizers "
-    "and rounding make). (n): the mean of n pictures only."
+    "of the paired bootstrap holds zero, the difference is smaller than what correct resizers and "
+    "rounding make, or there are fewer than five pictures). (n): the mean of n pictures only."
 )
 
 

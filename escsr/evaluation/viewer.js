@@ -48,14 +48,22 @@ function mount(group) {
   let last = null;
   const show = (next) => {
     view = next;
-    for (const pane of panes) pane.querySelector("img").style.transform = css(view);
+    for (const pane of panes) {
+      pane.querySelector("img").style.transform = css(view);
+      pane.style.touchAction = view.zoom > 1 ? "none" : "pan-x pan-y"; // a finger may pass by
+    }
   };
   for (const pane of panes) {
     pane.addEventListener("wheel", (event) => {
+      // The page keeps what is for it: sideways, the browser's own zoom, and down when all is seen.
+      if (event.ctrlKey || event.deltaY === 0 || (event.deltaY > 0 && view.zoom === 1)) return;
       event.preventDefault();
-      show(magnified(view, event.deltaY < 0 ? 1.25 : 0.8, ...place(pane, event)));
+      const pixels = event.deltaY * (event.deltaMode === 0 ? 1 : 33);
+      const step = Math.min(Math.max(pixels, -100), 100); // of a wheel about 100, of a pad a few
+      show(magnified(view, 1.25 ** (-step / 100), ...place(pane, event)));
     }, { passive: false });
     pane.addEventListener("pointerdown", (event) => {
+      if (event.button > 0) return;
       last = place(pane, event);
       pane.setPointerCapture(event.pointerId);
       pane.classList.add("moving");
@@ -71,7 +79,7 @@ function mount(group) {
     }
     pane.addEventListener("dblclick", () => show(KEYS["0"]()));
     pane.addEventListener("keydown", (event) => {
-      if (!(event.key in KEYS)) return;
+      if (!(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       show(KEYS[event.key](view));
     });

@@ -120,12 +120,25 @@ def test_paper_and_card(bench, tmp_path):
     data = ("--data", f"Set5={bench / 'One' / 'HR'}")
     card = tmp_path / "card.md"
     code, said = run(*data, "-m", "esc_tiny_x4", "--paper", "esc_x4", "--card", card)
-    assert code == 0, said
-    assert "beside ESC x4 as published" in said
+    assert code == 3, said  # something differs
+    assert "esc_tiny_x4 (esc_tiny + pixel_shuffle) beside ESC x4 as published" in said
     assert "Set5 psnr_y: measured" in said
     assert "DIFFERS" in said
     assert "published 32.68" in said
     assert card.read_text().startswith("# esc_tiny_x4")
+    for wrong, told in (
+        (("-m", "bicubic", "--paper", "esc_x4"), "there is no model to compare with esc_x4"),
+        (
+            ("-m", "bicubic", "-m", "real", "-m", "default", "--card", card),
+            "a card is of one model",
+        ),
+        (("-m", "real", "--lq", bench / "One" / "X4", "--degradation", "real"), "leave one"),
+    ):
+        code, said = run(*data, *wrong)
+        assert code != 0
+        assert told in said
+    code, said = run(*data, "-m", "esc_tiny_x4", "--paper", "esc_x4", "--crop", "0")
+    assert "the rules are not those of the paper" in said
     code, said = run(*data, "-m", "esc_tiny_x4", "--paper", "esc_x4", "--scale", 2)
     assert code != 0
     assert "leave out --scale" in said

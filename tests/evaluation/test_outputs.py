@@ -227,6 +227,7 @@ const panes = [0, 1, 2].map((n) => {
   const image = { style: {} };
   return {
     image,
+    style: {},
     on: {},
     classList: { add() {}, remove() {} },
     querySelector: () => image,
@@ -243,7 +244,7 @@ require(process.argv[2]);
 const seen = [];
 const note = () => seen.push(panes.map((p) => p.image.style.transform));
 note();
-panes[0].on.wheel(event({ deltaY: -1, clientX: 100, clientY: 150 }));  // its middle
+panes[0].on.wheel(event({ deltaY: -100, deltaMode: 0, clientX: 100, clientY: 150 }));  // its middle
 note();
 panes[1].on.pointermove(event({ clientX: 0, clientY: 0 }));  // no button: nothing
 note();

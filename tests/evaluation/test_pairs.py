@@ -140,6 +140,36 @@ def test_gray_against_colours(tmp_path, gray_lq, gray_hr, spread, wrong):
         find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2)
 
 
+def test_gray_kept_as_rgb_against_colours(tmp_path):
+    put_colours(tmp_path / "lq" / "a.png", 4, 4, gray=False, spread=0)
+    put_colours(tmp_path / "hr" / "a.png", 8, 8, gray=False, spread=30)
+    with pytest.raises(ValueError, match=r"lq.a\.png is gray, but .* has colours"):
+        find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2)
+
+
+def test_damaged_pictures_are_all_named_beforehand(tmp_path):
+    for name in ("a", "b", "c"):
+        put(tmp_path / "hr" / f"{name}.png", 8, 8)
+    whole = (tmp_path / "hr" / "a.png").read_bytes()
+    for name in ("b", "c"):
+        (tmp_path / "hr" / f"{name}.png").write_bytes(whole[:-20])
+    for find in (find_pairs, find_pictures):  # small ones to be made, and no truth
+        with pytest.raises(ValueError, match=r"(?s)2 problems.*b\.png.*c\.png"):
+            find(tmp_path / "hr", scale=2)
+
+
+def test_another_scale_on_each_axis(tmp_path):
+    """ "whole": the true sizes, and the network is asked for them."""
+    put(tmp_path / "hr" / "a.png", 30, 45)
+    put(tmp_path / "lq" / "a.png", 15, 15)
+    (pair,) = find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2, alignment="whole")
+    assert pair.gt_size == (30, 45)
+    with pytest.raises(ValueError, match="are the folders swapped"):
+        find_pairs(tmp_path / "lq", tmp_path / "hr", scale=2, alignment="whole")
+    with pytest.raises(ValueError, match="needs 30 x 30"):
+        find_pairs(tmp_path / "hr", tmp_path / "lq", scale=2)
+
+
 def test_alignments(tmp_path):
     put(tmp_path / "hr" / "a.png", 14, 12)
     put(tmp_path / "lq" / "a.png", 4, 4)

@@ -72,8 +72,11 @@ def test_cards_keep_what_was_written_by_hand(bench, tmp_path, name):
     path.write_text(card)
     write_card(found, name, path)
     new = path.read_text()
-    above = card.split("Measured with")[0]
+    above, _, rest = card.partition("<!-- measured -->")
+    below = rest.partition("<!-- end of measured -->")[2]
+    assert rest
     assert new.startswith(above)
+    assert new.endswith(below)
     means = {r.model: r.report.means for r in found.results}
     for model in ("bicubic", name):
         figures = f"{means[model]['psnr_y']:.2f} / {means[model]['ssim_y']:.4f}".replace(
