@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escsr.cli.evaluate_output import show_comparison, show_metrics, show_paper
+
 if TYPE_CHECKING:
-    from escsr.evaluation import Comparison, Dataset, Protocol, Report
+    from escsr.evaluation import Comparison, Dataset, Protocol
     from escsr.evaluation.paper import PaperRow
 
 _RULES = "Rules (they override the protocol)"
@@ -111,7 +113,7 @@ def evaluate(
 ) -> None:
     """Take PSNR, SSIM and other figures of models on folders, and say how they were taken."""
     if list_metrics:
-        _list_metrics()
+        show_metrics()
         return
     row, rules = _rules(protocol, paper, crop, rounding, resizer, alignment)
     named = _models(model or ["default"])
@@ -136,7 +138,7 @@ def evaluate(
         folder=output if output is not None and output not in targets else None,
         crops=crops,
     )
-    _show(comparison)
+    show_comparison(comparison)
     if all(result.report is None for result in comparison.results):
         raise ValueError("\n".join(dict.fromkeys(r.reason for r in comparison.results)))
     for path in targets:
@@ -149,7 +151,7 @@ def evaluate(
     if row is not None:
         if rules != row.protocol:
             typer.echo("note: the rules are not those of the paper", err=True)
-        _check_paper(comparison, row, judged)
+        show_paper(comparison, row, judged)
 
 
 def _check_judged(judged: list[str], *, card: Path | None, row: "PaperRow | None") -> None:
@@ -274,110 +276,8 @@ def _run(models: dict[str, str], **settings: Any) -> "Comparison":
         return compare(models, progress=advance, **settings)
 
 
-def _show(c: "Comparison") -> None:
-    """One model on one set: its pictures. Otherwise a table of means for each set."""
-    from rich.console import Console
-
-    from escsr.evaluation.tables import LEGEND, notes
-
-    console = Console(highlight=False)
-    single = c.results[0].report if len(c.results) == 1 else None
-    if single is not None:
-        _show_pictures(console, single)
-    else:
-        _show_groups(console, c)
-        console.print(LEGEND, style="dim", markup=False)
-    told = notes(c)
-    if single is not None:
-        told = [f"{key}: {value}" for key, value in single.conditions.items()]
-        told += [line for line in notes(c) if "unavailable" in line or ": no " in line]
-    for line in told:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _show_groups(console: Any, c: "Comparison") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from escsr.evaluation.tables import cells
-
-    for (data, scale), group in c.groups().items():
-        table = Table("model", *c.heads(), title=f"{data} x{scale:g}", title_justify="left")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        table.columns[0].no_wrap = True
-        for result in group:
-            if result.report is not None:
-                row = cells(c, group, result)
-                texts = [f"[bold]{x.text}[/]" if x.best else x.text for x in row]
-                table.add_row(escape(result.model), *texts)
-        console.print(table)
-        for result in group:
-            if result.report is None:
-                console.print(f"{result.model} does not make x{scale:g}", markup=False)
-
-
-def _show_pictures(console: Any, report: "Report") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from escsr.evaluation.report import show
-
-    means = report.means
-    table = Table("image", *means)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in report.rows:
-        figures = [show(k, row.values[k]) if k in row.values else "" for k in means]
-        table.add_row(escape(row.name), *figures)
-    table.add_section()
-    table.add_row("mean", *(show(k, v) for k, v in means.items()), style="bold")
-    console.print(table)
-
-
 def _write_card(c: "Comparison", model: str, path: Path) -> None:
     from escsr.evaluation.cards import write_card
 
     write_card(c, model, path)
     typer.echo(f"card: {path}")
-
-
-def _check_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
-    """Figures beside the published ones; exit code 3 if one differs."""
-    from escsr.evaluation.paper import check_paper
-
-    agree = True
-    for model in models:
-        about = next(facts for facts in c.models if facts["name"] == model)
-        network = about.get("network", "a network of its own")
-        typer.echo(f"{model} ({network}) beside {row.network} x{row.scale} as published:")
-        for check in check_paper(c, row, model):
-            agree = agree and check.agrees
-            digits = 2 if check.metric == "psnr_y" else 4
-            verdict = "agrees" if check.agrees else "DIFFERS"
-            typer.echo(
-                f"  {check.data} {check.metric}: measured {check.measured:.{digits}f}, published "
-                f"{check.published:.{digits}f}, difference "
-                f"{check.measured - check.published:+.{digits + 1}f}: {verdict}"
-            )
-    if not agree:
-        raise typer.Exit(3)
-
-
-def _list_metrics() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from escsr.evaluation import list_metrics
-    from escsr.evaluation.perceptual import PYIQA_LICENCE
-
-    rows = list_metrics()
-    table = Table("name", "better", "range", "needs", "source")
-    for row in rows:
-        table.add_row(*(row[key] for key in ("name", "better", "range", "needs", "source")))
-    console = Console(highlight=False)
-    console.print(table)
-    if any(row["source"].startswith("pyiqa") for row in rows):
-        console.print(PYIQA_LICENCE + "; networks' weights are downloaded at first use")
-    else:
-        console.print("more figures with pyiqa: pip install 'escsr[metrics]'", markup=False)

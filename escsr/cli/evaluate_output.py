@@ -1,0 +1,116 @@
+"""What ``escsr evaluate`` prints: tables, the rows of the paper, the figures there are."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from escsr.evaluation import Comparison, Report
+    from escsr.evaluation.paper import PaperRow
+
+
+def show_comparison(c: "Comparison") -> None:
+    """One model on one set: its pictures. Otherwise a table of means for each set."""
+    from rich.console import Console
+
+    from escsr.evaluation.tables import LEGEND, notes
+
+    console = Console(highlight=False)
+    single = c.results[0].report if len(c.results) == 1 else None
+    if single is not None:
+        _show_pictures(console, single)
+    else:
+        _show_groups(console, c)
+        console.print(LEGEND, style="dim", markup=False)
+    told = notes(c)
+    if single is not None:
+        told = [f"{key}: {value}" for key, value in single.conditions.items()]
+        told += [line for line in notes(c) if "unavailable" in line or ": no " in line]
+    for line in told:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _show_groups(console: Any, c: "Comparison") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from escsr.evaluation.tables import cells
+
+    for (data, scale), group in c.groups().items():
+        table = Table("model", *c.heads(), title=f"{data} x{scale:g}", title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        table.columns[0].no_wrap = True
+        for result in group:
+            if result.report is not None:
+                row = cells(c, group, result)
+                texts = [f"[bold]{x.text}[/]" if x.best else x.text for x in row]
+                table.add_row(escape(result.model), *texts)
+        console.print(table)
+        for result in group:
+            if result.report is None:
+                console.print(f"{result.model} does not make x{scale:g}", markup=False)
+
+
+def _show_pictures(console: Any, report: "Report") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from escsr.evaluation.report import show
+
+    means = report.means
+    table = Table("image", *means)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in report.rows:
+        figures = [show(k, row.values[k]) if k in row.values else "" for k in means]
+        table.add_row(escape(row.name), *figures)
+    table.add_section()
+    table.add_row("mean", *(show(k, v) for k, v in means.items()), style="bold")
+    console.print(table)
+
+
+def show_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
+    """Figures beside the published ones.
+
+    Raises:
+        typer.Exit: code 3, if one differs.
+    """
+    from escsr.evaluation.paper import check_paper
+
+    agree = True
+    for model in models:
+        about = next(facts for facts in c.models if facts["name"] == model)
+        network = about.get("network", "a network of its own")
+        typer.echo(f"{model} ({network}) beside {row.network} x{row.scale} as published:")
+        for check in check_paper(c, row, model):
+            agree = agree and check.agrees
+            digits = 2 if check.metric == "psnr_y" else 4
+            verdict = "agrees" if check.agrees else "DIFFERS"
+            typer.echo(
+                f"  {check.data} {check.metric}: measured {check.measured:.{digits}f}, published "
+                f"{check.published:.{digits}f}, difference "
+                f"{check.measured - check.published:+.{digits + 1}f}: {verdict}"
+            )
+    if not agree:
+        raise typer.Exit(3)
+
+
+def show_metrics() -> None:
+    """All figures, with their direction, range and needs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from escsr.evaluation import list_metrics
+    from escsr.evaluation.perceptual import PYIQA_LICENCE
+
+    rows = list_metrics()
+    table = Table("name", "better", "range", "needs", "source")
+    for row in rows:
+        table.add_row(*(row[key] for key in ("name", "better", "range", "needs", "source")))
+    console = Console(highlight=False)
+    console.print(table)
+    if any(row["source"].startswith("pyiqa") for row in rows):
+        console.print(PYIQA_LICENCE + "; networks' weights are downloaded at first use")
+    else:
+        console.print("more figures with pyiqa: pip install 'escsr[metrics]'", markup=False)
