@@ -122,15 +122,15 @@ def screenshot(report: Path) -> None:
         raise SystemExit(f"no browser: install one of {', '.join(BROWSERS)}")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 780})
         page.goto(report.resolve().as_uri())
+        page.evaluate("[...document.querySelectorAll('h2')].at(-2).scrollIntoView()")  # pictures
         group = page.locator(".group").first
-        group.scroll_into_view_if_needed()
         pane = group.locator(".pane").nth(1)
         box = pane.bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        for _ in range(3):
+        for _ in range(2):
             page.mouse.wheel(0, -100)
         page.wait_for_timeout(200)
         page.screenshot(path=ASSETS / "report.png")
