@@ -29,8 +29,10 @@ _LEAST_PLACES = 512
 _KERNELS = 1024
 # Bytes of neighbourhoods that are copied out at once.
 _NEIGHBOURHOODS = 8 << 20
-# Places at once that are worked on pixel by pixel: their hidden channels stay in the cache.
+# Places at once that are worked on pixel by pixel: on a CPU their hidden channels stay in the
+# cache, a GPU wants more.
 _PLACES = 1024
+_GPU_PLACES = 1 << 17
 
 
 @HEADS.register("metasr")
@@ -230,7 +232,8 @@ class MetaSR(ImplicitHead):
         used = slots < starts[1:, None]
         x_terms = _offsets(columns, features)[torch.from_numpy(slots.clip(0, size[1] - 1))]
         x_terms = x_terms[..., None] * from_x + constant
-        step = max(1, _PLACES // (most * int(np.diff(rows.starts).max())))
+        places = _PLACES if features.device.type == "cpu" else _GPU_PLACES
+        step = max(1, places // (most * int(np.diff(rows.starts).max())))
         sr = features.new_empty(len(features), 3, *size)
         for start, stop in self._bands(features, size, self.widths[0]):
             top, bottom = int(rows.pixels[start]), int(rows.pixels[stop - 1]) + 1
