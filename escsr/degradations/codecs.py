@@ -31,7 +31,8 @@ VIDEO_CODECS: tuple[VideoCodec, ...] = get_args(VideoCodec)
 """Video codecs that `encode_decode_video` knows, by FFmpeg's names."""
 
 _VIDEO_SIDE = 32
-"""Least side of a frame; x265 refuses smaller ones than its coding units."""
+"""Sides of frames are multiples of this: what codecs fill up themselves depended on what lay in
+memory before, and x265 refuses less."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -114,12 +115,13 @@ def encode_decode_video(
     """Pass each picture through a video codec, as the last frame of a short pan.
 
     The earlier frames show the picture moved, so that the last one is predicted from them, with
-    the faults of motion compensation besides those of its own coding. Needs PyAV (``pip install
-    av``).
+    the faults of motion compensation besides those of its own coding. The same call gives the same
+    bits, but for "hevc": x265 now and then chooses otherwise. Needs PyAV (``pip install
+    'escsr[video]'``).
 
     Args:
-        images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits. Sides that are odd or below 32
-            pixels, which not every codec takes, repeat their edge.
+        images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits. The edge is repeated up
+            to sides of multiples of 32 pixels, as codecs work on whole blocks.
         codec: One of `VIDEO_CODECS`, by FFmpeg's names; which of them can encode depends on PyAV.
         qualities: For each picture, FFmpeg's CRF for "h264", "hevc" and "vp9", the quantizer for
             "mpeg4": 1 (best) to 51 (31 for "mpeg4").
@@ -161,7 +163,7 @@ def _pyav() -> Any:
 def _shifted(pixels: Pixels, motion: tuple[int, int], times: int) -> Pixels:
     """The picture before ``times`` more steps, its sides lengthened by repeating the edge."""
     rows, columns = (
-        np.clip(np.arange(max(side + side % 2, _VIDEO_SIDE)) + step * times, 0, side - 1)
+        np.clip(np.arange(-(-side // _VIDEO_SIDE) * _VIDEO_SIDE) + step * times, 0, side - 1)
         for side, step in zip(pixels.shape[:2], motion, strict=True)
     )
     moved: Pixels = pixels[rows][:, columns]
@@ -177,19 +179,47 @@ def _last_frame(av: Any, clip: list[Pixels], codec: str, quality: int) -> Pixels
     elif codec == "vp9":
         options["b"] = "0"
     elif codec == "hevc":
-        options["x265-params"] = "log-level=error"
+        options["x265-params"] = (
+            "log-level=error:pools=none:frame-threads=1:wpp=0:lookahead-slices=0"
+        )
     file = BytesIO()
     with av.open(file, "w", format="matroska") as container:
         stream = container.add_stream(encoder, rate=25, options=options)
         stream.height, stream.width = clip[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for pixels in clip:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(_to_i420(pixels), "yuv420p")))
         container.mux(stream.encode(None))
     file.seek(0)
     with av.open(file) as container:
         *_, last = container.decode(video=0)
-    found: Pixels = last.to_ndarray(format="rgb24")
+    return _from_i420(last.to_ndarray(format="yuv420p"))
+
+
+# BT.601 with 16 to 235. FFmpeg's own conversion gives other bits for other addresses in memory.
+_TO_YUV = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]])
+_ZERO = np.array([16.0, 128.0, 128.0])
+
+
+def _to_i420(pixels: Pixels) -> Pixels:
+    """(H, W, 3) with even sides to (3 H / 2, W): Y, then U and V as means of 2 x 2 pixels."""
+    height, width = pixels.shape[:2]
+    planes = pixels.reshape(-1, 3) @ (_TO_YUV.T / 255) + _ZERO
+    planes = planes.reshape(height // 2, 2, width // 2, 2, 3)
+    luma = planes[..., 0].reshape(height, width)
+    chroma = planes[..., 1:].mean(axis=(1, 3)).transpose(2, 0, 1).reshape(-1, width)
+    rounded: Pixels = np.rint(np.vstack([luma, chroma])).astype(np.uint8)
+    return rounded
+
+
+def _from_i420(frame: Pixels) -> Pixels:
+    """Undo `_to_i420`, each value of chroma repeated."""
+    height, width = frame.shape[0] * 2 // 3, frame.shape[1]
+    chroma = frame[height:].reshape(2, height // 2, width // 2)
+    chroma = chroma.repeat(2, axis=1).repeat(2, axis=2)
+    planes = np.stack([frame[:height], *chroma], axis=-1) - _ZERO
+    rgb = planes.reshape(-1, 3) @ np.linalg.inv(_TO_YUV / 255).T
+    found: Pixels = np.rint(rgb).clip(0, 255).astype(np.uint8).reshape(height, width, 3)
     return found
 
 
