@@ -161,8 +161,8 @@ class MetaSR(ImplicitHead):
         self, features: Tensor, rows: GridPhases, columns: GridPhases, down: slice, across: slice
     ) -> Tensor:
         """Kernels of all places of some rows and columns, (rows, columns, 3, in_channels, 3, 3)."""
-        y = _offsets(rows, features)[down, None, None]
-        x = _offsets(columns, features)[across, None]
+        y = _offsets(rows, features, down)[:, None, None]
+        x = _offsets(columns, features, across)[:, None]
         cell = self.grid_cell(features, (len(rows.pixels), len(columns.pixels)))[0]
         kernels = linear(self._hidden_weights(y, x, cell), self.last.weight, self.last.bias)
         shape = (*kernels.shape[:-1], 3, self.in_channels, 3, 3)
@@ -226,21 +226,22 @@ class MetaSR(ImplicitHead):
         cell = self.grid_cell(features, size)
         from_y, from_x, constant = self._terms(cell[0])
         y_terms = _offsets(rows, features)[:, None] * from_y
-        starts, most = columns.starts, int(np.diff(columns.starts).max())
+        row_starts, starts = rows.starts, columns.starts
+        most = int(np.diff(starts).max())
         # Every pixel gets as many places as the one with the most; those too many are left out.
         slots = starts[:-1, None] + np.arange(most)
         used = slots < starts[1:, None]
         x_terms = _offsets(columns, features)[torch.from_numpy(slots.clip(0, size[1] - 1))]
         x_terms = x_terms[..., None] * from_x + constant
         places = _PLACES if features.device.type == "cpu" else _GPU_PLACES
-        step = max(1, places // (most * int(np.diff(rows.starts).max())))
+        step = max(1, places // (most * int(np.diff(row_starts).max())))
         sr = features.new_empty(len(features), 3, *size)
         for start, stop in self._bands(features, size, self.widths[0]):
             top, bottom = int(rows.pixels[start]), int(rows.pixels[stop - 1]) + 1
             maps = self._prepare_rows(features, cell, top, bottom)
             steps = itertools.product(range(top, bottom), range(0, len(slots), step))
             for pixel, left in counted(steps, features):
-                down = slice(*(int(i) for i in rows.starts[pixel : pixel + 2].clip(start, stop)))
+                down = slice(*(int(i) for i in row_starts[pixel : pixel + 2].clip(start, stop)))
                 part = slice(left, min(left + step, len(slots)))
                 across = slice(int(starts[part.start]), int(starts[part.stop]))
                 weights = relu(y_terms[down, None] + x_terms[part, None])
@@ -254,7 +255,7 @@ class MetaSR(ImplicitHead):
         return sr
 
 
-def _offsets(axis: GridPhases, features: Tensor) -> Tensor:
-    """Of all places along an axis, in the type of distances."""
-    offsets = torch.from_numpy(axis.offsets[axis.indices])
+def _offsets(axis: GridPhases, features: Tensor, part: slice = slice(None)) -> Tensor:
+    """Of places along an axis, in the type of distances."""
+    offsets = torch.from_numpy(axis.offsets[axis.indices[part]])
     return offsets.to(exact_type(features)).to(features.device)
