@@ -178,16 +178,15 @@ def check_colours(gt: Path, lq: Path, *, decode: bool = False) -> None:
     Args:
         gt: The large picture.
         lq: The small one.
-        decode: Whether to decode both, and so find gray that is kept as RGB; otherwise only the
-            other picture of a file that is gray by its header is decoded.
+        decode: Whether to decode both in any case, and so find gray that is kept as RGB, and
+            damaged files; otherwise only where just one is gray by its header.
 
     Raises:
         ValueError: If one file is gray, and the other shows colours.
     """
-    gray = [path for path in (gt, lq) if _stored_gray(path)]
-    if len(gray) == 2 or not (gray or decode):
+    if not decode and _stored_gray(gt) == _stored_gray(lq):
         return
-    colours = {path: 0.0 if path in gray else _colour(path) for path in (gt, lq)}
+    colours = {path: _colour(path) for path in (gt, lq)}
     least, most = sorted(colours, key=lambda path: colours[path])
     if colours[least] < _GRAY and colours[most] > _COLOURFUL:
         raise ValueError(f"{least} is gray, but {most} has colours")

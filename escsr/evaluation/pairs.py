@@ -151,10 +151,10 @@ def _pair(
         gt_size = _whole((height, width), hr, lq, lq_size)
     else:
         gt_size = shown_size(hr, (height, width), lq, lq_size, scale, exact=alignment == "exact")
-    # A damaged file shall be found before anything is computed: both are decoded.
-    read_image(hr)
-    if lq is not None:
-        read_image(lq)
+    # A damaged file shall be found before anything is computed: all are decoded.
+    if lq is None:
+        read_image(hr)
+    else:
         check_colours(hr, lq, decode=True)
     spare = (height - gt_size[0], width - gt_size[1])
     offset = (spare[0] // 2, spare[1] // 2) if alignment == "centre" else (0, 0)

@@ -138,16 +138,17 @@ def plan_rounds(
         ValueError: wrong pairs; those of all data sets and scales are named, and missing folders.
         FileNotFoundError: a model that does not exist, or folders alone are missing.
     """
-    found, problems, missing = [], [], True
+    found: list[tuple[Dataset, float, list[Pair]]] = []
+    problems: list[ValueError | FileNotFoundError] = []
     for dataset in data:
         for scale in scales:
             try:
                 found.append((dataset, scale, dataset.pairs(scale, protocol)))
             except (ValueError, FileNotFoundError) as error:
-                problems.append(str(error))
-                missing = missing and isinstance(error, FileNotFoundError)
+                problems.append(error)
     if problems:
-        raise (FileNotFoundError if missing else ValueError)("\n".join(problems))
+        missing = all(isinstance(problem, FileNotFoundError) for problem in problems)
+        raise (FileNotFoundError if missing else ValueError)("\n".join(map(str, problems)))
     cast = {scale: _cast(models, scale, resize, device) for scale in scales}
     paths = {p for *_, pairs in found for pair in pairs for p in (pair.hr, pair.lq) if p}
     hashes = {path: file_hash(path) for path in paths}
