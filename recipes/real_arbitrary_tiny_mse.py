@@ -16,7 +16,6 @@ from pathlib import Path
 import torch
 
 from escsr.recipe import load
-from escsr.training import cosine
 
 base = load(Path(__file__).with_name("real_arbitrary_tiny.py"))
 recipe = replace(
@@ -24,7 +23,7 @@ recipe = replace(
     name="real_arbitrary_tiny_mse",
     loss=partial(torch.nn.MSELoss),
     optimizer=partial(base.optimizer, lr=3e-4),
-    schedule=partial(cosine, warmup=100, floor=0.01),
+    schedule=partial(base.schedule, warmup=100),
     steps=4_500,
     seed=1,  # other samples than the first stage's
     start_from="runs/real_arbitrary_tiny/model.safetensors",
