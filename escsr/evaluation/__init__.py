@@ -8,9 +8,9 @@ rule that moves a figure.
 from escsr.evaluation.catalogue import OWN_METRICS, Metric, Sample
 from escsr.evaluation.colour import colour_shift
 from escsr.evaluation.comparison import Comparison
-from escsr.evaluation.metrics import ms_ssim, psnr, psnr_y, rgb_to_y, ssim, ssim_y
+from escsr.evaluation.metrics import mean_of_finite, ms_ssim, psnr, psnr_y, rgb_to_y, ssim, ssim_y
 from escsr.evaluation.pairs import Pair, find_pairs, find_pictures
-from escsr.evaluation.perceptual import find_metrics, list_metrics
+from escsr.evaluation.perceptual import find_metric, find_metrics, list_metrics
 from escsr.evaluation.plan import Dataset
 from escsr.evaluation.protocol import (
     CLASSIC,
@@ -51,11 +51,13 @@ __all__ = [
     "compare",
     "compare_means",
     "evaluate",
+    "find_metric",
     "find_metrics",
     "find_pairs",
     "find_pictures",
     "find_protocol",
     "list_metrics",
+    "mean_of_finite",
     "ms_ssim",
     "psnr",
     "psnr_y",

@@ -77,6 +77,37 @@ class Metric:
         default=None, repr=False, compare=False
     )
 
+    def __call__(
+        self, sr: Array, gt: Rgb | None = None, *, lq: Rgb | None = None, crop: int = 0
+    ) -> float:
+        """Measure one picture.
+
+        Args:
+            sr: (H, W, 3) RGB from 0 to 255: uint8, or float64 that was not rounded.
+            gt: (H, W, 3) uint8, the ground truth; needed where ``needs`` is "gt".
+            lq: (h, w, 3) uint8, the picture that ``sr`` was made from; needed where ``needs`` is
+                "lq".
+            crop: Pixels to leave out on each side; the classic benchmarks leave out ``scale``.
+
+        Returns:
+            The value. It may be infinite: PSNR of a perfect result; see `mean_of_finite`.
+
+        Raises:
+            ValueError: If a picture is missing, too small for the metric or of another shape, or
+                if the metric describes a whole set of pictures (FID).
+
+        Example:
+            >>> picture = np.full((16, 16, 3), 90, np.uint8)
+            >>> OWN_METRICS["psnr_y"](picture + np.uint8(1), picture, crop=2)  # doctest: +ELLIPSIS
+            49.4...
+        """
+        if self.measure_set is not None:
+            raise ValueError(f"{self.name} describes a set of pictures, not one of them")
+        for need, given in (("gt", gt), ("lq", lq)):
+            if self.needs == need and given is None:
+                raise ValueError(f"{self.name} needs {need}, which was not given")
+        return self.measure(Sample(sr=sr, gt=gt, lq=sr if lq is None else lq, crop=crop))
+
     @property
     def identity(self) -> str:
         """Name and source: what a kept figure is recognised by."""

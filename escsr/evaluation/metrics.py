@@ -1,11 +1,13 @@
 """PSNR, SSIM and MS-SSIM as the super-resolution literature computes them, in float64."""
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ms_ssim", "psnr", "psnr_y", "rgb_to_y", "ssim", "ssim_y"]
+__all__ = ["mean_of_finite", "ms_ssim", "psnr", "psnr_y", "rgb_to_y", "ssim", "ssim_y"]
 
 Array = npt.NDArray[Any]
 Plane = npt.NDArray[np.float64]
@@ -171,6 +173,30 @@ def ms_ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> floa
         means = np.mean(light * structure if last else structure, axis=(0, 1))
         total *= np.maximum(means, 0) ** weight
     return float(np.mean(total))
+
+
+def mean_of_finite(values: Iterable[float]) -> float:
+    """Average over pictures, without those whose value is infinite or NaN.
+
+    A flat picture that is reproduced exactly has an infinite PSNR, which would make the mean of
+    a whole set infinite. Say beside the mean how many pictures were left out.
+
+    Args:
+        values: Values of one metric, one per picture, at least one.
+
+    Returns:
+        The mean of the finite values. Where none is finite: infinity if all are infinite, else
+        NaN.
+
+    Example:
+        >>> mean_of_finite([30.0, math.inf, 32.0])
+        31.0
+    """
+    given = list(values)
+    finite = [value for value in given if math.isfinite(value)]
+    if finite:
+        return math.fsum(finite) / len(finite)
+    return math.fsum(given) if given else math.nan
 
 
 def _check_uint8(sr: Array, gt: Array) -> None:

@@ -20,7 +20,7 @@ import torch
 from escsr.evaluation.catalogue import OWN_METRICS, Array, Metric, Sample
 from escsr.registry import unknown_name
 
-__all__ = ["PYIQA_LICENCE", "find_metrics", "list_metrics"]
+__all__ = ["PYIQA_LICENCE", "find_metric", "find_metrics", "list_metrics"]
 
 PYIQA_LICENCE = "figures by pyiqa: PolyForm Noncommercial 1.0.0, not for commercial use"
 
@@ -71,6 +71,33 @@ def find_metrics(
         except _UnavailableError as error:
             missing[short] = str(error)
     return list(metrics.values()), missing
+
+
+def find_metric(name: str, *, device: str | torch.device = "cpu") -> Metric:
+    """Make the metric of a name, ready to be called on pairs of pictures.
+
+    Args:
+        name: As for `find_metrics`.
+        device: Where a network of pyiqa runs.
+
+    Returns:
+        The metric. ``metric(sr, gt, crop=4)`` measures one pair, `Metric.better` says which
+        direction is better, and `mean_of_finite` averages over pictures.
+
+    Raises:
+        ValueError: If neither we nor the installed pyiqa have it, or if it cannot be had here:
+            pyiqa is missing, or its weights could not be downloaded.
+
+    Example:
+        >>> ssim_y = find_metric("ssim_y")
+        >>> photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+        >>> ssim_y(photo, photo, crop=2)
+        1.0
+    """
+    metrics, unavailable = find_metrics([name], device=device)
+    if unavailable:
+        raise ValueError(f"the metric {name!r} is unavailable: {unavailable.popitem()[1]}")
+    return metrics[0]
 
 
 def list_metrics() -> list[dict[str, str]]:

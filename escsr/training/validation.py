@@ -11,7 +11,7 @@ from torch import nn
 
 from escsr.data import LqFrom, degraded, list_images, sharpened
 from escsr.data.folder import to_tensor
-from escsr.evaluation import psnr_y
+from escsr.evaluation import mean_of_finite, psnr_y
 from escsr.images import read_rgb
 from escsr.resize import imresize
 from escsr.training.tensorboard import side_by_side
@@ -26,6 +26,8 @@ class CropValidation:
     A figure to follow a run by; for figures to be compared with papers use
     `escsr.evaluation.evaluate`. The small pictures are MATLAB's bicubic of the centre crops,
     ``scale`` pixels (rounded up) on each side do not count, and PSNR is averaged over the photos.
+    A photo whose centre is flat, which bicubic reproduces exactly, has an infinite PSNR; it is left
+    out of both means.
 
     Args:
         roots: Folders of photos.
@@ -80,7 +82,7 @@ class CropValidation:
                 f"(include {list(include)}, exclude {list(exclude)})"
             )
         self._pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
-        self._bicubic_score = 0.0
+        self._bicubic_scores: list[float] = []
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Enlarge every crop; the network must be in eval mode and is left as it is.
@@ -94,8 +96,19 @@ class CropValidation:
         if not self._pairs:
             self._read()
         border = math.ceil(self.scale)
-        scores = [psnr_y(_enlarged(model, lq, gt), gt, crop=border) for lq, gt in self._pairs]
-        return {"psnr_y": float(np.mean(scores)), "bicubic_psnr_y": self._bicubic_score}
+        scores = [
+            psnr_y(_enlarged(model, lq, gt), gt, crop=border)
+            for (lq, gt), base in zip(self._pairs, self._bicubic_scores, strict=True)
+            if self._counts(base)
+        ]
+        return {
+            "psnr_y": mean_of_finite(scores),
+            "bicubic_psnr_y": mean_of_finite(self._bicubic_scores),
+        }
+
+    def _counts(self, bicubic_score: float) -> bool:
+        """Whether a photo is averaged: not a flat one among others, which bicubic makes exactly."""
+        return math.isfinite(bicubic_score) or not any(map(math.isfinite, self._bicubic_scores))
 
     def panels(self, model: nn.Module, count: int) -> dict[str, NDArray[np.uint8]]:
         """Put LQ (each pixel a square), bicubic, SR and GT of the first photos side by side.
@@ -121,7 +134,6 @@ class CropValidation:
 
     def _read(self) -> None:
         """Decode the photos once, cut and shrink them, and score the baseline."""
-        scores = []
         for index, path in enumerate(self.paths):
             photo = read_rgb(path)
             small = [int(min(self.crop, side) / self.scale + 1e-9) for side in photo.shape[:2]]
@@ -131,9 +143,9 @@ class CropValidation:
             if self.sharpen:
                 gt = sharpened(gt)
             lq = self._shrunk(gt, (small[0], small[1]), index)
-            scores.append(psnr_y(_bicubic(lq, gt), gt, crop=math.ceil(self.scale)))
+            score = psnr_y(_bicubic(lq, gt), gt, crop=math.ceil(self.scale))
+            self._bicubic_scores.append(score)
             self._pairs.append((lq, gt))
-        self._bicubic_score = float(np.mean(scores))
 
     def _shrunk(
         self, gt: NDArray[np.uint8], size: tuple[int, int], index: int
@@ -208,7 +220,7 @@ class ScalesValidation:
         """
         found = {name: part(model) for name, part in self._parts.items()}
         means = {
-            figure: float(np.mean([figures[figure] for figures in found.values()]))
+            figure: mean_of_finite(figures[figure] for figures in found.values())
             for figure in CropValidation.figures
         }
         single = {

@@ -7,7 +7,17 @@ import cv2
 import numpy as np
 import pytest
 
-from escsr.evaluation import ms_ssim, psnr, psnr_y, rgb_to_y, ssim, ssim_y
+from escsr.evaluation import (
+    colour_shift,
+    find_metric,
+    mean_of_finite,
+    ms_ssim,
+    psnr,
+    psnr_y,
+    rgb_to_y,
+    ssim,
+    ssim_y,
+)
 
 PHOTO = Path(__file__).parents[1] / "data" / "photo.png"
 
@@ -140,6 +150,33 @@ def test_unsigned_differences_do_not_wrap():
     dark, bright = np.zeros((12, 12, 3), np.uint8), np.full((12, 12, 3), 255, np.uint8)
     assert psnr(dark, bright) == 0
     assert psnr(dark, bright) == psnr(bright, dark)
+
+
+def test_metrics_by_name_are_the_functions():
+    sr, gt = pair()
+    assert find_metric("psnr_y")(sr, gt, crop=2) == psnr_y(sr, gt, crop=2)
+    assert find_metric("SSIM-Y")(sr, gt, crop=1) == ssim_y(sr, gt, crop=1)
+    shift = find_metric("colour_shift_lq")
+    assert shift(sr, lq=gt) == colour_shift(sr, gt)
+    for metric, needed in ((find_metric("ssim_y"), "gt"), (shift, "lq")):
+        with pytest.raises(ValueError, match=f"needs {needed}"):
+            metric(sr)
+    with pytest.raises(ValueError, match="Did you mean 'psnr_y'"):
+        find_metric("psnr_z")
+
+
+def test_metrics_that_cannot_be_had_are_refused(monkeypatch):
+    monkeypatch.setattr("escsr.evaluation.perceptual.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"'lpips' is unavailable.*escsr\[metrics\]"):
+        find_metric("lpips")
+
+
+def test_means_without_what_is_not_finite():
+    assert mean_of_finite([30.0, math.inf, 33.0]) == 31.5
+    assert mean_of_finite([30.0, math.nan]) == 30.0
+    assert mean_of_finite([math.inf, math.inf]) == math.inf
+    assert math.isnan(mean_of_finite([math.inf, math.nan]))
+    assert math.isnan(mean_of_finite([]))
 
 
 def test_errors():

@@ -60,6 +60,22 @@ def test_figure_is_the_mean_over_centre_crops(tmp_path):
     assert figures["psnr_y"] == pytest.approx(np.mean(expected), abs=1e-9)
 
 
+def test_a_flat_photo_does_not_make_the_mean_infinite(tmp_path):
+    """Oracle: the same photos without the flat one, whose PSNR is infinite."""
+    rng = np.random.default_rng(1)
+    photos = {"noise": rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)}
+    photos["flat"] = np.full((40, 40, 3), 77, np.uint8)
+    for name, photo in photos.items():
+        Image.fromarray(photo).save(tmp_path / f"{name}.png")
+    options = {"roots": (tmp_path,), "scale": 2, "crop": 32}
+    both = CropValidation(**options)(Bicubic())
+    alone = CropValidation(**options, exclude=("flat*",))(Bicubic())
+    assert both == alone
+    assert np.isfinite(list(both.values())).all()
+    flat = CropValidation(**options, include=("flat*",))(Bicubic())
+    assert flat["bicubic_psnr_y"] == np.inf
+
+
 def test_sharpened_truth_is_what_the_small_picture_is_made_of():
     """Oracle: the parts themselves; a preset that sharpens does not do it again."""
     given = []
