@@ -4,6 +4,7 @@ An effect draws parameters from an explicit generator, for each picture; pure fu
 to a batch. What was drawn is a small JSON that replays the picture.
 """
 
+from escsr.degradations.bounds import Bounds, Choice
 from escsr.degradations.codecs import (
     FILE_FORMATS,
     SUBSAMPLINGS,
@@ -71,7 +72,9 @@ __all__ = [
     "VIDEO_CODECS",
     "Albumentations",
     "Blur",
+    "Bounds",
     "CameraNoise",
+    "Choice",
     "ChromaSubsampling",
     "DefocusBlur",
     "Draw",

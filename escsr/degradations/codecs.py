@@ -10,12 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from escsr.degradations._checks import (
-    check_images,
-    check_integer,
+from escsr.degradations._checks import check_images, check_one_each
+from escsr.degradations.bounds import (
+    CLIP_LENGTH,
+    FILE_QUALITY,
+    Choice,
     check_motion,
-    check_one_each,
-    check_option,
+    video_quality,
 )
 
 FileFormat = Literal["jpeg", "webp", "avif"]
@@ -66,10 +67,10 @@ def encode_decode(
     """
     check_images(images)
     check_one_each("qualities", qualities, images)
-    check_option("file_format", file_format, FILE_FORMATS)
-    check_option("subsampling", subsampling, SUBSAMPLINGS)
+    Choice(FILE_FORMATS).check("file_format", file_format)
+    Choice(SUBSAMPLINGS).check("subsampling", subsampling)
     for quality in qualities:
-        check_integer("quality", quality, 1, 100)
+        FILE_QUALITY.check("quality", quality)
     pairs = zip(to_pixels(images), qualities, strict=True)
     decoded = [_by_opencv(pixels, file_format, quality, subsampling) for pixels, quality in pairs]
     return from_pixels(decoded, images)
@@ -138,11 +139,11 @@ def encode_decode_video(
     """
     check_images(images)
     check_one_each("qualities", qualities, images)
-    check_option("codec", codec, VIDEO_CODECS)
+    Choice(VIDEO_CODECS).check("codec", codec)
     for quality in qualities:
-        check_integer("quality", quality, 1, 31 if codec == "mpeg4" else 51)
-    check_integer("frames", frames, 1, 30)
-    check_motion(motion)
+        video_quality(codec).check("quality", quality)
+    CLIP_LENGTH.check("frames", frames)
+    check_motion("motion", motion)
     av = _pyav()
     decoded = []
     for pixels, quality in zip(to_pixels(images), qualities, strict=True):

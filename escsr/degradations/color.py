@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from escsr.degradations._checks import check_images, check_integer, check_one_each
+from escsr.degradations._checks import check_images, check_one_each
+from escsr.degradations.bounds import CHROMA_FACTOR, LEVELS
 from escsr.degradations.resizing import resize
 from escsr.layers import reflect_pad
 
@@ -74,7 +75,7 @@ def subsample_chroma(images: Tensor, factor: int, *, smooth: bool = True) -> Ten
         ValueError: Another shape, or a factor out of range.
     """
     check_images(images)
-    check_integer("factor", factor, 1, 16)
+    CHROMA_FACTOR.check("factor", factor)
     height, width = images.shape[-2:]
     ycbcr = rgb_to_ycbcr(images)
     # Whole cells; what lies beyond the border mirrors what is inside.
@@ -106,6 +107,6 @@ def quantize(images: Tensor, levels: Sequence[int]) -> Tensor:
     check_images(images, channels=None)
     check_one_each("levels", levels, images)
     for count in levels:
-        check_integer("levels", count, 2, 65536)
+        LEVELS.check("levels", count)
     top = torch.tensor(levels, dtype=images.dtype, device=images.device).view(-1, 1, 1, 1) - 1
     return (images.clamp(0, 1) * top).round() / top

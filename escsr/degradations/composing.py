@@ -1,13 +1,33 @@
 """Rules about several effects: one after another, perhaps, one of them, in any order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from escsr.degradations._checks import check_probability
+from escsr.degradations.bounds import PROBABILITY, checked_by
 from escsr.degradations.effect import Frame, Node, Parameters
 from escsr.degradations.effects import _drawing as drawing
+
+
+def check_nodes(name: str, nodes: Sequence[Node]) -> None:
+    """Refuse anything but effects and rules.
+
+    Raises:
+        TypeError: Something else is among them.
+    """
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise TypeError(f"{name} must be effects and rules about them, got {node!r}")
+
+
+def _check_node(name: str, node: Node) -> None:
+    check_nodes(name, (node,))
+
+
+def _check_choices(name: str, choices: Sequence[tuple[float, Node]]) -> None:
+    drawing.check_weights(name, [weight for weight, _ in choices])
+    check_nodes(name, [node for _, node in choices])
 
 
 @dataclass(frozen=True)
@@ -21,11 +41,7 @@ class InOrder(Node):
         >>> rule = InOrder((Blur(), ResizeToLq(), Quantize()))
     """
 
-    nodes: tuple[Node, ...]
-
-    def __post_init__(self) -> None:
-        """Check that they are effects or rules."""
-        check_nodes(self.nodes)
+    nodes: tuple[Node, ...] = field(metadata=checked_by(check_nodes))
 
     def steps(self, rng: np.random.Generator, frame: Frame) -> list[Parameters]:
         """Draw each in turn; sizes go from one to the next."""
@@ -44,13 +60,8 @@ class Maybe(Node):
         >>> rule = Maybe(0.8, Blur(sigma=(0.2, 1.5)))
     """
 
-    probability: float
-    node: Node
-
-    def __post_init__(self) -> None:
-        """Check the probability."""
-        check_probability("probability", self.probability)
-        check_nodes((self.node,))
+    probability: float = field(metadata=PROBABILITY.one)
+    node: Node = field(metadata=checked_by(_check_node))
 
     def steps(self, rng: np.random.Generator, frame: Frame) -> list[Parameters]:
         """Draw the part, or nothing."""
@@ -68,12 +79,7 @@ class OneOf(Node):
         >>> rule = OneOf(((0.5, GaussianNoise()), (0.5, PoissonNoise())))
     """
 
-    choices: tuple[tuple[float, Node], ...]
-
-    def __post_init__(self) -> None:
-        """Check the weights."""
-        drawing.check_weights("choices", [weight for weight, _ in self.choices])
-        check_nodes([node for _, node in self.choices])
+    choices: tuple[tuple[float, Node], ...] = field(metadata=checked_by(_check_choices))
 
     def steps(self, rng: np.random.Generator, frame: Frame) -> list[Parameters]:
         """Draw which, and draw it."""
@@ -94,12 +100,12 @@ class Shuffled(Node):
         >>> rule = Shuffled((Blur(), Resize(), ResizeToLq()), ordered=(1, 2))
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node, ...] = field(metadata=checked_by(check_nodes))
     ordered: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the positions."""
-        check_nodes(self.nodes)
+        """Check the positions, too."""
+        super().__post_init__()
         if sorted(set(self.ordered)) != list(self.ordered) or any(
             not 0 <= position < len(self.nodes) for position in self.ordered
         ):
@@ -115,17 +121,6 @@ class Shuffled(Node):
         for place, position in zip(places, self.ordered, strict=True):
             order[place] = position
         return _in_turn([self.nodes[position] for position in order], rng, frame)
-
-
-def check_nodes(nodes: Sequence[Node]) -> None:
-    """Refuse what is neither an effect nor a rule.
-
-    Raises:
-        TypeError: Something else is among them.
-    """
-    for node in nodes:
-        if not isinstance(node, Node):
-            raise TypeError(f"parts of a pipeline are effects and rules, got {node!r}")
 
 
 def _in_turn(nodes: Sequence[Node], rng: np.random.Generator, frame: Frame) -> list[Parameters]:

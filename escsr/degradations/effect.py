@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from escsr.degradations._checks import Size
+from escsr.degradations.bounds import check_fields
 from escsr.registry import Registry, unknown_name
 
 
@@ -17,12 +18,19 @@ class Parameters(ABC):
     """What one effect does to one picture, as plain numbers.
 
     Subclasses are frozen dataclasses of numbers, strings, booleans and tuples of them, registered
-    in `EFFECTS`, and check their values when they are made. The same parameters give the same
-    picture, on a CPU bit for bit.
+    in `EFFECTS`. The metadata of a field says what it may be (`Bounds.one`, `Choice.one`); values
+    are checked when they are set. The same parameters give the same picture, on a CPU bit for bit.
+
+    Raises:
+        ValueError: A value is not what the metadata of its field allows.
     """
 
     effect: ClassVar[str]
     """The name in `EFFECTS`."""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     @classmethod
     @abstractmethod
@@ -118,7 +126,17 @@ class Frame:
 
 
 class Node(ABC):
-    """A part of a pipeline: an effect, or a rule about several."""
+    """A part of a pipeline: an effect, or a rule about several.
+
+    Subclasses are frozen dataclasses. The metadata of a field says what it may be.
+
+    Raises:
+        ValueError: A value is not what the metadata of its field allows.
+    """
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_fields(self)
 
     @abstractmethod
     def steps(self, rng: np.random.Generator, frame: Frame) -> list[Parameters]:
@@ -129,7 +147,10 @@ P = TypeVar("P", bound=Parameters)
 
 
 class Effect(Node, Generic[P]):
-    """Draws the parameters of one effect. Subclasses are frozen dataclasses of ranges.
+    """Draws the parameters of one effect.
+
+    Subclasses are frozen dataclasses of ranges, probabilities and choices, each with its bounds in
+    the metadata of the field (`Bounds.range`, `Bounds.one`, `Choice.several`).
 
     Example:
         >>> effect = GaussianNoise(sigma=(1, 30))

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from escsr.degradations._checks import check_images, check_number, check_one_each, per_image
+from escsr.degradations._checks import check_images, check_one_each, per_image
+from escsr.degradations.bounds import OVERSHARPEN_SIGMA, SHARPENING, USM_SIDE, USM_THRESHOLD
 from escsr.degradations.kernels import Kernel, blur_kernel, pad_kernel
 from escsr.layers import reflect_pad
 
@@ -145,9 +146,9 @@ def usm_sharpen(
     weights = [weight] * len(images) if isinstance(weight, int | float) else list(weight)
     check_one_each("weights", weights, images)
     for one in weights:
-        check_number("weight", one, 0, 10)
-    check_number("radius", radius, 1, 997, "pixels")
-    check_number("threshold", threshold, 0, 255, "8-bit steps")
+        SHARPENING.check("weight", one)
+    USM_SIDE.check("radius", radius)
+    USM_THRESHOLD.check("threshold", threshold)
     kernel = _gaussian(radius + 1 - radius % 2, sigma).to(images)
     residual = images - filter2d(images, kernel)
     mask = (residual.abs() * 255 > threshold).to(images.dtype)
@@ -175,8 +176,8 @@ def oversharpen(images: Tensor, amounts: Sequence[float], sigmas: Sequence[float
     check_one_each("amounts", amounts, images)
     check_one_each("sigmas", sigmas, images)
     for amount, sigma in zip(amounts, sigmas, strict=True):
-        check_number("amount", amount, 0, 10)
-        check_number("sigma", sigma, 0.1, 20, "pixels")
+        SHARPENING.check("amount", amount)
+        OVERSHARPEN_SIGMA.check("sigma", sigma)
     kernels = [blur_kernel("gaussian_iso", 2 * math.ceil(3 * s) + 1, sigma_x=s) for s in sigmas]
     residual = images - filter2d(images, kernels)
     return (images + per_image(amounts, images) * residual).clamp(0, 1)

@@ -10,13 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from escsr.degradations._checks import (
-    check_images,
-    check_number,
-    check_one_each,
-    check_option,
-    per_image,
-)
+from escsr.degradations._checks import check_images, check_one_each, per_image
+from escsr.degradations.bounds import JPEG_QUALITY, Choice
 from escsr.degradations.color import rgb_to_ycbcr, ycbcr_to_rgb
 
 JpegTables = Literal["real-esrgan", "standard"]
@@ -73,9 +68,9 @@ def jpeg_differentiable(
     """
     check_images(images)
     check_one_each("qualities", qualities, images)
-    check_option("tables", tables, JPEG_TABLES)
+    Choice(JPEG_TABLES).check("tables", tables)
     for quality in qualities:
-        check_number("quality", quality, 0.1, 100)
+        JPEG_QUALITY.check("quality", quality)
     height, width = images.shape[-2:]
     padded = F.pad(images.clamp(0, 1), (0, -width % 16, 0, -height % 16))
     ycbcr = rgb_to_ycbcr(padded) * 255

@@ -5,12 +5,21 @@ BSRGAN (arXiv 2103.14006). All are float64, correlate with the picture (no flip)
 """
 
 import math
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from escsr.degradations._checks import check_integer, check_number, check_option
+from escsr.degradations.bounds import (
+    ANGLE,
+    BLUR_BETA,
+    BLUR_SIGMA,
+    CUTOFF,
+    DEFOCUS_RADIUS,
+    KERNEL_SIDE,
+    MOTION_LENGTH,
+    Choice,
+)
 
 Kernel = npt.NDArray[np.float64]
 BlurKind = Literal[
@@ -66,17 +75,17 @@ def blur_kernel(
 
     Source: arXiv 2107.10833, appendix A.
     """
-    check_option("kind", kind, BLUR_KINDS)
+    Choice(BLUR_KINDS).check("kind", kind)
     if kind == "sinc":
         return sinc_kernel(size, cutoff)
-    _check_size(size)
-    check_number("sigma_x", sigma_x, 1e-3, 1e3, "pixels")
+    KERNEL_SIDE.check("size", size)
+    BLUR_SIGMA.check("sigma_x", sigma_x)
     if kind.endswith("_iso") or sigma_y is None:
         sigma_y = sigma_x
-    check_number("sigma_y", sigma_y, 1e-3, 1e3, "pixels")
-    check_number("beta", beta, 1e-3, 1e3)
+    BLUR_SIGMA.check("sigma_y", sigma_y)
+    BLUR_BETA.check("beta", beta)
     x, y = _grid(size)
-    check_number("theta", theta, -1e3, 1e3, "radians")
+    ANGLE.check("theta", theta)
     cos, sin = math.cos(theta), math.sin(theta)
     # Σ⁻¹ is diagonal in the kernel's own axes, so rotate the grid instead of the matrix.
     q = ((cos * x + sin * y) / sigma_x) ** 2 + ((cos * y - sin * x) / sigma_y) ** 2
@@ -107,8 +116,8 @@ def sinc_kernel(size: int, cutoff: float, *, pad_to: int | None = None) -> Kerne
     """
     from scipy.special import j1
 
-    _check_size(size)
-    check_number("cutoff", cutoff, 1e-3, math.pi + 1e-9, "radians per pixel")
+    KERNEL_SIDE.check("size", size)
+    CUTOFF.check("cutoff", cutoff)
     x, y = _grid(size)
     radius = np.hypot(x, y)
     centre = size // 2
@@ -118,8 +127,9 @@ def sinc_kernel(size: int, cutoff: float, *, pad_to: int | None = None) -> Kerne
     kernel = _normalized(kernel)
     if pad_to is None:
         return kernel
-    check_integer("pad_to", pad_to, size, 10**4, "pixels")
-    _check_size(pad_to)
+    KERNEL_SIDE.check("pad_to", pad_to)
+    if pad_to < size:
+        raise ValueError(f"pad_to must be at least the size of the kernel, {size}, got {pad_to}")
     return pad_kernel(kernel, pad_to)
 
 
@@ -140,7 +150,8 @@ def motion_kernel(length: float, angle: float) -> Kernel:
         >>> motion_kernel(2.0, 0.0).round(2)[1]
         array([0.25, 0.5 , 0.25])
     """
-    check_number("length", length, 0, 200, "pixels")
+    MOTION_LENGTH.check("length", length)
+    ANGLE.check("angle", angle)
     half = math.ceil(length / 2)
     size = 2 * half + 1
     points = max(1, math.ceil(_FINE * length))
@@ -171,7 +182,7 @@ def defocus_kernel(radius: float) -> Kernel:
         >>> defocus_kernel(0.4)
         array([[1.]])
     """
-    check_number("radius", radius, 0, 100, "pixels")
+    DEFOCUS_RADIUS.check("radius", radius)
     if radius <= 0.5:
         return np.ones((1, 1))
     half = math.ceil(radius - 0.5)
@@ -185,12 +196,6 @@ def defocus_kernel(radius: float) -> Kernel:
 def pad_kernel(kernel: Kernel, size: int) -> Kernel:
     """Fill an odd kernel up with zeros to (size, size)."""
     return np.pad(kernel, (size - len(kernel)) // 2)
-
-
-def _check_size(size: Any) -> None:
-    check_integer("size", size, 1, 999, "pixels")
-    if size % 2 == 0:
-        raise ValueError(f"size must be odd, so that the kernel has a centre, got {size}")
 
 
 def _grid(size: int) -> tuple[Kernel, Kernel]:

@@ -10,13 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from escsr.degradations._checks import (
-    check_images,
-    check_number,
-    check_one_each,
-    check_seed,
-    per_image,
-)
+from escsr.degradations._checks import check_images, check_one_each, per_image
+from escsr.degradations.bounds import CAMERA_NOISE, GRAIN, NOISE_SIGMA, POISSON_SCALE, SEED
 from escsr.degradations.color import to_gray
 from escsr.degradations.filtering import filter2d
 from escsr.degradations.kernels import blur_kernel
@@ -50,7 +45,7 @@ def gaussian_noise(
     check_images(images)
     _check_lists(images, sigmas=sigmas, grays=grays, seeds=seeds)
     for sigma in sigmas:
-        check_number("sigma", sigma, 0, 255, "8-bit steps")
+        NOISE_SIGMA.check("sigma", sigma)
     fields = [
         _normal(1 if gray else 3, images, seed) for gray, seed in zip(grays, seeds, strict=True)
     ]
@@ -84,7 +79,7 @@ def poisson_noise(
     check_images(images)
     _check_lists(images, scales=scales, grays=grays, seeds=seeds)
     for scale in scales:
-        check_number("scale", scale, 0, 10)
+        POISSON_SCALE.check("scale", scale)
     noises = []
     for image, gray, seed in zip(torch.split(images, 1), grays, seeds, strict=True):
         base = to_gray(image) if gray else image
@@ -130,9 +125,9 @@ def camera_noise(
     check_images(images)
     _check_lists(images, shots=shots, reads=reads, grains=grains, seeds=seeds)
     for shot, read, grain in zip(shots, reads, grains, strict=True):
-        check_number("shot", shot, 0, 1)
-        check_number("read", read, 0, 1)
-        check_number("grain", grain, 0, 5, "pixels")
+        CAMERA_NOISE.check("shot", shot)
+        CAMERA_NOISE.check("read", read)
+        GRAIN.check("grain", grain)
     pairs = zip(seeds, grains, strict=True)
     fields = torch.cat([_grained(_normal(3, images, seed), grain) for seed, grain in pairs])
     linear = images * images
@@ -145,7 +140,7 @@ def _check_lists(images: Tensor, **lists: Sequence[float]) -> None:
     for name, values in lists.items():
         check_one_each(name, values, images)
     for seed in lists["seeds"]:
-        check_seed(seed)
+        SEED.check("seed", seed)
 
 
 def _generator(images: Tensor, seed: int) -> torch.Generator:

@@ -108,7 +108,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         """Check the parts."""
-        check_nodes(self.nodes)
+        check_nodes("the parts of a pipeline", self.nodes)
 
     def draw(self, rng: np.random.Generator, *, size: Size, lq_size: Size) -> Draw:
         """Draw all parameters for one picture.

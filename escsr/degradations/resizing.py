@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from escsr.degradations._checks import Size, check_images, check_option, check_size
+from escsr.degradations._checks import Size, check_images, check_size
+from escsr.degradations.bounds import Choice
 
 ResizeMode = Literal["area", "bilinear", "bicubic"]
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
@@ -52,7 +53,7 @@ def resize(
     """
     check_images(images, channels=None)
     check_size("size", size)
-    check_option("mode", mode, RESIZE_MODES)
+    Choice(RESIZE_MODES).check("mode", mode)
     if antialias and mode == "area":
         raise ValueError('mode "area" is a mean already; leave antialias out')
     result = images

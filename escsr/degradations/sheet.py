@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from escsr.degradations._checks import check_integer
+from escsr.degradations.bounds import Bounds
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -42,8 +42,8 @@ def contact_sheet(
         raise ValueError(
             f"a sheet needs pictures and as many captions, got {len(pictures)} and {len(captions)}"
         )
-    check_integer("cell", cell, 32, 4096, "pixels")
-    check_integer("columns", columns, 1, 64)
+    Bounds(32, 4096, "pixels", whole=True).check("cell", cell)
+    Bounds(1, 64, whole=True).check("columns", columns)
     texts = [_wrapped(caption, cell // _CHARACTER) for caption in captions]
     lines = max(len(text) for text in texts)
     columns = min(columns, len(pictures))

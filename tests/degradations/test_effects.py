@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 
 import numpy as np
@@ -12,9 +13,12 @@ from escsr.degradations import (
     EFFECTS,
     Albumentations,
     Blur,
+    Bounds,
     CameraNoise,
+    Choice,
     ChromaSubsampling,
     DefocusBlur,
+    Effect,
     FileCodec,
     Frame,
     GaussianNoise,
@@ -245,6 +249,64 @@ def test_damaged_parameters_are_refused(values, message):
 def test_impossible_ranges_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def bounded_fields():
+    """(class, field, bounds, whether it is a range) of every number that has bounds."""
+    kinds = {*(EFFECTS.get(name) for name in EFFECTS), *(type(drawer) for drawer in DRAWERS)}
+    for kind in sorted(kinds, key=lambda kind: kind.__name__):
+        for field in dataclasses.fields(kind):
+            check = next(iter(field.metadata.values()), None)
+            bounds = getattr(check, "__self__", None)
+            if isinstance(bounds, Bounds):
+                yield pytest.param(
+                    kind, field.name, bounds, check, id=f"{kind.__name__}.{field.name}"
+                )
+
+
+EXAMPLES = {type(one): one for several in EIGHT.values() for one in several}
+EXAMPLES |= {type(drawer): drawer for drawer in DRAWERS}
+
+
+@pytest.mark.parametrize(("kind", "name", "bounds", "check"), list(bounded_fields()))
+def test_bounds_of_fields_hold(kind, name, bounds, check):
+    """Oracle: the numbers in the docstring, and values just inside and just outside of them."""
+    wrap = {
+        "check": lambda value: value,
+        "check_range": lambda value: (value, value),
+        "check_several": lambda value: (value,),
+    }[check.__name__]
+    step = 1 if bounds.whole else 1e-6
+    least, most = (int(end) if bounds.whole else end for end in (bounds.least, bounds.most))
+    for value in (least, most):
+        dataclasses.replace(EXAMPLES[kind], **{name: wrap(value)})
+    for value in (least - step, most * (1 + 1e-9) + step, float("nan"), "1", True):
+        with pytest.raises(ValueError, match=name):
+            dataclasses.replace(EXAMPLES[kind], **{name: wrap(value)})
+    said = kind.__doc__.partition(f"        {name}: ")[2]
+    documented = re.match(r"(?:.|\n(?! {8}\w))*?\b(-?[\d.]+) to ([\d.]+)(?!\^)\b", said)
+    if documented is not None:
+        assert tuple(map(float, documented.groups())) == (least, most)
+
+
+def test_an_effect_of_ones_own_is_checked():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Darken(Effect):
+        factor: tuple[float, float] = dataclasses.field(
+            default=(0.5, 1.0), metadata=Bounds(0, 1).range
+        )
+        mode: str = dataclasses.field(default="even", metadata=Choice(("even", "corners")).one)
+
+        def draw(self, rng, frame):
+            raise NotImplementedError
+
+    Darken()
+    with pytest.raises(ValueError, match=r"factor must be a number, 0 to 1, got 2"):
+        Darken(factor=(0, 2))
+    with pytest.raises(ValueError, match=r"factor must be a pair \(low, high\)"):
+        Darken(factor=0.5)
+    with pytest.raises(ValueError, match="mode must be one of even, corners, got 'odd'"):
+        Darken(mode="odd")
 
 
 def test_wrong_transform_is_refused():

@@ -5,7 +5,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from escsr.degradations._checks import Range, check_number
+from escsr.degradations._checks import Range
+from escsr.degradations.bounds import WEIGHT
 
 T = TypeVar("T")
 
@@ -45,6 +46,6 @@ def seed(rng: np.random.Generator) -> int:
 def check_weights(name: str, weights: Sequence[float]) -> None:
     """Refuse weights of which none is above 0."""
     for weight in weights:
-        check_number(f"a weight of {name}", weight, 0, 1e9)
+        WEIGHT.check(f"a weight of {name}", weight)
     if not sum(weights) > 0:
         raise ValueError(f"at least one weight of {name} must be above 0, got {list(weights)}")

@@ -2,13 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self, cast
 
 import numpy as np
 from torch import Tensor
 
-from escsr.degradations._checks import Range, check_number, check_probability, check_range
+from escsr.degradations._checks import Range
+from escsr.degradations.bounds import (
+    ANGLE,
+    BLUR_BETA,
+    BLUR_SIGMA,
+    CUTOFF,
+    DEFOCUS_RADIUS,
+    KERNEL_SIDE,
+    MOTION_LENGTH,
+    PROBABILITY,
+    Choice,
+    checked_by,
+)
 from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
 from escsr.degradations.filtering import filter2d
@@ -32,6 +44,13 @@ REAL_ESRGAN_KINDS: tuple[tuple[BlurKind, float], ...] = (
 )
 """Kinds of blur kernels with their shares."""
 
+_KIND = Choice(BLUR_KINDS)
+
+
+def _check_kinds(name: str, value: Sequence[tuple[BlurKind, float]]) -> None:
+    _KIND.check_several(name, [kind for kind, _ in value])
+    drawing.check_weights(name, [share for _, share in value])
+
 
 @EFFECTS.register("blur")
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +68,13 @@ class BlurParameters(Parameters):
     """
 
     effect: ClassVar[str] = "blur"
-    kind: BlurKind
-    size: int
-    sigma_x: float = 1.0
-    sigma_y: float = 1.0
-    theta: float = 0.0
-    beta: float = 1.0
-    cutoff: float = math.pi
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        self.kernel()
+    kind: BlurKind = field(metadata=_KIND.one)
+    size: int = field(metadata=KERNEL_SIDE.one)
+    sigma_x: float = field(default=1.0, metadata=BLUR_SIGMA.one)
+    sigma_y: float = field(default=1.0, metadata=BLUR_SIGMA.one)
+    theta: float = field(default=0.0, metadata=ANGLE.one)
+    beta: float = field(default=1.0, metadata=BLUR_BETA.one)
+    cutoff: float = field(default=math.pi, metadata=CUTOFF.one)
 
     def kernel(self) -> Kernel:
         """(size, size) float64 with sum 1."""
@@ -105,30 +120,18 @@ class Blur(Effect[BlurParameters]):
         wide_cutoff: The same for sizes from 13.
     """
 
-    sizes: tuple[int, ...] = (7, 9, 11, 13, 15, 17, 19, 21)
-    kinds: tuple[tuple[BlurKind, float], ...] = REAL_ESRGAN_KINDS
-    sinc: float = 0.1
-    sigma: Range = (0.2, 3.0)
-    generalized_beta: Range = (0.5, 4.0)
-    plateau_beta: Range = (1.0, 2.0)
-    cutoff: Range = (math.pi / 3, math.pi)
-    wide_cutoff: Range = (math.pi / 5, math.pi)
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for size in self.sizes:
-            if size < 1 or size % 2 == 0:
-                raise ValueError(f"sizes must be odd, so that kernels have a centre, got {size}")
-        unknown = [kind for kind, _ in self.kinds if kind not in BLUR_KINDS]
-        if unknown or not self.sizes:
-            raise ValueError(f"kinds are {', '.join(BLUR_KINDS)}, got {unknown or 'no sizes'}")
-        drawing.check_weights("kinds", [share for _, share in self.kinds])
-        check_probability("sinc", self.sinc)
-        check_range("sigma", self.sigma, 1e-3, 100, "pixels")
-        for name in ("generalized_beta", "plateau_beta"):
-            check_range(name, getattr(self, name), 0.01, 100)
-        for name in ("cutoff", "wide_cutoff"):
-            check_range(name, getattr(self, name), 1e-3, math.pi, "radians per pixel")
+    sizes: tuple[int, ...] = field(
+        default=(7, 9, 11, 13, 15, 17, 19, 21), metadata=KERNEL_SIDE.several
+    )
+    kinds: tuple[tuple[BlurKind, float], ...] = field(
+        default=REAL_ESRGAN_KINDS, metadata=checked_by(_check_kinds)
+    )
+    sinc: float = field(default=0.1, metadata=PROBABILITY.one)
+    sigma: Range = field(default=(0.2, 3.0), metadata=BLUR_SIGMA.range)
+    generalized_beta: Range = field(default=(0.5, 4.0), metadata=BLUR_BETA.range)
+    plateau_beta: Range = field(default=(1.0, 2.0), metadata=BLUR_BETA.range)
+    cutoff: Range = field(default=(math.pi / 3, math.pi), metadata=CUTOFF.range)
+    wide_cutoff: Range = field(default=(math.pi / 5, math.pi), metadata=CUTOFF.range)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> BlurParameters:
         """Draw a kernel."""
@@ -169,13 +172,8 @@ class MotionBlurParameters(Parameters):
     """
 
     effect: ClassVar[str] = "motion_blur"
-    length: float
-    angle: float
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_number("length", self.length, 0, 200, "pixels")
-        check_number("angle", self.angle, -100, 100, "radians")
+    length: float = field(metadata=MOTION_LENGTH.one)
+    angle: float = field(metadata=ANGLE.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -195,11 +193,7 @@ class MotionBlur(Effect[MotionBlurParameters]):
         length: Range of its length, within 0 to 200 pixels.
     """
 
-    length: Range = (2.0, 12.0)
-
-    def __post_init__(self) -> None:
-        """Check the range."""
-        check_range("length", self.length, 0, 200, "pixels")
+    length: Range = field(default=(2.0, 12.0), metadata=MOTION_LENGTH.range)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> MotionBlurParameters:
         """Draw a path."""
@@ -217,11 +211,7 @@ class DefocusBlurParameters(Parameters):
     """
 
     effect: ClassVar[str] = "defocus_blur"
-    radius: float
-
-    def __post_init__(self) -> None:
-        """Check the number."""
-        check_number("radius", self.radius, 0, 100, "pixels")
+    radius: float = field(metadata=DEFOCUS_RADIUS.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -241,11 +231,7 @@ class DefocusBlur(Effect[DefocusBlurParameters]):
         radius: Range, within 0 to 100 pixels.
     """
 
-    radius: Range = (0.6, 4.0)
-
-    def __post_init__(self) -> None:
-        """Check the range."""
-        check_range("radius", self.radius, 0, 100, "pixels")
+    radius: Range = field(default=(0.6, 4.0), metadata=DEFOCUS_RADIUS.range)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> DefocusBlurParameters:
         """Draw a radius."""

@@ -1,18 +1,13 @@
 """Chroma at a lower resolution and coarse levels, drawn per picture."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 from torch import Tensor
 
-from escsr.degradations._checks import (
-    check_integer,
-    check_option,
-    check_probability,
-    check_whole_range,
-)
+from escsr.degradations.bounds import CHROMA_FACTOR, FLAG, LEVELS, PROBABILITY
 from escsr.degradations.color import quantize, subsample_chroma
 from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
@@ -29,13 +24,8 @@ class ChromaSubsamplingParameters(Parameters):
     """
 
     effect: ClassVar[str] = "chroma_subsampling"
-    factor: int
-    smooth: bool
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_integer("factor", self.factor, 1, 16, "pixels")
-        check_option("smooth", self.smooth, (False, True))
+    factor: int = field(metadata=CHROMA_FACTOR.one)
+    smooth: bool = field(metadata=FLAG.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -60,16 +50,8 @@ class ChromaSubsampling(Effect[ChromaSubsamplingParameters]):
         smooth: Probability that chroma is enlarged bilinearly and not repeated.
     """
 
-    factors: tuple[int, ...] = (2, 4)
-    smooth: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if not self.factors:
-            raise ValueError("factors must name at least one factor, 1 to 16 pixels")
-        for factor in self.factors:
-            check_integer("factors", factor, 1, 16, "pixels")
-        check_probability("smooth", self.smooth)
+    factors: tuple[int, ...] = field(default=(2, 4), metadata=CHROMA_FACTOR.several)
+    smooth: float = field(default=0.5, metadata=PROBABILITY.one)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> ChromaSubsamplingParameters:
         """Draw a factor and how chroma is enlarged."""
@@ -87,11 +69,7 @@ class QuantizeParameters(Parameters):
     """
 
     effect: ClassVar[str] = "quantize"
-    levels: int
-
-    def __post_init__(self) -> None:
-        """Check the number."""
-        check_integer("levels", self.levels, 2, 65536)
+    levels: int = field(metadata=LEVELS.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -111,11 +89,7 @@ class Quantize(Effect[QuantizeParameters]):
         levels: Range, both ends included, within 2 to 65536; (16, 64) makes bands.
     """
 
-    levels: tuple[int, int] = (256, 256)
-
-    def __post_init__(self) -> None:
-        """Check the range."""
-        check_whole_range("levels", self.levels, 2, 65536)
+    levels: tuple[int, int] = field(default=(256, 256), metadata=LEVELS.range)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> QuantizeParameters:
         """Draw a number of levels."""

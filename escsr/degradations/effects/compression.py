@@ -1,20 +1,22 @@
 """Compression, drawn per picture."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 from torch import Tensor
 
-from escsr.degradations._checks import (
-    Range,
-    check_integer,
+from escsr.degradations._checks import Range
+from escsr.degradations.bounds import (
+    CLIP_LENGTH,
+    FILE_QUALITY,
+    JPEG_QUALITY,
+    PAN_SIZE,
+    Choice,
     check_motion,
-    check_number,
-    check_option,
-    check_range,
-    check_whole_range,
+    checked_by,
+    video_quality,
 )
 from escsr.degradations.codecs import (
     FILE_FORMATS,
@@ -31,6 +33,10 @@ from escsr.degradations.effects import _drawing as drawing
 from escsr.degradations.jpeg import JPEG_TABLES, JpegTables, jpeg_differentiable
 
 _DOWN_PAN = 2  # pixels a frame at most: pans go sideways
+_TABLES = Choice(JPEG_TABLES).one
+_FORMAT = Choice(FILE_FORMATS).one
+_SUBSAMPLING = Choice(SUBSAMPLINGS)
+_CODEC = Choice(VIDEO_CODECS).one
 
 
 @EFFECTS.register("jpeg_differentiable")
@@ -44,13 +50,8 @@ class JpegDifferentiableParameters(Parameters):
     """
 
     effect: ClassVar[str] = "jpeg_differentiable"
-    quality: float
-    tables: JpegTables = "standard"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_number("quality", self.quality, 0.1, 100)
-        check_option("tables", self.tables, JPEG_TABLES)
+    quality: float = field(metadata=JPEG_QUALITY.one)
+    tables: JpegTables = field(default="standard", metadata=_TABLES)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -76,13 +77,8 @@ class JpegDifferentiable(Effect[JpegDifferentiableParameters]):
         tables: "real-esrgan" (luma table transposed, as published) or "standard".
     """
 
-    quality: Range = (30.0, 95.0)
-    tables: JpegTables = "real-esrgan"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_range("quality", self.quality, 0.1, 100)
-        check_option("tables", self.tables, JPEG_TABLES)
+    quality: Range = field(default=(30.0, 95.0), metadata=JPEG_QUALITY.range)
+    tables: JpegTables = field(default="real-esrgan", metadata=_TABLES)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> JpegDifferentiableParameters:
         """Draw a quality."""
@@ -102,15 +98,9 @@ class FileCodecParameters(Parameters):
     """
 
     effect: ClassVar[str] = "file_codec"
-    file_format: FileFormat
-    quality: int
-    subsampling: Subsampling = "4:2:0"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_option("file_format", self.file_format, FILE_FORMATS)
-        check_integer("quality", self.quality, 1, 100)
-        check_option("subsampling", self.subsampling, SUBSAMPLINGS)
+    file_format: FileFormat = field(metadata=_FORMAT)
+    quality: int = field(metadata=FILE_QUALITY.one)
+    subsampling: Subsampling = field(default="4:2:0", metadata=_SUBSAMPLING.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -138,18 +128,9 @@ class FileCodec(Effect[FileCodecParameters]):
         subsamplings: Resolutions of chroma to choose from, for "jpeg".
     """
 
-    file_format: FileFormat = "jpeg"
-    quality: tuple[int, int] = (30, 95)
-    subsamplings: tuple[Subsampling, ...] = ("4:2:0",)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_option("file_format", self.file_format, FILE_FORMATS)
-        check_whole_range("quality", self.quality, 1, 100)
-        if not self.subsamplings:
-            raise ValueError(f"subsamplings must name at least one of {', '.join(SUBSAMPLINGS)}")
-        for one in self.subsamplings:
-            check_option("subsamplings", one, SUBSAMPLINGS)
+    file_format: FileFormat = field(default="jpeg", metadata=_FORMAT)
+    quality: tuple[int, int] = field(default=(30, 95), metadata=FILE_QUALITY.range)
+    subsamplings: tuple[Subsampling, ...] = field(default=("4:2:0",), metadata=_SUBSAMPLING.several)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> FileCodecParameters:
         """Draw a quality, and a resolution of chroma where there is a choice."""
@@ -173,17 +154,15 @@ class VideoCodecParameters(Parameters):
     """
 
     effect: ClassVar[str] = "video_codec"
-    codec: VideoCodec
+    codec: VideoCodec = field(metadata=_CODEC)
     quality: int
-    frames: int = 3
-    motion: tuple[int, int] = (1, 2)
+    frames: int = field(default=3, metadata=CLIP_LENGTH.one)
+    motion: tuple[int, int] = field(default=(1, 2), metadata=checked_by(check_motion))
 
     def __post_init__(self) -> None:
-        """Check the values."""
-        check_option("codec", self.codec, VIDEO_CODECS)
-        check_integer("quality", self.quality, 1, 31 if self.codec == "mpeg4" else 51)
-        check_integer("frames", self.frames, 1, 30)
-        check_motion(self.motion)
+        """Check the quality, too, whose bounds depend on the codec."""
+        super().__post_init__()
+        video_quality(self.codec).check("quality", self.quality)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -218,17 +197,15 @@ class VideoFrame(Effect[VideoCodecParameters]):
         motion: Largest movement sideways from frame to frame, 0 to 32 pixels.
     """
 
-    codec: VideoCodec = "h264"
+    codec: VideoCodec = field(default="h264", metadata=_CODEC)
     quality: tuple[int, int] | None = None
-    frames: int = 3
-    motion: int = 4
+    frames: int = field(default=3, metadata=CLIP_LENGTH.one)
+    motion: int = field(default=4, metadata=PAN_SIZE.one)
 
     def __post_init__(self) -> None:
-        """Check the values."""
-        check_integer("motion", self.motion, 0, 32, "pixels")
-        check_option("codec", self.codec, VIDEO_CODECS)
-        check_whole_range("quality", self._quality, 1, 31 if self.codec == "mpeg4" else 51)
-        check_integer("frames", self.frames, 1, 30)
+        """Check the quality, too, whose bounds depend on the codec."""
+        super().__post_init__()
+        video_quality(self.codec).check_range("quality", self._quality)
 
     @property
     def _quality(self) -> tuple[int, int]:

@@ -3,16 +3,23 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from escsr.degradations._checks import check_seed
+from escsr.degradations.bounds import SEED, checked_by
 from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
+
+
+def _check_json(name: str, value: Any) -> None:
+    try:
+        json.loads(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be JSON text, got {value!r}") from error
 
 
 @EFFECTS.register("albumentations")
@@ -28,16 +35,8 @@ class AlbumentationsParameters(Parameters):
     """
 
     effect: ClassVar[str] = "albumentations"
-    transform: str
-    seed: int
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_seed(self.seed)
-        try:
-            json.loads(self.transform)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"transform must be JSON text, got {self.transform!r}") from error
+    transform: str = field(metadata=checked_by(_check_json))
+    seed: int = field(metadata=SEED.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -92,7 +91,7 @@ class Albumentations(Effect[AlbumentationsParameters]):
     def __post_init__(self) -> None:
         """Write the transform down, so that the effect is plain data."""
         if isinstance(self.transform, str):
-            AlbumentationsParameters(transform=self.transform, seed=0)
+            _check_json("transform", self.transform)
             return
         if not hasattr(self.transform, "to_dict"):
             raise TypeError(

@@ -1,19 +1,21 @@
 """Noise, drawn per picture: the parameters hold the seed of the field."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 from torch import Tensor
 
-from escsr.degradations._checks import (
-    Range,
-    check_number,
-    check_option,
-    check_probability,
-    check_range,
-    check_seed,
+from escsr.degradations._checks import Range
+from escsr.degradations.bounds import (
+    CAMERA_NOISE,
+    FLAG,
+    GRAIN,
+    NOISE_SIGMA,
+    POISSON_SCALE,
+    PROBABILITY,
+    SEED,
 )
 from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
@@ -32,15 +34,9 @@ class GaussianNoiseParameters(Parameters):
     """
 
     effect: ClassVar[str] = "gaussian_noise"
-    sigma: float
-    gray: bool
-    seed: int
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_number("sigma", self.sigma, 0, 255, "8-bit steps")
-        check_option("gray", self.gray, (False, True))
-        check_seed(self.seed)
+    sigma: float = field(metadata=NOISE_SIGMA.one)
+    gray: bool = field(metadata=FLAG.one)
+    seed: int = field(metadata=SEED.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -66,13 +62,8 @@ class GaussianNoise(Effect[GaussianNoiseParameters]):
         gray: Probability that the channels share one field.
     """
 
-    sigma: Range = (1.0, 30.0)
-    gray: float = 0.4
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_range("sigma", self.sigma, 0, 255, "8-bit steps")
-        check_probability("gray", self.gray)
+    sigma: Range = field(default=(1.0, 30.0), metadata=NOISE_SIGMA.range)
+    gray: float = field(default=0.4, metadata=PROBABILITY.one)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> GaussianNoiseParameters:
         """Draw a strength, the kind, and a seed."""
@@ -93,15 +84,9 @@ class PoissonNoiseParameters(Parameters):
     """
 
     effect: ClassVar[str] = "poisson_noise"
-    scale: float
-    gray: bool
-    seed: int
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_number("scale", self.scale, 0, 10)
-        check_option("gray", self.gray, (False, True))
-        check_seed(self.seed)
+    scale: float = field(metadata=POISSON_SCALE.one)
+    gray: bool = field(metadata=FLAG.one)
+    seed: int = field(metadata=SEED.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -127,13 +112,8 @@ class PoissonNoise(Effect[PoissonNoiseParameters]):
         gray: Probability that the channels share one field.
     """
 
-    scale: Range = (0.05, 3.0)
-    gray: float = 0.4
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_range("scale", self.scale, 0, 10)
-        check_probability("gray", self.gray)
+    scale: Range = field(default=(0.05, 3.0), metadata=POISSON_SCALE.range)
+    gray: float = field(default=0.4, metadata=PROBABILITY.one)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> PoissonNoiseParameters:
         """Draw a strength, the kind, and a seed."""
@@ -155,17 +135,10 @@ class CameraNoiseParameters(Parameters):
     """
 
     effect: ClassVar[str] = "camera_noise"
-    shot: float
-    read: float
-    grain: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_number("shot", self.shot, 0, 1)
-        check_number("read", self.read, 0, 1)
-        check_number("grain", self.grain, 0, 5, "pixels")
-        check_seed(self.seed)
+    shot: float = field(metadata=CAMERA_NOISE.one)
+    read: float = field(metadata=CAMERA_NOISE.one)
+    grain: float = field(metadata=GRAIN.one)
+    seed: int = field(metadata=SEED.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -193,15 +166,9 @@ class CameraNoise(Effect[CameraNoiseParameters]):
         grain: Range of the grain's blur, within 0 to 5 pixels.
     """
 
-    shot: Range = (0.01, 0.12)
-    read: Range = (0.001, 0.02)
-    grain: Range = (0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_range("shot", self.shot, 0, 1)
-        check_range("read", self.read, 0, 1)
-        check_range("grain", self.grain, 0, 5, "pixels")
+    shot: Range = field(default=(0.01, 0.12), metadata=CAMERA_NOISE.range)
+    read: Range = field(default=(0.001, 0.02), metadata=CAMERA_NOISE.range)
+    grain: Range = field(default=(0.0, 1.0), metadata=GRAIN.range)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> CameraNoiseParameters:
         """Draw strengths, grain, and a seed."""

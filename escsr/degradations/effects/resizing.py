@@ -1,18 +1,28 @@
 """Changes of size, drawn per picture."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from torch import Tensor
 
-from escsr.degradations._checks import Range, Size, check_option, check_range, check_size
+from escsr.degradations._checks import Range, Size, check_size
+from escsr.degradations.bounds import FLAG, RESIZE_FACTOR, WEIGHT, Choice, checked_by
 from escsr.degradations.codecs import from_pixels, to_pixels
 from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
 from escsr.degradations.resizing import RESIZE_MODES, ResizeMode, resize
 from escsr.resize import imresize
+
+_SIZE = checked_by(check_size)
+_MODE = Choice(RESIZE_MODES)
+
+
+def _check_factors(name: str, value: Any) -> None:
+    RESIZE_FACTOR.check_range(name, value)
+    if not value[0] <= 1 <= value[1]:
+        raise ValueError(f"{name} must enclose 1, got {value!r}")
 
 
 @EFFECTS.register("resize")
@@ -27,14 +37,13 @@ class ResizeParameters(Parameters):
     """
 
     effect: ClassVar[str] = "resize"
-    size: Size
-    mode: ResizeMode
-    antialias: bool = False
+    size: Size = field(metadata=_SIZE)
+    mode: ResizeMode = field(metadata=_MODE.one)
+    antialias: bool = field(default=False, metadata=FLAG.one)
 
     def __post_init__(self) -> None:
         """Check the values."""
-        check_size("size", self.size)
-        check_option("mode", self.mode, RESIZE_MODES)
+        super().__post_init__()
         if self.antialias and self.mode == "area":
             raise ValueError('mode "area" is a mean already; leave antialias out')
 
@@ -71,22 +80,18 @@ class Resize(Effect[ResizeParameters]):
         antialias: Whether filters are widened when shrinking (never "area"). Real-ESRGAN: no.
     """
 
-    up: float = 0.2
-    down: float = 0.7
-    keep: float = 0.1
-    scale: Range = (0.15, 1.5)
-    of: Literal["now", "lq"] = "now"
-    modes: tuple[ResizeMode, ...] = RESIZE_MODES
-    antialias: bool = False
+    up: float = field(default=0.2, metadata=WEIGHT.one)
+    down: float = field(default=0.7, metadata=WEIGHT.one)
+    keep: float = field(default=0.1, metadata=WEIGHT.one)
+    scale: Range = field(default=(0.15, 1.5), metadata=checked_by(_check_factors))
+    of: Literal["now", "lq"] = field(default="now", metadata=Choice(("now", "lq")).one)
+    modes: tuple[ResizeMode, ...] = field(default=RESIZE_MODES, metadata=_MODE.several)
+    antialias: bool = field(default=False, metadata=FLAG.one)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check that something can be drawn, too."""
+        super().__post_init__()
         drawing.check_weights("up, down, keep", (self.up, self.down, self.keep))
-        check_range("scale", self.scale, 0.01, 16)
-        if not self.scale[0] <= 1 <= self.scale[1]:
-            raise ValueError(f"scale must enclose 1, got {self.scale!r}")
-        check_option("of", self.of, ("now", "lq"))
-        check_modes(self.modes)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> ResizeParameters:
         """Draw a factor and a filter."""
@@ -111,26 +116,14 @@ class ResizeToLq(Effect[ResizeParameters]):
         antialias: Whether filters are widened when shrinking (never "area"). Real-ESRGAN: no.
     """
 
-    modes: tuple[ResizeMode, ...] = RESIZE_MODES
-    antialias: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the filters."""
-        check_modes(self.modes)
+    modes: tuple[ResizeMode, ...] = field(default=RESIZE_MODES, metadata=_MODE.several)
+    antialias: bool = field(default=False, metadata=FLAG.one)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> ResizeParameters:
         """Draw a filter."""
         mode = drawing.pick(rng, self.modes)
         antialias = self.antialias and mode != "area"
         return ResizeParameters(size=frame.lq_size, mode=mode, antialias=antialias)
-
-
-def check_modes(modes: Sequence[str]) -> None:
-    """Refuse an empty list of filters, or one with unknown names."""
-    if not modes:
-        raise ValueError(f"modes must name at least one of {', '.join(RESIZE_MODES)}")
-    for mode in modes:
-        check_option("modes", mode, RESIZE_MODES)
 
 
 @EFFECTS.register("matlab_bicubic")
@@ -143,11 +136,7 @@ class MatlabBicubicParameters(Parameters):
     """
 
     effect: ClassVar[str] = "matlab_bicubic"
-    size: Size
-
-    def __post_init__(self) -> None:
-        """Check the size."""
-        check_size("size", self.size)
+    size: Size = field(metadata=_SIZE)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:

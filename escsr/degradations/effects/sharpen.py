@@ -1,13 +1,14 @@
 """Sharpening, drawn per picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 from torch import Tensor
 
-from escsr.degradations._checks import Range, check_integer, check_number, check_range
+from escsr.degradations._checks import Range
+from escsr.degradations.bounds import OVERSHARPEN_SIGMA, SHARPENING, USM_SIDE, USM_THRESHOLD
 from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
 from escsr.degradations.filtering import oversharpen, usm_sharpen
@@ -25,15 +26,9 @@ class UsmSharpenParameters(Parameters):
     """
 
     effect: ClassVar[str] = "usm_sharpen"
-    weight: float = 0.5
-    radius: int = 50
-    threshold: float = 10.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_number("weight", self.weight, 0, 10)
-        check_integer("radius", self.radius, 1, 997, "pixels")
-        check_number("threshold", self.threshold, 0, 255, "8-bit steps")
+    weight: float = field(default=0.5, metadata=SHARPENING.one)
+    radius: int = field(default=50, metadata=USM_SIDE.one)
+    threshold: float = field(default=10.0, metadata=USM_THRESHOLD.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -64,14 +59,9 @@ class UsmSharpen(Effect[UsmSharpenParameters]):
         threshold: Differences up to this are left alone, 0 to 255 8-bit steps.
     """
 
-    weight: Range = (0.5, 0.5)
-    radius: int = 50
-    threshold: float = 10.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_range("weight", self.weight, 0, 10)
-        UsmSharpenParameters(radius=self.radius, threshold=self.threshold)
+    weight: Range = field(default=(0.5, 0.5), metadata=SHARPENING.range)
+    radius: int = field(default=50, metadata=USM_SIDE.one)
+    threshold: float = field(default=10.0, metadata=USM_THRESHOLD.one)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> UsmSharpenParameters:
         """Draw a strength."""
@@ -90,13 +80,8 @@ class OversharpenParameters(Parameters):
     """
 
     effect: ClassVar[str] = "oversharpen"
-    amount: float
-    sigma: float
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_number("amount", self.amount, 0, 10)
-        check_number("sigma", self.sigma, 0.1, 20, "pixels")
+    amount: float = field(metadata=SHARPENING.one)
+    sigma: float = field(metadata=OVERSHARPEN_SIGMA.one)
 
     @classmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
@@ -119,13 +104,8 @@ class Oversharpen(Effect[OversharpenParameters]):
         sigma: Range of the radius, within 0.1 to 20 pixels.
     """
 
-    amount: Range = (0.2, 1.0)
-    sigma: Range = (0.5, 2.0)
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_range("amount", self.amount, 0, 10)
-        check_range("sigma", self.sigma, 0.1, 20, "pixels")
+    amount: Range = field(default=(0.2, 1.0), metadata=SHARPENING.range)
+    sigma: Range = field(default=(0.5, 2.0), metadata=OVERSHARPEN_SIGMA.range)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> OversharpenParameters:
         """Draw strength and radius."""
