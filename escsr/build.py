@@ -13,7 +13,8 @@ from escsr import checkpoints, models
 from escsr.backbones import BACKBONES, Backbone
 from escsr.heads import HEADS, FixedScaleHead, Head, PixelShuffle
 from escsr.model import ModelConfig, SuperResolver
-from escsr.registry import unknown_name, unwrap
+from escsr.names import unknown_name
+from escsr.registry import unwrap
 
 PathLike = str | os.PathLike[str]
 

@@ -1,6 +1,5 @@
 """Names to factories: the one registry class behind backbones and heads, open to plug-ins."""
 
-import difflib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
+from escsr.names import unknown_name
 from escsr.version import __version__
 
 T = TypeVar("T", bound=Callable[..., object])
@@ -177,13 +177,6 @@ def unwrap(factory: Callable[..., Any]) -> Any:
     while isinstance(factory, partial):
         factory = factory.func
     return factory
-
-
-def unknown_name(kind: str, name: str, options: list[str]) -> str:
-    """Write the message for a name that is not there, with the nearest match."""
-    near = difflib.get_close_matches(name.lower(), options, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {name!r}.{hint} There are: {', '.join(sorted(options)) or 'none'}."
 
 
 def _describe(error: BaseException) -> str:

@@ -7,7 +7,6 @@ tensors; `escsr.checkpoints.published` finds out what network they belong to.
 import json
 import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from escsr.checkpoints.published import recognise
+from escsr.files import write_bytes
 from escsr.model import ModelConfig, SuperResolver
 from escsr.version import __version__
 
@@ -50,8 +50,7 @@ def save(
 ) -> None:
     """Write a network to a safetensors file that `escsr.load` opens.
 
-    The file is written beside its place and then renamed, so an interrupted call leaves
-    the previous one.
+    The file appears complete or not at all: an interrupted call leaves the previous one.
 
     Args:
         model: The network; its raw state is stored, on whatever device it is.
@@ -80,7 +79,7 @@ def write_tensors(
     *,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a table of tensors as safetensors, beside its place and then renamed.
+    """Write a table of tensors as safetensors, complete or not at all.
 
     Args:
         tensors: Name to tensor, on whatever device.
@@ -92,18 +91,7 @@ def write_tensors(
     """
     here = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     data = safetensors.torch.save(here, metadata=None if metadata is None else dict(metadata))
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_bytes(path, data, durable=True)
 
 
 def read(path: str | os.PathLike[str]) -> Checkpoint:

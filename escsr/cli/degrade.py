@@ -1,11 +1,8 @@
 """``escsr degrade``: good pictures in, bad ones out, with what was done to them."""
 
 import math
-import os
-import secrets
 import warnings
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,18 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from escsr.degradations import Draw, Pipeline
-
-
-@dataclass(frozen=True)
-class _Task:
-    source: Path
-    name: str  # relative to the folder that it was found in; draws are seeded with it
-    target: Path
-
-    @property
-    def record(self) -> Path:
-        """Where the draw is written."""
-        return self.target.with_suffix(".json")
+    from escsr.picture_files import PictureTask
 
 
 def degrade(
@@ -73,8 +59,8 @@ def degrade(
 
 
 def _degrade_all(
-    tasks: list[_Task], console: "Console", pipeline: "Pipeline", **options: Any
-) -> list[_Task]:
+    tasks: "list[PictureTask]", console: "Console", pipeline: "Pipeline", **options: Any
+) -> "list[PictureTask]":
     """One after another; one that fails is named, and the others are made and returned."""
     good = []
     for number, task in enumerate(tasks, 1):
@@ -115,39 +101,31 @@ def _read_draw(path: Path) -> "Draw":
         raise ValueError(f"{path}: {error}") from None
 
 
-def _plan(inputs: list[Path], output: Path, sheet: int | None) -> list[_Task]:
-    """Say for every picture where it goes; all problems are found before any work."""
+def _plan(inputs: list[Path], output: Path, sheet: int | None) -> "list[PictureTask]":
+    """Decide for every picture where it goes; all problems are found before any work."""
     from escsr.images import writable_suffixes
+    from escsr.picture_files import find_pictures, plan_targets
 
-    found = [pair for path in inputs for pair in _expand(path)]
-    if not found:
-        raise FileNotFoundError(f"there are no pictures in {', '.join(map(str, inputs))}")
-    to_file = output.suffix.lower() in writable_suffixes() and not output.is_dir()
+    found = find_pictures(inputs)
+    writable = writable_suffixes()
+    to_file = output.suffix.lower() in writable and not output.is_dir()
     if to_file and (output.suffix.lower() != ".png" or len(found) > 1 or sheet is not None):
         raise ValueError(
             f"{output}: give -o a folder, or for one picture without --sheet a name that ends in "
             ".png (another format would change the pixels once more)"
         )
-    tasks = [
-        _Task(source, name, output if to_file else output / Path(name).with_suffix(".png").name)
-        for source, name in found
-    ]
-    sources = {task.source.resolve() for task in tasks}
-    taken: dict[Path, Path] = {}
-    if sheet is not None:
-        taken[(output / "sheet.png").resolve()] = Path("the sheet")
+    reserved = {} if sheet is None else {output / "sheet.png": "the sheet"}
+    tasks = plan_targets(
+        found, output, writable=writable, suffix=".png", dotted_folder=True, reserved=reserved
+    )
     for task in tasks:
-        target = task.target.resolve()
-        if target in sources:
-            raise ValueError(f"{task.target} is itself an input: choose another folder or name")
-        if target in taken:
-            raise ValueError(
-                f"{taken[target]} and {task.source} would both be written to {task.target}: "
-                "rename one, or degrade them into different folders"
-            )
-        taken[target] = task.source
-        _check_record(task.record)
+        _check_record(_record(task))
     return tasks
+
+
+def _record(task: "PictureTask") -> Path:
+    """Where the draw of a picture is written."""
+    return task.target.with_suffix(".json")
 
 
 def _check_record(path: Path) -> None:
@@ -162,19 +140,8 @@ def _check_record(path: Path) -> None:
             ) from None
 
 
-def _expand(path: Path) -> list[tuple[Path, str]]:
-    """Pictures with their names below the input."""
-    from escsr.data import list_images
-
-    if path.is_dir():
-        return [(file, file.relative_to(path).as_posix()) for file in list_images([path])]
-    if not path.exists():
-        raise FileNotFoundError(f"there is no picture {path}")
-    return [(path, path.name)]
-
-
 def _degrade_one(
-    task: _Task,
+    task: "PictureTask",
     pipeline: "Pipeline",
     *,
     scale: float,
@@ -182,6 +149,7 @@ def _degrade_one(
     again: "Draw | None",
     preset: str,
 ) -> str:
+    from escsr.files import write_text
     from escsr.images import Picture, read_rgb, write_image
 
     with warnings.catch_warnings():
@@ -196,7 +164,7 @@ def _degrade_one(
     cut = _cut_off(pixels.shape[:2], draw)
     task.target.parent.mkdir(parents=True, exist_ok=True)
     write_image(task.target, Picture(pixels=lq))
-    _write_text(task.record, draw.to_json(about=about))
+    write_text(_record(task), draw.to_json(about=about))
     size = f"{pixels.shape[1]}×{pixels.shape[0]}"
     small = f"{lq.shape[1]}×{lq.shape[0]}"
     return f"{task.source} {size}{cut} → {task.target} {small}: {draw.describe()}"
@@ -244,18 +212,13 @@ def _apply(
     return lq
 
 
-def _write_text(path: Path, text: str) -> None:
-    """Complete or not at all."""
-    beside = path.with_name(f".escsr-{secrets.token_hex(6)}.json")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _write_sheet(
-    path: Path, tasks: list[_Task], pipeline: "Pipeline", scale: float, seed: int, count: int
+    path: Path,
+    tasks: "list[PictureTask]",
+    pipeline: "Pipeline",
+    scale: float,
+    seed: int,
+    count: int,
 ) -> None:
     """Draw ``count`` times, over the pictures in turn."""
     from escsr.degradations.sheet import contact_sheet

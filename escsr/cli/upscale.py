@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-
-@dataclass(frozen=True)
-class _Task:
-    source: Path
-    target: Path
+    from escsr.picture_files import PictureTask
 
 
 def upscale(
@@ -105,7 +100,7 @@ def _tell(bar: "Progress", line: "TaskID", share: float) -> None:
 
 
 def _upscale_one(
-    task: _Task, console: "Console", progress: Callable[[float], None], **options: Any
+    task: "PictureTask", console: "Console", progress: Callable[[float], None], **options: Any
 ) -> None:
     from escsr.images import read_image, write_image
     from escsr.inference import upscale as run
@@ -155,55 +150,14 @@ def _parse_size(text: str | None) -> tuple[int, int] | None:
     return int(parts[1]), int(parts[0])
 
 
-def _plan(inputs: list[Path], output: Path, suffix: str | None) -> list[_Task]:
-    """Say for every picture where it goes; all problems are found before any work."""
+def _plan(inputs: list[Path], output: Path, suffix: str | None) -> "list[PictureTask]":
+    """Decide for every picture where it goes; all problems are found before any work."""
     from escsr.images import writable_suffixes
+    from escsr.picture_files import find_pictures, plan_targets
 
     writable = writable_suffixes()
     if suffix is not None:
         suffix = "." + suffix.lower().lstrip(".")
         if suffix not in writable:
             raise ValueError(f"--format is one of {', '.join(writable)}, not {suffix}")
-    sources = [source for path in inputs for source in _expand(path)]
-    if not sources:
-        raise FileNotFoundError(f"there are no pictures in {', '.join(map(str, inputs))}")
-    to_file = output.suffix.lower() in writable and not output.is_dir()
-    if output.suffix and not to_file and not output.is_dir() and len(sources) == 1:
-        raise ValueError(
-            f"cannot write {output.suffix} files; give -o a folder or a name that ends in one "
-            f"of {', '.join(writable)}"
-        )
-    if to_file and len(sources) > 1:
-        raise ValueError(f"{len(sources)} pictures cannot go into one file {output}: name a folder")
-    tasks = []
-    for source in sources:
-        own = source.suffix.lower() if source.suffix.lower() in writable else ".png"
-        target = output if to_file else output / (source.stem + (suffix or own))
-        tasks.append(_Task(source, target))
-    _check_targets(tasks)
-    return tasks
-
-
-def _expand(path: Path) -> list[Path]:
-    from escsr.data import list_images
-
-    if path.is_dir():
-        return list_images([path])
-    if not path.exists():
-        raise FileNotFoundError(f"there is no picture {path}")
-    return [path]
-
-
-def _check_targets(tasks: list[_Task]) -> None:
-    taken: dict[Path, Path] = {}
-    sources = {task.source.resolve() for task in tasks}
-    for task in tasks:
-        target = task.target.resolve()
-        if target in sources:
-            raise ValueError(f"{task.target} is itself an input: choose another folder or name")
-        if target in taken:
-            raise ValueError(
-                f"{taken[target]} and {task.source} would both be written to {task.target}: "
-                "rename one, or upscale them into different folders"
-            )
-        taken[target] = task.source
+    return plan_targets(find_pictures(inputs), output, writable=writable, suffix=suffix)

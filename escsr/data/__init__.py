@@ -3,11 +3,11 @@
 from escsr.data.arbitrary import ArbitraryScaleDataset, LqFrom, degraded, sharpened
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import PhotoCache
-from escsr.data.files import IMAGE_SUFFIXES, list_images
 from escsr.data.folder import FolderDataset
 from escsr.data.loader import BatchLoader, Share
 from escsr.data.paired import PairedDataset
 from escsr.data.preparing import prepare_photos
+from escsr.picture_files import IMAGE_SUFFIXES, list_images
 
 __all__ = [
     "D4_VARIANTS",

@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import Photo
-from escsr.data.folder import to_picture, to_tensor
 from escsr.data.photos import BadFiles, check_whole_numbers, open_pool, sample_rng
 from escsr.degradations import PRESETS, preset, usm_sharpen
+from escsr.pixels import from_tensor, to_tensor
 from escsr.resize import imresize
 
 LqFrom = Callable[[Photo, tuple[int, int], np.random.Generator], NDArray[np.uint8]]
@@ -45,7 +45,7 @@ def degraded(name: str, *, sharpened: bool = False, **options: Any) -> LqFrom:
         height, width = gt.shape[:2]
         draw = pipeline.draw(rng, size=(height, width), lq_size=size)
         (lq,) = pipeline.apply(to_tensor(gt)[None], [draw])
-        return to_picture(lq)
+        return from_tensor(lq)
 
     return make
 
@@ -59,7 +59,7 @@ def sharpened(gt: Photo) -> Photo:
     Returns:
         (H, W, 3) uint8.
     """
-    return to_picture(usm_sharpen(to_tensor(gt)[None])[0])
+    return from_tensor(usm_sharpen(to_tensor(gt)[None])[0])
 
 
 class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):

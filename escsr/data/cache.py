@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from escsr.files import replacing
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,13 +97,10 @@ class PhotoCache:
             return mapped
         except (OSError, EOFError, ValueError):  # not there, or cut short by a crash
             photo = self._decoded(path)
-        beside = stored.with_name(f"{stored.stem}.{os.getpid()}.{threading.get_ident()}.part")
         try:
-            with beside.open("wb") as file:
+            with replacing(stored) as temporary, temporary.open("wb") as file:
                 np.save(file, photo)
-            os.replace(beside, stored)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             _LOG.warning("no more photos are kept in %s: %s; memory is used", folder, error)
             self._folder = None
         return photo

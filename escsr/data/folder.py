@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -13,6 +12,7 @@ from torch.utils.data import Dataset
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import Photo
 from escsr.data.photos import BadFiles, check_whole_numbers, open_pool, sample_rng
+from escsr.pixels import to_tensor
 from escsr.resize import imresize
 
 _CONTEXT = 2  # LQ pixels: MATLAB's bicubic at 1/s reaches 1.5 s + 0.5 <= 2 s photo pixels outwards
@@ -139,16 +139,3 @@ def crop_pair(
     lq = small[top - y0 : top - y0 + patch, left - x0 : left - x0 + patch]
     gt = photo[top * scale : (top + patch) * scale, left * scale : (left + patch) * scale]
     return lq, gt
-
-
-def to_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """Turn (H, W, 3) uint8 into a contiguous (3, H, W) float32 tensor in [0, 1]."""
-    chw = np.ascontiguousarray(image.transpose(2, 0, 1))
-    return torch.from_numpy(chw).to(torch.float32).div_(255)
-
-
-def to_picture(tensor: Tensor) -> NDArray[np.uint8]:
-    """Round (3, H, W) in about [0, 1] to (H, W, 3) uint8."""
-    levels = tensor.clamp(0, 1).mul(255).round().to(torch.uint8)
-    picture: NDArray[np.uint8] = levels.permute(1, 2, 0).contiguous().numpy()
-    return picture

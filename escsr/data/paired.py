@@ -7,7 +7,7 @@ from pathlib import Path
 from torch.utils.data import Dataset
 
 from escsr.data.augment import D4_VARIANTS, d4
-from escsr.data.folder import Pair, to_tensor
+from escsr.data.folder import Pair
 from escsr.data.pairing import PATTERNS, PairedFiles, pair_folders
 from escsr.data.photos import (
     BadFiles,
@@ -18,6 +18,7 @@ from escsr.data.photos import (
     tell_bad,
 )
 from escsr.images import read_rgb
+from escsr.pixels import to_tensor
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from string import Formatter
 
 import numpy as np
 
-from escsr.data.files import list_images, matches
 from escsr.images import image_size, read_rgb
 from escsr.images._opencv import is_for_opencv
 from escsr.images._reading import _open
+from escsr.picture_files import list_images, matches
 
 PATTERNS = ("{name}x{scale}", "{name}_LR", "{name}")
 """How small pictures are named after large ones, tried in this order: DIV2K's ``0001x4``, ``_LR``,

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from escsr.data.cache import Photo, PhotoCache
-from escsr.data.files import list_images
 from escsr.images import image_size, read_rgb
+from escsr.picture_files import list_images
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 100  # redraws of one sample before a folder of unreadable photos is given up

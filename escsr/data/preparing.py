@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from escsr.data.files import list_images
 from escsr.data.inspecting import PhotoFacts, inspect_photo, mark_duplicates, summarise
 from escsr.data.photos import check_whole_numbers
+from escsr.files import write_json
 from escsr.images import Picture, read_image, write_image
+from escsr.picture_files import list_images
 
 REPORT = "prepared.json"
 """Name of the file, beside the sub-images, that says how they were made and of what."""
@@ -246,6 +247,4 @@ def _begun(
 
 
 def _write_report(folder: Path, report: dict[str, Any]) -> None:
-    beside = folder / f".{REPORT}.part"
-    beside.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(beside, folder / REPORT)
+    write_json(folder / REPORT, report, indent=1)

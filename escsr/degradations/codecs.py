@@ -18,6 +18,7 @@ from escsr.degradations.bounds import (
     check_motion,
     video_quality,
 )
+from escsr.pixels import to_levels_tensor
 
 FileFormat = Literal["jpeg", "webp", "avif"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
@@ -226,8 +227,7 @@ def _from_i420(frame: Pixels) -> Pixels:
 
 def to_pixels(images: Tensor) -> list[Pixels]:
     """(B, 3, H, W) float in [0, 1] to (H, W, 3) uint8 each, clipped and rounded."""
-    steps = (images.detach().clamp(0, 1) * 255).round().to(torch.uint8)
-    return list(steps.permute(0, 2, 3, 1).contiguous().cpu().numpy())
+    return list(to_levels_tensor(images).permute(0, 2, 3, 1).contiguous().cpu().numpy())
 
 
 def from_pixels(pixels: Sequence[Pixels], like: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from escsr.degradations._checks import Size
 from escsr.degradations.bounds import check_fields
-from escsr.registry import Registry, unknown_name
+from escsr.names import unknown_name
+from escsr.registry import Registry
 
 
 class Parameters(ABC):

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from escsr.evaluation.report import check_writable, write_text
+from escsr.evaluation.report import check_writable
 from escsr.evaluation.results import Findings
+from escsr.files import write_text
 
 __all__ = ["model_card", "write_card"]
 

@@ -8,9 +8,10 @@ from typing import Any
 from escsr.evaluation.crops import slug
 from escsr.evaluation.page import html_page
 from escsr.evaluation.plots import plots
-from escsr.evaluation.report import check_writable, write_text
+from escsr.evaluation.report import check_writable
 from escsr.evaluation.results import Findings, Result
 from escsr.evaluation.tables import csv_table, latex_table, markdown_tables
+from escsr.files import write_text
 
 __all__ = ["Comparison"]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from escsr.devices import evaluating
 from escsr.evaluation.entrants import Entrant
 from escsr.model import SuperResolver
 
@@ -36,14 +37,10 @@ def cost_of(entrant: Entrant, scale: float) -> dict[str, Any]:
     own = network.scale or scale
     size = (round(lq[0] * own), round(lq[1] * own))
     counter = FlopCounterMode(display=False)
-    training = network.training
-    network.eval()
     try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), counter:
+        with evaluating(network), FakeTensorMode(allow_non_fake_inputs=True), counter:
             place = next(network.parameters()).device
             network(torch.empty(1, 3, *lq, device=place), size=size)
     except Exception as error:  # a head of a plug-in may do what counting cannot follow
         return {"multiply_adds_unknown": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
-    finally:
-        network.train(training)
     return {"multiply_adds": counter.get_total_flops() // 2}

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from escsr.build import find_weights
+from escsr.devices import autocast, evaluating
 from escsr.evaluation.catalogue import Array, Rgb
 from escsr.evaluation.protocol import Rounding
 from escsr.images import from_float, to_float
 from escsr.inference import choose_model, estimate_memory, free_memory, pick_device
-from escsr.inference.devices import PRECISIONS
 from escsr.model import SuperResolver
 from escsr.resize import imresize
 
@@ -235,15 +235,6 @@ def _run(
     """(1, 3, h, w) to (1, 3, H, W); the mode of the network is put back."""
     first = next(network.parameters(), None)
     place = torch.device("cpu") if first is None else first.device
-    dtype = PRECISIONS[precision]
-    training = network.training
-    network.eval()
-    try:
-        with (
-            torch.inference_mode(),
-            torch.autocast(place.type, dtype, enabled=dtype is not None),
-        ):
-            result: torch.Tensor = network(lq.to(place), size=size)
-            return result
-    finally:
-        network.train(training)
+    with evaluating(network), autocast(place, precision):
+        result: torch.Tensor = network(lq.to(place), size=size)
+        return result

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from escsr.evaluation.protocol import CLASSIC, LIIF, Protocol
 from escsr.evaluation.results import Findings
-from escsr.registry import unknown_name
+from escsr.names import unknown_name
 
 __all__ = ["PAPER_ROWS", "PaperCheck", "PaperRow", "check_paper", "find_paper_row"]
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from escsr.evaluation.catalogue import OWN_METRICS, Array, Metric, Sample
-from escsr.registry import unknown_name
+from escsr.names import unknown_name
 
 __all__ = ["PYIQA_LICENCE", "find_metric", "find_metrics", "list_metrics"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from escsr.registry import unknown_name
+from escsr.names import unknown_name
 
 __all__ = [
     "CLASSIC",

@@ -5,15 +5,15 @@ import io
 import json
 import math
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from escsr.evaluation.catalogue import OWN_METRICS
+from escsr.files import write_text
 
-__all__ = ["Report", "Row", "check_writable", "show", "write_text"]
+__all__ = ["Report", "Row", "check_writable", "show"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,16 +140,6 @@ def check_writable(path: Path, endings: tuple[str, ...] = (".json", ".csv", ".md
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give a file name")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    beside = path.with_name(f".escsr-{secrets.token_hex(6)}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def show(metric: str, value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from escsr.devices import pick_precision
 from escsr.evaluation.catalogue import Metric
 from escsr.evaluation.comparison import Comparison
 from escsr.evaluation.cost import cost_of
@@ -18,8 +19,6 @@ from escsr.evaluation.plan import Dataset, Round, name_models, plan_rounds, sett
 from escsr.evaluation.protocol import CLASSIC, Protocol
 from escsr.evaluation.report import Report
 from escsr.evaluation.small_pictures import MakeLq, Shrunk
-from escsr.inference.devices import PRECISIONS
-from escsr.registry import unknown_name
 
 __all__ = ["compare", "evaluate"]
 
@@ -132,8 +131,7 @@ def compare(
         >>> found = compare(["bicubic", "esc_tiny_x4"], data=sets, scales=[4])  # doctest: +SKIP
         >>> print(found.to_markdown())  # doctest: +SKIP
     """
-    if precision not in PRECISIONS:
-        raise ValueError(unknown_name("precision", precision, list(PRECISIONS)))
+    pick_precision(precision)
     named = name_models(models)
     maker = make_lq or Shrunk(resizer=protocol.resizer)
     wanted = settle_scales(named, scales)

@@ -1,4 +1,4 @@
-"""A decoded picture and its way to the network and back."""
+"""A decoded picture."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -55,65 +55,6 @@ class Picture:
     def size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
-
-
-def to_float(pixels: Array) -> npt.NDArray[np.float32]:
-    """Turn integer pixels into float planes, as the networks take them.
-
-    Args:
-        pixels: (H, W, C) or (H, W), uint8 or uint16.
-
-    Returns:
-        (C, H, W) float32 in [0, 1], contiguous; C is 1 for (H, W).
-
-    Raises:
-        TypeError: another dtype.
-        ValueError: another number of dimensions.
-
-    Example:
-        >>> float(to_float(np.full((1, 1), 255, np.uint8))[0, 0, 0])
-        1.0
-    """
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise TypeError(f"pixels are {pixels.dtype}; allowed: uint8, uint16")
-    if pixels.ndim not in (2, 3):
-        raise ValueError(f"pixels must be (H, W) or (H, W, C), got {pixels.shape}")
-    planes = np.atleast_3d(pixels).transpose(2, 0, 1).astype(np.float32, order="C")
-    planes /= np.iinfo(pixels.dtype).max
-    return planes
-
-
-def from_float(planes: Array, *, depth: int = 8) -> Array:
-    """Turn float planes back into integer pixels, clipped and rounded (never floored).
-
-    Args:
-        planes: (C, H, W) floats, nominally in [0, 1].
-        depth: 8 or 16 bits.
-
-    Returns:
-        (H, W, C) uint8 or uint16, contiguous.
-
-    Raises:
-        ValueError: another depth or number of dimensions, or values that are NaN.
-
-    Example:
-        >>> int(from_float(np.full((1, 1, 1), 0.5))[0, 0, 0])
-        128
-    """
-    if depth not in (8, 16):
-        raise ValueError(f"depth must be 8 or 16, got {depth}")
-    if planes.ndim != 3:
-        raise ValueError(f"planes must be (C, H, W), got {planes.shape}")
-    if np.isnan(planes).any():
-        raise ValueError(
-            "planes hold NaN (if a network made them: it overflowed; try float32 precision)"
-        )
-    # float32 at least: half precision cannot count to 65535.
-    wide = planes.transpose(1, 2, 0).astype(np.result_type(planes.dtype, np.float32), order="C")
-    np.clip(wide, 0, 1, out=wide)
-    wide *= 2**depth - 1
-    wide += 0.5
-    return wide.astype(np.uint8 if depth == 8 else np.uint16)
 
 
 def to_uint8(pixels: Array) -> npt.NDArray[np.uint8]:

@@ -1,13 +1,13 @@
 """Arrays to picture files."""
 
 import os
-import secrets
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from escsr.files import replacing
 from escsr.images._picture import Array, Picture, to_uint8
 from escsr.images._vips import libvips, reason
 
@@ -64,21 +64,14 @@ def write_image(
         )
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be 1 to 100, got {quality}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give a file name")
     saver = _SAVERS[path.suffix.lower()]
     image = _encode_ready(picture, saver, path)
-    beside = path.with_name(f".escsr-{secrets.token_hex(6)}{path.suffix.lower()}")
     try:
-        options = _save_options(saver, quality, lossless)
-        vips.Operation.call(saver, image, str(beside), keep="icc", **options)
-        os.replace(beside, path)
+        with replacing(path, suffix=path.suffix.lower()) as temporary:
+            options = _save_options(saver, quality, lossless)
+            vips.Operation.call(saver, image, str(temporary), keep="icc", **options)
     except vips.Error as error:
         raise OSError(f"{path}: not written: {reason(error)}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def writable_suffixes() -> tuple[str, ...]:

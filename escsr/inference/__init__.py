@@ -1,6 +1,6 @@
 """Networks applied to whole pictures."""
 
-from escsr.inference.devices import pick_device
+from escsr.devices import pick_device
 from escsr.inference.memory import estimate_memory, free_memory
 from escsr.inference.sizes import SizeRequest
 from escsr.inference.upscaling import UpscaleNotice, choose_model, upscale

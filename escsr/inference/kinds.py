@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escsr.images import Picture, read_image
+from escsr.pixels import to_levels
 
 
 def to_picture(image: object) -> Picture:
@@ -31,7 +32,7 @@ def to_picture(image: object) -> Picture:
         if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
             raise ValueError("a floating-point array must lie in [0, 1]")
         # Sixteen bits inside: finer than any display, and back to floats afterwards.
-        image = np.rint(image.astype(np.float64) * 65535).astype(np.uint16)
+        image = to_levels(image, depth=16)
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
         raise ValueError(
             "an array must be (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or floating point, "

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from escsr.build import find_weights, load
+from escsr.devices import PRECISIONS, pick_device
 from escsr.images import Picture, from_float, to_float
-from escsr.inference.devices import PRECISIONS, pick_device
 from escsr.inference.kinds import like, to_picture
 from escsr.inference.memory import estimate_memory, free_memory
 from escsr.inference.sizes import SizeRequest

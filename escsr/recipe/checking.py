@@ -11,10 +11,10 @@ from unittest import mock
 import torch
 
 from escsr.build import find_weights, initialise_from
+from escsr.names import did_you_mean
 from escsr.recipe.advice import advice
 from escsr.recipe.definition import OPTIONAL, PARTS, Recipe, Supplied
 from escsr.recipe.signatures import (
-    did_you_mean,
     fits,
     function_name,
     named,

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, get_type_hints
 
+from escsr.names import did_you_mean
 from escsr.recipe.definition import OPTIONAL, PARTS, Part, Recipe
 from escsr.recipe.signatures import (
-    did_you_mean,
     function_name,
     named,
     parameters,

@@ -1,10 +1,9 @@
 """What a described part accepts: its parameters, their types, and values from text."""
 
 import ast
-import difflib
 import inspect
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -56,20 +55,6 @@ def function_name(function: Any) -> str:
     """Return the qualified name of a function or class."""
     module = getattr(function, "__module__", "")
     return f"{module}.{getattr(function, '__qualname__', repr(function))}"
-
-
-def did_you_mean(name: str, options: Collection[str]) -> str:
-    """Phrase the nearest option, or list all of them.
-
-    Initials count as near: "learning_rate" to "lr", "weight_decay" to "wd".
-    """
-    initials = "".join(word[0] for word in name.split("_") if word)
-    if "_" in name and initials in options:
-        return f"did you mean {initials!r}?"
-    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(sorted(options)) or 'none'}"
 
 
 def fits(value: Any, annotation: Any) -> bool:

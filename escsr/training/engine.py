@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from escsr import checkpoints
 from escsr.build import initialise_from
 from escsr.data.loader import Batch
-from escsr.inference.devices import PRECISIONS
+from escsr.devices import autocast
 from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
 from escsr.training.opponent import Opponent
@@ -176,8 +176,7 @@ class Engine:
             return self._forward_and_backward(batch, photo, pieces)
 
     def _forward_and_backward(self, batch: Batch, photo: Tensor, pieces: int) -> dict[str, float]:
-        dtype = PRECISIONS[self.recipe.precision]
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+        with autocast(self.device, self.recipe.precision):
             sr = self.trainee.runs(**batch)
         answer = self.loss(sr, batch["gt"])  # outside autocast: in float32
         terms: dict[str, Tensor] = dict(answer) if isinstance(answer, Mapping) else {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from escsr.recipe.signatures import did_you_mean
+from escsr.names import did_you_mean
 
 _TAKEN = ("loss", "grad_norm", "gan", "d_loss", "d_real", "d_fake", "d_grad_norm")
 """Names of figures that the engine logs itself."""

@@ -1,13 +1,13 @@
 """The other side of an adversarial step: a discriminator in training."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from escsr.inference.devices import PRECISIONS
+from escsr.devices import autocast
 from escsr.recipe import Recipe
 from escsr.training.adversarial import Adversary, discriminator_loss, generator_loss
 from escsr.training.discriminator import refresh_norms
@@ -31,7 +31,7 @@ class Opponent:
         self.adversary = adversary
         self.network = adversary.network.to(processes.device).train()
         self.device = processes.device
-        self.dtype = PRECISIONS[recipe.precision]
+        self.precision = recipe.precision
         self.trainee = Trainee(
             self.network,
             optimizer=adversary.optimizer,
@@ -59,7 +59,7 @@ class Opponent:
         Returns:
             Scalar.
         """
-        with self._frozen(), self._autocast():
+        with self._frozen(), autocast(self.device, self.precision):
             logits = self.network(sr.float())
         return self.adversary.weight * generator_loss(logits.float(), self.adversary.kind)
 
@@ -78,7 +78,7 @@ class Opponent:
             ``d_loss``, and the mean logits ``d_real`` of photographs and ``d_fake`` of made
             pictures, which drift apart where the discriminator wins.
         """
-        with self._autocast():
+        with autocast(self.device, self.precision):
             logits = self.trainee.runs(torch.cat([photo, sr.to(photo.dtype)]))
         real, fake = logits.float().chunk(2)
         loss = discriminator_loss(real, fake, self.adversary.kind)
@@ -93,9 +93,6 @@ class Opponent:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.trainee.load_state_dict(state)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None)
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from escsr.recipe.signatures import did_you_mean
+from escsr.names import did_you_mean
 from escsr.training.tensor_files import fill, read_tensors
 
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))

@@ -1,7 +1,6 @@
 """The folder of a run: what was asked for, what happened, and what came out."""
 
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from escsr.files import write_json, write_text
 from escsr.recipe import Recipe, differences
 from escsr.training.state import checkpoints, load_state, write_atomically
 
@@ -158,9 +158,7 @@ class RunFolder:
         if not self.log_path.exists():
             return
         kept = [line for line in self._lines() if json.loads(line).get("step", 0) <= step]
-        temporary = self.log_path.with_suffix(".tmp")
-        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self.log_path)
+        write_text(self.log_path, "".join(line + "\n" for line in kept))
 
     def _lines(self) -> Iterable[str]:
         for line in self.log_path.read_text(encoding="utf-8").splitlines():
@@ -171,13 +169,6 @@ class RunFolder:
 def _append(path: Path, record: dict[str, Any]) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write readable JSON, atomically."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def environment() -> dict[str, Any]:

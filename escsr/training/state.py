@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from escsr.files import remove_leftovers, replacing
+
 FORMAT = 1
 """Version of the layout of a checkpoint; raised when an older program could not read it."""
 
@@ -35,15 +37,14 @@ def save_state(folder: Path, state: dict[str, Any], *, keep: int, best: bool = F
         OSError: If it cannot be written; the message names the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)  # a run that was killed while saving leaves as much as a checkpoint
     path = folder / f"step_{state['step']:09d}.pt"
     write_atomically(path, state)
     if best:
-        link = folder / "best.pt.tmp"
-        link.unlink(missing_ok=True)
         try:
-            os.link(path, link)  # the same bytes under a second name cost no disk
-            os.replace(link, folder / "best.pt")
-            link.unlink(missing_ok=True)  # replace does nothing if both already are one file
+            with replacing(folder / "best.pt") as link:
+                link.unlink()
+                os.link(path, link)  # the same bytes under a second name cost no disk
         except OSError:  # a file system without hard links
             write_atomically(folder / "best.pt", state)
     for old in checkpoints(folder)[:-keep]:
@@ -77,16 +78,11 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, state: dict[str, Any]) -> None:
-    """Write with `torch.save` beside the target, force it to the disk, then rename."""
-    temporary = path.with_name(path.name + ".tmp")
+    """Write with `torch.save`, complete and forced to the disk, or not at all."""
     try:
-        with temporary.open("wb") as file:
+        with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        temporary.unlink(missing_ok=True)
         raise OSError(f"cannot write the checkpoint {path}: {error}") from error
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from escsr.data import LqFrom, degraded, list_images, sharpened
-from escsr.data.folder import to_tensor
 from escsr.evaluation import mean_of_finite, psnr_y
 from escsr.images import read_rgb
+from escsr.pixels import from_tensor, to_levels, to_tensor
 from escsr.resize import imresize
 from escsr.training.tensorboard import side_by_side
 
@@ -240,16 +240,10 @@ def _enlarged(model: nn.Module, lq: NDArray[np.uint8], gt: NDArray[np.uint8]) ->
     device = next(model.parameters()).device
     with torch.no_grad():
         sr = model(to_tensor(lq)[None].to(device), size=gt.shape[:2])[0]
-    return _to_picture(sr.float().cpu().numpy())
+    return from_tensor(sr)
 
 
 def _bicubic(lq: NDArray[np.uint8], gt: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Enlarge with MATLAB's filter to the size of ``gt``."""
     large = imresize(lq.astype(np.float64) / 255, size=gt.shape[:2])
-    return _to_picture(large.transpose(2, 0, 1))
-
-
-def _to_picture(chw: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Round (3, H, W) in [0, 1] to (H, W, 3) uint8."""
-    picture: NDArray[np.uint8] = np.rint(np.clip(chw, 0, 1) * 255).astype(np.uint8)
-    return picture.transpose(1, 2, 0)
+    return to_levels(large)

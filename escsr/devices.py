@@ -1,0 +1,95 @@
+"""How networks run: on which device, how precisely, and once without training them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from escsr.names import unknown_name
+
+__all__ = ["PRECISIONS", "autocast", "evaluating", "pick_device", "pick_precision"]
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Number type of autocast by the name of a precision; None: no autocast."""
+
+
+def pick_device(device: str | torch.device) -> torch.device:
+    """Return the device that a name means; "auto" is a GPU if there is one.
+
+    Args:
+        device: "auto", or a name that PyTorch knows ("cpu", "cuda:1", "mps").
+
+    Raises:
+        ValueError: If there is no such device on this machine.
+
+    Example:
+        >>> pick_device("cpu")
+        device(type='cpu')
+    """
+    if str(device) == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"the device {str(device)!r} cannot be used on this machine ({reason}); "
+            "'auto' or 'cpu' always can"
+        ) from error
+    return chosen
+
+
+def pick_precision(precision: str) -> torch.dtype | None:
+    """Return the number type of autocast that a precision means; None: no autocast.
+
+    Args:
+        precision: "fp32", "bf16" or "fp16".
+
+    Raises:
+        ValueError: If the name is another.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(unknown_name("precision", precision, PRECISIONS))
+    return PRECISIONS[precision]
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Make the context in which a network computes in a precision.
+
+    Args:
+        device: Where it computes.
+        precision: "fp32", "bf16" or "fp16".
+
+    Raises:
+        ValueError: If the name is another.
+    """
+    dtype = pick_precision(precision)
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for a block, without gradients.
+
+    Afterwards each of its modules has the mode it had, frozen ones included. The modes are the
+    network's own, so a network that several threads share must be in evaluation mode already.
+
+    Args:
+        network: What is to run.
+
+    Example:
+        >>> with evaluating(network):  # doctest: +SKIP
+        ...     sr = network(lq, size=(480, 640))
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,60 @@
+"""Names that do not exist: a message with the nearest one that does."""
+
+import difflib
+from collections.abc import Collection
+
+__all__ = ["did_you_mean", "nearest", "unknown_name"]
+
+
+def nearest(name: str, options: Collection[str]) -> str | None:
+    """Find the option that was probably meant.
+
+    Upper and lower case are the same here, and initials count as near: "learning_rate" to "lr".
+
+    Args:
+        name: What was given.
+        options: What there is.
+
+    Returns:
+        The nearest option, or None if nothing is near.
+
+    Example:
+        >>> nearest("esc_tinny", ["esc", "esc_tiny"])
+        'esc_tiny'
+    """
+    initials = "".join(word[0] for word in name.split("_") if word)
+    if "_" in name and initials in options:
+        return initials
+    by_lower = {option.lower(): option for option in options}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: str, options: Collection[str]) -> str:
+    """Phrase the nearest option as a question, or list all options.
+
+    Example:
+        >>> did_you_mean("widht", ["width", "height"])
+        "did you mean 'width'?"
+    """
+    near = nearest(name, options)
+    if near is not None:
+        return f"did you mean {near!r}?"
+    return f"known: {', '.join(sorted(options)) or 'none'}"
+
+
+def unknown_name(kind: str, name: str, options: Collection[str]) -> str:
+    """Write the message for a name that does not exist: the nearest option, and all of them.
+
+    Args:
+        kind: What the options are ("backbone").
+        name: What was given.
+        options: What there is.
+
+    Example:
+        >>> unknown_name("head", "lif", ["liif", "lte"])
+        "unknown head 'lif'. Did you mean 'liif'? There are: liif, lte."
+    """
+    near = nearest(name, options)
+    hint = f" Did you mean {near!r}?" if near is not None else ""
+    return f"unknown {kind} {name!r}.{hint} There are: {', '.join(sorted(options)) or 'none'}."
