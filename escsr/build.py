@@ -16,6 +16,17 @@ from escsr.model import ModelConfig, SuperResolver
 from escsr.names import unknown_name
 from escsr.registry import unwrap
 
+__all__ = [
+    "build",
+    "build_from_config",
+    "find_weights",
+    "initialise_from",
+    "list_backbones",
+    "list_heads",
+    "list_models",
+    "load",
+]
+
 PathLike = str | os.PathLike[str]
 
 

@@ -8,8 +8,6 @@ from torch import nn
 
 from escsr.names import unknown_name
 
-__all__ = ["PRECISIONS", "autocast", "evaluating", "pick_device", "pick_precision"]
-
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Number type of autocast by the name of a precision; None: no autocast."""
 

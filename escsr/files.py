@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["remove_leftovers", "replacing", "write_bytes", "write_json", "write_text"]
-
 _PREFIX = ".escsr-"  # hidden, so that nobody takes an unfinished picture for a finished one
 _MARK = ".part"
 

@@ -13,8 +13,10 @@ from escsr.heads.base import query_heads
 from escsr.layers import WindowAttention
 from escsr.layers.attention import check_attention_mode
 
-# Far beyond what networks are trained for; more is rather a slip of the units.
+__all__ = ["MAX_SCALE", "ModelConfig", "SuperResolver"]
+
 MAX_SCALE = 30
+"""Largest enlargement: far beyond what networks are trained for, so that more is a mistake."""
 
 
 @dataclass(frozen=True, kw_only=True)

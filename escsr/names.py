@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Collection
 
-__all__ = ["did_you_mean", "nearest", "unknown_name"]
-
 
 def nearest(name: str, options: Collection[str]) -> str | None:
     """Find the option that was probably meant.

@@ -5,17 +5,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "PictureTask",
-    "Source",
-    "check_targets",
-    "find_pictures",
-    "list_images",
-    "matches",
-    "plan_targets",
-]
-
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm", ".pgm"}
 )

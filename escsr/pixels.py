@@ -11,8 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["from_float", "from_tensor", "to_float", "to_levels", "to_levels_tensor", "to_tensor"]
-
 Array = npt.NDArray[Any]
 
 _NAN = "planes hold NaN (if a network made them: it overflowed; try float32 precision)"

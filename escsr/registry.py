@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 from escsr.names import unknown_name
 from escsr.version import __version__
 
+__all__ = ["BrokenPlugin", "Registry", "unwrap"]
+
 T = TypeVar("T", bound=Callable[..., object])
 
 

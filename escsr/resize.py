@@ -16,6 +16,7 @@ import numpy.typing as npt
 __all__ = ["Border", "imresize"]
 
 Border = Literal["clamp", "symmetric"]
+"""What lies outside the picture: its edge repeated, or its mirror image."""
 Array = npt.NDArray[Any]
 
 _KERNEL_WIDTH = 4.0

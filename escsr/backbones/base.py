@@ -47,3 +47,4 @@ class Backbone(nn.Module, abc.ABC):
 BACKBONES: Registry[Callable[..., Backbone]] = Registry(
     "backbone", entry_point_group="escsr.backbones", contract=Backbone
 )
+"""Backbones by name, plug-ins included."""

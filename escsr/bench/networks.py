@@ -125,6 +125,7 @@ VARIANTS: dict[str, Callable[[SuperResolver], SuperResolver]] = {
     "literal, channels-last, fused attention": lambda m: make_literal(m, attention="sdpa"),
     "escsr": lambda model: model,
 }
+"""What is compared, by name: makes the variant from a network, which it may change."""
 
 
 def run(setup: Setup, *, training: bool = False) -> list[Measurement]:

@@ -32,6 +32,7 @@ class Head(nn.Module, abc.ABC):
 HEADS: Registry[Callable[..., Head]] = Registry(
     "head", entry_point_group="escsr.heads", contract=Head
 )
+"""Heads by name, plug-ins included."""
 
 
 class QueryHead(Head):

@@ -19,6 +19,7 @@ from escsr.layers.derived import Derived, being_recorded
 from escsr.layers.padding import reflect_pad
 
 ATTENTION_MODES = ("auto", "math", "sdpa", "flex")
+"""Ways to compute window attention, with one result."""
 
 
 def relative_bias(table: Tensor, window_size: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+__all__ = ["ALIASES", "embedded", "resolve"]
+
 ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real"}
 """Names for what a network is good at: clean photographs, damaged ones."""
 
