@@ -7,9 +7,7 @@ from string import Formatter
 
 import numpy as np
 
-from escsr.images import image_size, read_rgb
-from escsr.images._opencv import is_for_opencv
-from escsr.images._reading import _open
+from escsr.images import image_size, is_gray_file, read_rgb
 from escsr.picture_files import list_images, matches
 
 PATTERNS = ("{name}x{scale}", "{name}_LR", "{name}")
@@ -184,7 +182,7 @@ def check_colours(gt: Path, lq: Path, *, decode: bool = False) -> None:
     Raises:
         ValueError: If one file is gray, and the other shows colours.
     """
-    if not decode and _stored_gray(gt) == _stored_gray(lq):
+    if not decode and is_gray_file(gt) == is_gray_file(lq):
         return
     colours = {path: _colour(path) for path in (gt, lq)}
     least, most = sorted(colours, key=lambda path: colours[path])
@@ -197,13 +195,6 @@ def _checked_pair(name: str, gt: Path, lq: Path, scale: float) -> PairedFiles:
     gt_size = shown_size(gt, image_size(gt), lq, lq_size, scale)
     check_colours(gt, lq)
     return PairedFiles(name=name, gt=gt, lq=lq, lq_size=lq_size, gt_size=gt_size)
-
-
-def _stored_gray(path: Path) -> bool:
-    """Whether the file has no colour channels, by its header."""
-    if is_for_opencv(path):
-        return False  # read as RGB in any case
-    return int(_open(path).bands) < 3
 
 
 def _colour(path: Path) -> float:

@@ -4,18 +4,27 @@ Orientation, transparency, bit depth, gray and the colour profile survive a roun
 the decoding and encoding; it is imported on first use.
 """
 
+from escsr.images._alpha import fill_transparent, resize_with_alpha
+from escsr.images._colour import cmyk_to_rgb
 from escsr.images._picture import Picture
-from escsr.images._reading import image_size, read_image, read_rgb
+from escsr.images._reading import image_size, is_gray_file, read_image, read_rgb, upright
+from escsr.images._source import PictureSource
 from escsr.images._writing import writable_suffixes, write_image
 from escsr.pixels import from_float, to_float
 
 __all__ = [
     "Picture",
+    "PictureSource",
+    "cmyk_to_rgb",
+    "fill_transparent",
     "from_float",
     "image_size",
+    "is_gray_file",
     "read_image",
     "read_rgb",
+    "resize_with_alpha",
     "to_float",
+    "upright",
     "writable_suffixes",
     "write_image",
 ]

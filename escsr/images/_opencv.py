@@ -1,18 +1,14 @@
-"""BMP and PPM, which the binary libvips of PyPI cannot read, through OpenCV."""
-
-from pathlib import Path
-from typing import Any
+"""BMP, which the binary libvips of PyPI cannot read, through OpenCV."""
 
 import numpy as np
 import numpy.typing as npt
 
-_MAGIC = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+from escsr.images._picture import Array
 
 
-def is_for_opencv(path: Path) -> bool:
-    """Whether a file starts like a BMP or a PBM, PGM or PPM."""
-    with path.open("rb") as file:
-        return file.read(2) in _MAGIC
+def is_bmp(head: bytes) -> bool:
+    """Whether a file that starts like this is a BMP."""
+    return head[:2] == b"BM"
 
 
 def _is_misread(data: npt.NDArray[np.uint8]) -> bool:
@@ -22,7 +18,7 @@ def _is_misread(data: npt.NDArray[np.uint8]) -> bool:
     over the masks of 32-bit pixels.
     """
     header = data[:66].tobytes()
-    if header[:2] != b"BM" or len(header) < 66:
+    if len(header) < 66:
         return False
     bits = int.from_bytes(header[28:30], "little")
     masked = int.from_bytes(header[30:34], "little") in (3, 6)
@@ -31,20 +27,20 @@ def _is_misread(data: npt.NDArray[np.uint8]) -> bool:
     return os2 or bits == 16 or (masked and masks != [0xFF0000, 0xFF00, 0xFF])
 
 
-def read_by_opencv(path: Path) -> npt.NDArray[Any]:
+def read_bmp(contents: bytes) -> Array:
     """Decode such a file.
 
     Returns:
-        (H, W, C) uint8 or uint16; C is 1 (gray), 3 (RGB) or 4 (RGB and alpha).
+        (H, W, C) uint8; C is 1 (gray), 3 (RGB) or 4 (RGB and alpha).
 
     Raises:
         ValueError: If it cannot be decoded.
     """
     import cv2
 
-    data = np.fromfile(path, np.uint8)
+    data = np.frombuffer(contents, np.uint8)
     if _is_misread(data):
-        raise ValueError(f"{path}: a rare kind of BMP (OS/2, 16 bits or bit masks); save it as PNG")
+        raise ValueError("a rare kind of BMP (OS/2, 16 bits or bit masks); save it as PNG")
     log = cv2.utils.logging
     level = log.getLogLevel()
     log.setLogLevel(log.LOG_LEVEL_SILENT)  # it would print what the error below says
@@ -55,11 +51,7 @@ def read_by_opencv(path: Path) -> npt.NDArray[Any]:
     finally:
         log.setLogLevel(level)
     if samples is None:
-        raise ValueError(f"{path}: a damaged or cut short picture, or a rare kind of BMP or PPM")
-    if samples.dtype not in (np.uint8, np.uint16):
-        raise ValueError(
-            f"{path}: its pixels are of type {samples.dtype}; save it with 8 or 16 bits"
-        )
+        raise ValueError("a damaged or cut short picture, or a rare kind of BMP")
     if samples.ndim == 2:
         return samples[..., None]
     rgb = samples[..., 2::-1]

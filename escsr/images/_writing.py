@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from escsr.files import replacing
-from escsr.images._picture import Array, Picture, to_uint8
+from escsr.images._alpha import on_white
+from escsr.images._picture import Picture, to_uint8
 from escsr.images._vips import libvips, reason
 
 _SAVERS = {
@@ -80,20 +81,12 @@ def writable_suffixes() -> tuple[str, ...]:
     return tuple(end for end, saver in _SAVERS.items() if vips.type_find("VipsOperation", saver))
 
 
-def _on_white(pixels: Array, alpha: Array) -> Array:
-    """Composite over white, rounded."""
-    top = int(np.iinfo(pixels.dtype).max)
-    cover = alpha[..., None].astype(np.uint64)
-    mixed = pixels * cover + top * (top - cover)
-    return ((mixed + top // 2) // top).astype(pixels.dtype)
-
-
 def _encode_ready(picture: Picture, saver: str, path: Path) -> Any:
     """A libvips image holding what the format can hold; warns about the rest."""
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is not None and saver == "jpegsave":
         warnings.warn(f"{path}: JPEG has no transparency; laid on white", stacklevel=3)
-        pixels, alpha = _on_white(pixels, alpha), None
+        pixels, alpha = on_white(pixels, alpha), None
     if picture.depth == 16 and saver not in _DEEP:
         warnings.warn(f"{path}: this format keeps 8 of the 16 bits; use PNG or TIFF", stacklevel=3)
         pixels, alpha = to_uint8(pixels), None if alpha is None else to_uint8(alpha)

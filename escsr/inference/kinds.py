@@ -1,17 +1,29 @@
 """The kinds of picture that people hold, and the way to and from `Picture`."""
 
 import os
-from typing import Any
+import warnings
+from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from escsr.images import Picture, read_image
+from escsr.images import Picture, PictureSource, cmyk_to_rgb, read_image, upright
 from escsr.pixels import to_levels
+
+_ROUNDING = 1e-6
+"""How far floats may lie outside [0, 1]: float32 arithmetic is that exact."""
+
+_AS_RGB = {"YCbCr", "HSV", "RGBX"}
+"""PIL's modes that hold RGB in other clothes."""
+
+_DEEP = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2"}
+"""PIL's modes of 16-bit gray, and NumPy's names of their samples."""
 
 
 def to_picture(image: object) -> Picture:
-    """Turn a path, an array, a PIL image or a `Picture` into a `Picture`.
+    """Turn a path, bytes, a file object, an array, a PIL image or a `Picture` into a `Picture`.
 
     Raises:
         TypeError: If it is none of these.
@@ -19,62 +31,228 @@ def to_picture(image: object) -> Picture:
     """
     if isinstance(image, Picture):
         return image
-    if isinstance(image, str | os.PathLike):
-        return read_image(image)
-    if not isinstance(image, np.ndarray):
-        if not type(image).__module__.startswith("PIL."):
-            raise TypeError(
-                f"cannot upscale a {type(image).__name__}: give a path, a NumPy array, a PIL "
-                "image, a PyTorch tensor or an escsr.images.Picture"
-            )
+    if isinstance(image, str | bytes | os.PathLike | PictureSource) or hasattr(image, "read"):
+        return read_image(cast("Any", image))
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    if type(image).__module__.startswith("PIL."):
         return _from_pil(image)
-    if image.dtype.kind == "f":
-        if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
-            raise ValueError("a floating-point array must lie in [0, 1]")
-        # Sixteen bits inside: finer than any display, and back to floats afterwards.
-        image = to_levels(image, depth=16)
-    if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
-        raise ValueError(
-            "an array must be (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or floating point, "
-            f"not {image.dtype} of {image.shape}"
-        )
-    if image.ndim == 2:
-        return Picture(pixels=np.repeat(image[..., None], 3, axis=2), gray=True)
-    if image.shape[2] not in (3, 4):
-        raise ValueError(f"an array must have 3 or 4 channels, not {image.shape[2]}")
-    alpha = np.ascontiguousarray(image[..., 3]) if image.shape[2] == 4 else None
-    return Picture(pixels=np.ascontiguousarray(image[..., :3]), alpha=alpha)
-
-
-def _from_pil(image: Any) -> Picture:
-    from PIL.ImageOps import exif_transpose  # the caller has it: this is a PIL image
-
-    if image.mode not in ("L", "LA", "I;16", "RGB", "RGBA"):
-        raise ValueError(
-            f"cannot take a PIL image of mode {image.mode!r}; convert it to 'RGB' or 'RGBA' first"
-        )
-    upright = exif_transpose(image)
-    samples = np.atleast_3d(np.asarray(upright))
-    bands = samples.shape[2]
-    rgb = np.repeat(samples[..., :1], 3, axis=2) if bands < 3 else samples[..., :3].copy()
-    alpha = samples[..., -1].copy() if bands in (2, 4) else None
-    return Picture(pixels=rgb, alpha=alpha, gray=bands < 3, icc=image.info.get("icc_profile"))
+    raise TypeError(
+        f"cannot upscale a {type(image).__name__}: give a path, bytes, a file object, a NumPy "
+        "array, a PIL image, a PyTorch tensor or an escsr.images.Picture"
+    )
 
 
 def like(original: object, picture: Picture) -> object:
     """Turn the result into the kind of thing that was given."""
-    if isinstance(original, Picture | str | os.PathLike):
-        return picture
-    pixels: NDArray[Any] = picture.pixels[..., 0] if picture.gray else picture.pixels
-    if picture.alpha is not None:
-        pixels = np.dstack([pixels, picture.alpha])
     if isinstance(original, np.ndarray):
-        if original.dtype.kind == "f":
-            return (pixels / 65535).astype(original.dtype)
-        return pixels
+        return _to_array(picture, original)
+    if type(original).__module__.startswith("PIL."):
+        return _to_pil(picture, original)
+    return picture
+
+
+def check_tensor(image: Tensor) -> Tensor:
+    """A tensor as a batch (B, 3, H, W) of its own dtype, checked.
+
+    Raises:
+        ValueError: If its shape, number type or range cannot be a picture's, or it is empty.
+    """
+    shape = tuple(image.shape)
+    if image.dtype == torch.bool:
+        raise ValueError(
+            "a tensor of booleans is a mask, not a picture; to make it black and white: "
+            "mask.float()"
+        )
+    if not image.is_floating_point():
+        raise ValueError(
+            f"a tensor must be floating point in [0, 1], not {image.dtype}; of 8 bits: "
+            "tensor.float() / 255"
+        )
+    if image.ndim not in (3, 4) or shape[-3] != 3:
+        hint = "; channels come first: tensor.movedim(-1, -3)" if shape[-1:] == (3,) else ""
+        raise ValueError(f"a tensor must be (3, H, W) or (B, 3, H, W), not {shape}{hint}")
+    if image.numel() == 0:
+        what = "an empty batch" if shape[0] == 0 else "an empty picture"
+        raise ValueError(f"{what}: the tensor is {shape}, and there is nothing to upscale")
+    _check_range("a tensor", float(image.min()), float(image.max()), bool(image.isnan().any()))
+    return image.detach().reshape(-1, *shape[-3:]).clamp(0, 1)
+
+
+def _check_range(what: str, least: float, most: float, nan: bool) -> None:
+    """Floats that are no picture in [0, 1] are refused, and what would help is said."""
+    if nan or not np.isfinite([least, most]).all():
+        raise ValueError(
+            f"{what} holds NaN or infinity; a picture must be finite numbers in [0, 1]"
+        )
+    if least >= -_ROUNDING and most <= 1 + _ROUNDING:
+        return
+    if least >= 0 and 2 < most <= 65535:
+        help_ = f"divide it by {255 if most <= 255 else 65535}"
+    else:
+        help_ = "clip it to [0, 1], or bring its black to 0 and its white to 1"
+    raise ValueError(f"{what} must lie in [0, 1], not in [{least:.7g}, {most:.7g}]: {help_}")
+
+
+def _from_array(image: NDArray[Any]) -> Picture:
+    if image.dtype == bool:
+        raise ValueError(
+            "an array of booleans is a mask, not a picture; to make it black and white: "
+            "mask.astype('uint8') * 255"
+        )
+    _check_shape(image)
+    if image.dtype.kind == "f":
+        least, most = float(image.min()), float(image.max())
+        _check_range("a floating-point array", least, most, bool(np.isnan(image).any()))
+        # Sixteen bits inside: finer than any display, and back to floats afterwards.
+        image = to_levels(image.astype(np.float64), depth=16)
+    if image.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        raise ValueError(
+            "an array must be uint8, uint16 or floating point in [0, 1], not "
+            f"{image.dtype}; if white is 255: array.astype('uint8')"
+        )
+    return _from_samples(np.atleast_3d(image))
+
+
+def _check_shape(image: NDArray[Any]) -> None:
+    if image.size == 0:
+        raise ValueError(f"an empty picture: the array is {image.shape}")
+    if image.ndim in (2, 3) and (image.ndim == 2 or image.shape[2] in (1, 2, 3, 4)):
+        return
+    hint = ""
+    if image.ndim == 3 and image.shape[0] in (1, 3, 4):
+        hint = "; channels come last: array.transpose(1, 2, 0)"
+    if image.ndim == 4:
+        hint = "; of a batch, one after another, or a tensor (B, 3, H, W)"
+    raise ValueError(
+        "an array must be (H, W), or (H, W, C) with C 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 "
+        f"(RGB and alpha), not {image.shape}{hint}"
+    )
+
+
+def _from_samples(samples: NDArray[Any], icc: bytes | None = None) -> Picture:
+    """(H, W, 1 to 4) unsigned integers of any byte order to a `Picture`."""
+    native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    bands = native.shape[2]
+    gray = bands < 3
+    return Picture(
+        pixels=np.repeat(native[..., :1], 3, axis=2) if gray else native[..., :3].copy(),
+        alpha=native[..., -1].copy() if bands in (2, 4) else None,
+        gray=gray,
+        icc=icc,
+    )
+
+
+def _to_samples(picture: Picture) -> NDArray[Any]:
+    """(H, W), or (H, W, 2 to 4)."""
+    pixels = picture.pixels[..., 0] if picture.gray else picture.pixels
+    return pixels if picture.alpha is None else np.dstack([pixels, picture.alpha])
+
+
+def _to_array(picture: Picture, original: NDArray[Any]) -> NDArray[Any]:
+    samples = _to_samples(picture)
+    if original.ndim == 3:
+        samples = np.atleast_3d(samples)
+    if original.dtype.kind == "f":
+        return (samples / 65535).astype(original.dtype)
+    return samples.astype(original.dtype, copy=False)
+
+
+def _from_pil(image: Any) -> Picture:
+    """A PIL image of any mode, upright, its transparent colour as alpha."""
+    icc = image.info.get("icc_profile")
+    turn = image.getexif().get(0x0112, 1)
+    samples, is_plain = _samples_of_pil(image, icc)
+    if not is_plain:
+        warnings.warn(f"a PIL image of mode {image.mode!r} is converted to RGB", stacklevel=2)
+        icc = None
+    return _from_samples(upright(samples, turn), icc)
+
+
+def _samples_of_pil(image: Any, icc: bytes | None) -> tuple[NDArray[Any], bool]:
+    """(H, W, 1 to 4) uint8 or uint16; and whether the profile still fits."""
+    mode = image.mode
+    if mode in ("I", "F"):
+        return _of_wide_gray(np.asarray(image), mode)[..., None], True
+    if mode in _DEEP:
+        gray = np.asarray(image).view(_DEEP[mode]).astype(np.uint16)
+        return _keyed(gray[..., None], image.info.get("transparency")), True
+    if mode in ("1", "L", "RGB"):
+        samples = np.atleast_3d(np.asarray(image.convert("L") if mode == "1" else image))
+        return _keyed(samples, _key_of_8_bits(samples, image.info.get("transparency"))), True
+    if mode in ("LA", "RGBA"):
+        return np.asarray(image), True
+    if mode in ("La", "RGBa"):
+        return np.asarray(image.convert(mode.upper())), True
+    if mode in ("P", "PA"):
+        opaque = mode == "P" and "transparency" not in image.info
+        opaque = opaque and image.palette.mode in ("RGB", "L")
+        return np.asarray(image.convert("RGB" if opaque else "RGBA")), True
+    if mode in _AS_RGB:
+        return np.asarray(image.convert("RGB")), True
+    if mode == "CMYK":
+        return cmyk_to_rgb(np.asarray(image), icc), False
+    if mode == "LAB":
+        return np.asarray(image.convert("RGB")), False
+    raise ValueError(f"cannot take a PIL image of mode {mode!r}; convert it to 'RGB' or 'RGBA'")
+
+
+def _of_wide_gray(samples: NDArray[Any], mode: str) -> NDArray[np.uint16]:
+    """Modes I, which Pillow gives 16-bit files, and F, in 16 bits."""
+    least, most = float(samples.min()), float(samples.max())
+    if mode == "F":
+        _check_range("a PIL image of mode 'F'", least, most, bool(np.isnan(samples).any()))
+        return to_levels(samples.astype(np.float64), depth=16)
+    if least < 0 or most > 65535:
+        raise ValueError(
+            f"a PIL image of mode 'I' must lie in 0 to 65535, not in {least:.0f} to {most:.0f}: "
+            "bring its black to 0 and its white to 65535 (convert('L') would clip it at 255)"
+        )
+    return samples.astype(np.uint16)
+
+
+def _keyed(samples: NDArray[Any], key: Any) -> NDArray[Any]:
+    """Append an alpha that is 0 where the samples are the transparent colour ``key``."""
+    if key is None:
+        return samples
+    matches = (samples == np.reshape(key, (1, 1, -1))).all(axis=2)
+    top = np.iinfo(samples.dtype).max
+    return np.dstack([samples, np.where(matches, 0, top).astype(samples.dtype)])
+
+
+def _key_of_8_bits(samples: NDArray[Any], key: Any) -> NDArray[Any] | None:
+    """PNG's transparent colour, which has the file's depth, in the 8 bits that Pillow made of it.
+
+    Pillow does not say the depth. 16 bits are cut to 8, and 2 or 4 bits spread, as its pixels were.
+    """
+    if key is None or isinstance(key, bytes):  # bytes are of a palette that was converted away
+        return None
+    wanted = np.atleast_1d(key).astype(np.int64)
+    if wanted.max() > 255:
+        return wanted >> 8
+    if wanted.size == 1:
+        for step in (255, 85, 17):  # 1, 2 and 4 bits
+            spread = wanted * step
+            if 0 < spread[0] <= 255 and not (samples % step).any() and (samples == spread).any():
+                return spread
+    return wanted
+
+
+def _to_pil(picture: Picture, original: Any) -> Any:
+    """A PIL image of the original's mode where it can hold the result; see `upscale`."""
     from PIL.Image import fromarray
 
-    image = fromarray(pixels)
+    samples = _to_samples(picture)
+    mode = original.mode
+    if mode == "F":
+        samples = (samples / 65535).astype(np.float32)
+    elif mode == "I":
+        samples = samples.astype(np.int32)
+    elif mode == "I;16B":
+        samples = samples.astype(">u2")
+    elif samples.dtype == np.uint16 and samples.ndim == 3:
+        samples = to_levels(samples / 65535)  # PIL has 16 bits only in gray without alpha
+    image = fromarray(samples)
     if picture.icc is not None:
         image.info["icc_profile"] = picture.icc  # where PIL's writers look for it
     return image

@@ -164,7 +164,7 @@ def test_wrong_requests(
 
 def test_wrong_pictures(model: escsr.SuperResolver) -> None:
     for wrong in (
-        np.zeros((4, 5, 2), np.uint8),
+        np.zeros((4, 5, 5), np.uint8),
         np.zeros((4, 5, 3), np.int32),
         np.full((4, 5, 3), 1.5),
         np.full((4, 5, 3), np.nan),

@@ -24,7 +24,7 @@ from escsr.images import (
 )
 
 SHARED = os.environ.get("ESCSR_SHARED")
-PHOTO = Path(__file__).parent / "data" / "photo.png"
+PHOTO = Path(__file__).parents[1] / "data" / "photo.png"
 
 
 def photo(height: int = 40, width: int = 56) -> np.ndarray:
