@@ -74,8 +74,11 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = Fa
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
-    """Write a text file (UTF-8, lines as given) complete or not at all; see `replacing`."""
-    write_bytes(path, text.encode("utf-8"), durable=durable)
+    r"""Write a text file (UTF-8, lines as given) complete or not at all; see `replacing`.
+
+    Bytes of file names that are no text are written as ``\udce9``: JSON reads them back unchanged.
+    """
+    write_bytes(path, printable(text).encode("utf-8"), durable=durable)
 
 
 def write_json(
@@ -86,11 +89,18 @@ def write_json(
     Text is written in UTF-8. Only names that UTF-8 cannot hold (file names in an old encoding)
     are escaped, so that Python reads them back unchanged.
     """
-    try:
-        data = json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        data = json.dumps(value, indent=indent, ensure_ascii=True).encode("ascii")
-    write_bytes(path, data + b"\n", durable=durable)
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    write_text(path, text + "\n", durable=durable)
+
+
+def printable(text: str) -> str:
+    r"""Text with the bytes of file names that are no text written as ``\udce9``.
+
+    Example:
+        >>> print(printable(os.fsdecode(b"caf\xe9.png")))
+        caf\udce9.png
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from escsr.cli.console import make_console, make_progress
 from escsr.cli.main import print_error
 from escsr.data import prepare_photos
 
@@ -26,7 +25,7 @@ def prepare(
     workers: Annotated[int | None, typer.Option(help="Threads; one per core if not given.")] = None,
 ) -> None:
     """Check folders of photos and cut the good ones into sub-images; run again to resume."""
-    with Progress(transient=True) as bar:
+    with make_progress() as bar:
         task = bar.add_task("listing", total=None)
         report = prepare_photos(
             sources,
@@ -42,14 +41,14 @@ def prepare(
                 task, description=what, completed=done, total=total
             ),
         )
-    console = Console(highlight=False)
+    console = make_console()
     for path, problem in report["left_out"].items():
-        console.print(f"left out: {path}: {problem}", markup=False, soft_wrap=True)
+        console.print(f"left out: {path}: {problem}", soft_wrap=True)
     for path in report["left_over"]:
-        console.print(f"of no photo: {path}; remove it", markup=False, soft_wrap=True)
+        console.print(f"of no photo: {path}; remove it", soft_wrap=True)
     for name, value in report["statistics"].items():
-        console.print(f"{name}: {value}", markup=False, soft_wrap=True)
-    console.print(f"{out / 'prepared.json'} says how this was made", markup=False)
+        console.print(f"{name}: {value}", soft_wrap=True)
+    console.print(f"{out / 'prepared.json'} says how this was made")
 
 
 if __name__ == "__main__":

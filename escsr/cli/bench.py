@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from escsr.cli.console import make_console
+
 if TYPE_CHECKING:
     from escsr.bench import HeadSetup, Setup
 
@@ -73,12 +75,11 @@ def bench(
 
 def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:
     """Measure, print, and return what goes into the file."""
-    from rich.console import Console
     from rich.table import Table
 
     from escsr.bench import run
 
-    console = Console(highlight=False)
+    console = make_console()
     kind = "training step" if training else "inference"
     console.print(
         f"{setup.backbone} ×{setup.scale}, {setup.batch}×{setup.height}×{setup.width}, fp32, "
@@ -108,11 +109,9 @@ def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:
 
 def _costs(setup: "Setup", *, training: bool) -> list[dict[str, object]]:
     """Profile, print, and return what goes into the file."""
-    from rich.console import Console
-
     from escsr.bench import costs
 
-    console = Console(highlight=False)
+    console = make_console()
     found = costs(setup, training=training)
     for cost in found:
         console.print(f"{cost.share:.0%}  {cost.operation}, most of it on {cost.shapes}")
@@ -121,12 +120,11 @@ def _costs(setup: "Setup", *, training: bool) -> list[dict[str, object]]:
 
 def _heads(setup: "HeadSetup") -> dict[str, object]:
     """Measure, print, and return what goes into the file."""
-    from rich.console import Console
     from rich.table import Table
 
     from escsr.bench import run_heads
 
-    console = Console(highlight=False)
+    console = make_console()
     console.print(
         f"heads on {setup.height}×{setup.width} features of {setup.channels} channels, fp32, "
         f"{setup.threads} threads, {setup.device}"

@@ -1,12 +1,15 @@
 """``escsr degrade``: good pictures in, bad ones out, with what was done to them."""
 
 import math
+import os
 import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from escsr.cli.console import make_console
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,22 +41,20 @@ def degrade(
     ] = None,
 ) -> None:
     """Make low-quality pictures; beside each a JSON that makes it again, bit for bit."""
-    from rich.console import Console
-
     from escsr.degradations import preset as make_preset
 
     _check_options(scale, seed, sheet, replay)
     pipeline = make_preset(preset)
     again = None if replay is None else _read_draw(replay)
     tasks = _plan(inputs, output, sheet)
-    console = Console(highlight=False)
+    console = make_console()
     good = _degrade_all(
         tasks, console, pipeline, scale=scale, seed=seed, again=again, preset=preset
     )
     if sheet is not None and good:
         path = output / "sheet.png"
         _write_sheet(path, good, pipeline, scale, seed, sheet)
-        console.print(f"{sheet} draws → {path}", markup=False, soft_wrap=True)
+        console.print(f"{sheet} draws → {path}", soft_wrap=True)
     if bad := len(tasks) - len(good):
         raise OSError(f"{bad} of {len(tasks)} pictures could not be degraded (see above)")
 
@@ -70,10 +71,10 @@ def _degrade_all(
             if len(tasks) == 1:
                 raise
             where = "" if str(task.source) in str(error) else f"{task.source}: "
-            console.print(f"error: {where}{error}", style="red", markup=False, soft_wrap=True)
+            console.print(f"error: {where}{error}", style="red", soft_wrap=True)
         else:
             good.append(task)
-            console.print(f"{number}/{len(tasks)} {said}", markup=False, soft_wrap=True)
+            console.print(f"{number}/{len(tasks)} {said}", soft_wrap=True)
     return good
 
 
@@ -156,7 +157,7 @@ def _degrade_one(
         warnings.simplefilter("ignore", UserWarning)  # profiles and pages matter little here
         pixels = read_rgb(task.source)
     if again is None:
-        draw = _draw(pipeline, pixels.shape[:2], scale, (seed, zlib.crc32(task.name.encode())))
+        draw = _draw(pipeline, pixels.shape[:2], scale, (seed, zlib.crc32(os.fsencode(task.name))))
         about = {"picture": task.name, "preset": preset, "scale": scale, "seed": seed}
     else:
         draw, about = again, {"picture": task.name, "replayed": True}

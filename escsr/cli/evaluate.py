@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escsr.cli.console import make_progress
 from escsr.cli.evaluate_output import show_comparison, show_metrics, show_paper
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def _check_outputs(output: Path | None, csv: Path | None, card: Path | None) -> 
 
 
 def _run(models: dict[str, str], **settings: Any) -> "Comparison":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     from escsr.evaluation import compare
 
@@ -267,7 +268,7 @@ def _run(models: dict[str, str], **settings: Any) -> "Comparison":
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, transient=True) as bar:
+    with make_progress(*columns) as bar:
         task = bar.add_task("checking pictures and models", total=None)
 
         def advance(what: str, done: int, total: int) -> None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from escsr.cli.console import make_console
+
 if TYPE_CHECKING:
     from escsr.evaluation import Comparison, Report
     from escsr.evaluation.paper import PaperRow
@@ -11,28 +13,26 @@ if TYPE_CHECKING:
 
 def show_comparison(c: "Comparison") -> None:
     """One model on one set: its pictures. Otherwise a table of means for each set."""
-    from rich.console import Console
-
     from escsr.evaluation.tables import LEGEND, notes
 
-    console = Console(highlight=False)
+    console = make_console()
     single = c.results[0].report if len(c.results) == 1 else None
     if single is not None:
         _show_pictures(console, single)
     else:
         _show_groups(console, c)
-        console.print(LEGEND, style="dim", markup=False)
+        console.print(LEGEND, style="dim")
     told = notes(c)
     if single is not None:
         told = [f"{key}: {value}" for key, value in single.conditions.items()]
         told += [line for line in notes(c) if "unavailable" in line or ": no " in line]
     for line in told:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _show_groups(console: Any, c: "Comparison") -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from escsr.evaluation.tables import cells
 
@@ -44,16 +44,15 @@ def _show_groups(console: Any, c: "Comparison") -> None:
         for result in group:
             if result.report is not None:
                 row = cells(c, group, result)
-                texts = [f"[bold]{x.text}[/]" if x.best else x.text for x in row]
-                table.add_row(escape(result.model), *texts)
+                texts = [Text(x.text, style="bold" if x.best else "") for x in row]
+                table.add_row(result.model, *texts)
         console.print(table)
         for result in group:
             if result.report is None:
-                console.print(f"{result.model} does not make x{scale:g}", markup=False)
+                console.print(f"{result.model} does not make x{scale:g}")
 
 
 def _show_pictures(console: Any, report: "Report") -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from escsr.evaluation.report import show
@@ -64,7 +63,7 @@ def _show_pictures(console: Any, report: "Report") -> None:
         column.justify = "right"
     for row in report.rows:
         figures = [show(k, row.values[k]) if k in row.values else "" for k in means]
-        table.add_row(escape(row.name), *figures)
+        table.add_row(row.name, *figures)
     table.add_section()
     table.add_row("mean", *(show(k, v) for k, v in means.items()), style="bold")
     console.print(table)
@@ -98,7 +97,6 @@ def show_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
 
 def show_metrics() -> None:
     """All figures, with their direction, range and needs."""
-    from rich.console import Console
     from rich.table import Table
 
     from escsr.evaluation import list_metrics
@@ -108,9 +106,9 @@ def show_metrics() -> None:
     table = Table("name", "better", "range", "needs", "source")
     for row in rows:
         table.add_row(*(row[key] for key in ("name", "better", "range", "needs", "source")))
-    console = Console(highlight=False)
+    console = make_console()
     console.print(table)
     if any(row["source"].startswith("pyiqa") for row in rows):
         console.print(PYIQA_LICENCE + "; networks' weights are downloaded at first use")
     else:
-        console.print("more figures with pyiqa: pip install 'escsr[metrics]'", markup=False)
+        console.print("more figures with pyiqa: pip install 'escsr[metrics]'")

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from escsr.cli.bench import bench
+from escsr.cli.console import make_console, protect_streams
 from escsr.cli.degrade import degrade
 from escsr.cli.doctor import doctor
 from escsr.cli.evaluate import evaluate
@@ -42,6 +43,7 @@ def options(
     ),
 ) -> None:
     """Image super-resolution with the ESC family of networks."""
+    protect_streams()
 
 
 def main() -> None:
@@ -49,8 +51,12 @@ def main() -> None:
 
     Set ESCSR_DEBUG=1 to see the traceback of every error.
     """
+    protect_streams()
     try:
         app()
+    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (
         ValueError,
         TypeError,
@@ -67,9 +73,7 @@ def main() -> None:
 
 def print_error(error: BaseException) -> None:
     """Print an error as one paragraph on standard error."""
-    from rich.console import Console
-
     text = str(error) or type(error).__name__
-    console = Console(stderr=True, highlight=False)
+    console = make_console(stderr=True)
     console.print("error:", style="bold red", end=" ")
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from escsr.cli.console import make_console
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, e.g. recipes/classic_tiny.py.")],
@@ -31,8 +33,6 @@ def train(
     ] = False,
 ) -> None:
     """Train a network as a recipe says; Ctrl-C saves and stops."""
-    from rich.console import Console
-
     import escsr.recipe
     import escsr.training
 
@@ -43,17 +43,22 @@ def train(
     found = escsr.recipe.examine(described, resumed=resume)
     problems += found.problems
     if problems:
-        errors = Console(stderr=True, highlight=False)
-        errors.print(str(escsr.recipe.RecipeError(problems)), markup=False, soft_wrap=True)
+        errors = make_console(stderr=True)
+        errors.print(str(escsr.recipe.RecipeError(problems)), soft_wrap=True)
         raise typer.Exit(2)
-    console = Console(highlight=False)
+    console = make_console()
     for line in found.advice:
-        console.print(f"note: {line}", markup=False, soft_wrap=True)
+        console.print(f"note: {line}", soft_wrap=True)
     if check:
-        console.print(f"{recipe} is fine", markup=False)
+        console.print(f"{recipe} is fine")
         return
     summary = escsr.training.train(
-        described, out=folder, resume=resume, changing=change or (), source=recipe
+        described,
+        out=folder,
+        resume=resume,
+        changing=change or (),
+        source=recipe,
+        console=console,
     )
     if summary.signal is not None:
         raise typer.Exit(128 + summary.signal)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escsr.cli.console import make_console, make_progress
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -56,8 +58,7 @@ def upscale(
     Say the size by one of --scale, --size, --width, --height, --min-side, --max-side.
     Profile, transparency and bit depth are kept.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
     wanted = _wanted_size(
         scale=scale,
@@ -69,9 +70,9 @@ def upscale(
     )
     tasks = _plan(inputs, output, suffix)
     failures = 0
-    console = Console(highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    console = make_console()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with make_progress(*columns, console=console) as bar:
         for number, task in enumerate(tasks, 1):
             line = bar.add_task(f"{number}/{len(tasks)} {task.source.name}", total=1.0)
             try:
@@ -89,7 +90,7 @@ def upscale(
                     raise
                 failures += 1
                 where = "" if str(task.source) in str(error) else f"{task.source}: "
-                console.print(f"error: {where}{error}", style="red", markup=False)
+                console.print(f"error: {where}{error}", style="red", soft_wrap=True)
             bar.remove_task(line)
     if failures:
         raise OSError(f"{failures} of {len(tasks)} pictures could not be upscaled (see above)")
@@ -114,7 +115,7 @@ def _upscale_one(
         write_image(task.target, result)
     for notice in notices:
         if issubclass(notice.category, UserWarning):
-            console.print(f"note: {notice.message}", style="yellow", markup=False)
+            console.print(f"note: {notice.message}", style="yellow", soft_wrap=True)
     (height, width), (new_height, new_width) = picture.size, result.size
     console.print(
         f"{task.source} {width}×{height} → {task.target} {new_width}×{new_height}, "

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -91,7 +92,7 @@ class PhotoCache:
         """
         facts = path.stat()
         key = f"{path.resolve()}|{facts.st_mtime_ns}|{facts.st_size}"
-        stored = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+        stored = folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npy"
         try:
             mapped: Photo = np.load(stored, mmap_mode="r")
             return mapped

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from escsr.data.pairing import check_colours, files_by_name, lq_names, shown_size
 from escsr.evaluation.protocol import Alignment
+from escsr.files import printable
 from escsr.images import image_size, read_image
 
 __all__ = ["Pair", "find_pairs", "find_pictures"]
@@ -115,7 +116,7 @@ def find_pictures(lq: str | os.PathLike[str], *, scale: float) -> list[Pair]:
             problems.append(str(error))
             continue
         gt_size = _times(size, scale)
-        pairs.append(Pair(name=name, hr=None, lq=path, lq_size=size, gt_size=gt_size))
+        pairs.append(Pair(name=printable(name), hr=None, lq=path, lq_size=size, gt_size=gt_size))
     if problems:
         raise ValueError(_told(problems, str(lq)))
     return pairs
@@ -158,7 +159,7 @@ def _pair(
         check_colours(hr, lq, decode=True)
     spare = (height - gt_size[0], width - gt_size[1])
     offset = (spare[0] // 2, spare[1] // 2) if alignment == "centre" else (0, 0)
-    return Pair(name=name, hr=hr, lq=lq, lq_size=lq_size, gt_size=gt_size, offset=offset)
+    return Pair(name=printable(name), hr=hr, lq=lq, lq_size=lq_size, gt_size=gt_size, offset=offset)
 
 
 def _whole(

@@ -89,9 +89,18 @@ class PictureSource:
     def for_libvips(self) -> Any:
         """A new `pyvips.Source`: never cached, and "[" in a name stays a character."""
         vips = libvips()
-        if self._data is not None:
-            return vips.Source.new_from_memory(self._data)
-        return vips.Source.new_from_file(str(self._path))
+        if self._data is None and _is_text(str(self._path)):
+            return vips.Source.new_from_file(str(self._path))
+        return vips.Source.new_from_memory(self.contents())
+
+
+def _is_text(name: str) -> bool:
+    """Whether pyvips can pass the name on, which it does in UTF-8."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_all(file: Any, name: str) -> bytes:
