@@ -95,6 +95,33 @@ def imresize(
     return current
 
 
+def axis_taps(length: int, out: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Return how `imresize` makes one axis, for arithmetic that is not NumPy's.
+
+    Output sample i is the sum over t, from the first tap to the last, of
+    ``weights[i, t] * input[indices[i, t]]`` in float64; of integers ``floor(x + 0.5)``, clipped.
+
+    Args:
+        length: Samples along the axis.
+        out: Samples wanted.
+
+    Returns:
+        Indices and weights, (out, taps) each.
+
+    Raises:
+        ValueError: If a number is below 1.
+
+    Example:
+        >>> indices, weights = axis_taps(4, 2)
+        >>> (weights * np.array([0.0, 0.0, 1.0, 1.0])[indices]).sum(axis=1)
+        array([0., 1.])
+    """
+    if length < 1 or out < 1:
+        raise ValueError(f"length and out must be at least 1, got {length} and {out}")
+    taps = _taps(length, out, out / length, "symmetric", True)
+    return taps.indices, taps.weights
+
+
 def _check_image(image: Array) -> None:
     if not isinstance(image, np.ndarray):
         raise TypeError(f"image must be a numpy array, got {type(image).__name__}")

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import escsr
-from escsr.data import FolderDataset
+from escsr.data import ArbitraryScaleDataset, FolderDataset
+from escsr.heads import HEADS, Head
 from escsr.recipe import Recipe, RecipeError, apply, check, describe, differences, load, override
 from escsr.training import L1, CropValidation, cosine, multistep
 
@@ -320,6 +321,58 @@ def test_all_problems_are_told_at_once():
 
 
 # ----------------------------------------------------------------------- describe
+
+
+class Enlarger(Head):
+    """A head of any scale that makes whole pictures only."""
+
+    def __init__(self, in_channels):
+        super().__init__()
+        self.to_rgb = torch.nn.Conv2d(in_channels, 3, 3, padding=1)
+
+    def forward(self, features, lq, size):
+        return self.to_rgb(torch.nn.functional.interpolate(features, size))
+
+
+@pytest.mark.parametrize(
+    ("head", "scale", "data", "overrides"),
+    [
+        ("pixel_shuffle", 3, {"queries": 9}, "data.queries=none data.group=4 data.scales=3,3"),
+        ("pixel_shuffle", 2, {"group": 4}, "data.scales=2,2"),
+        (
+            "pixel_shuffle",
+            2,
+            {"group": 4, "multiple": 3, "scales": (2.0, 2.0)},
+            "data.scales=2,2 data.multiple=1",
+        ),
+        ("enlarger", None, {"queries": 9}, "data.queries=none data.group=4"),
+    ],
+    ids=str,
+)
+def test_head_under_data_that_asks_for_more_is_told_with_what_mends_it(
+    head, scale, data, overrides, monkeypatch
+):
+    # oracle: the overrides that are named are taken at their word
+    if head == "enlarger":
+        monkeypatch.setitem(HEADS._entries, "enlarger", Enlarger)
+    recipe = replace(
+        RECIPE,
+        model=partial(escsr.build, "esc_tiny", head=head, scale=scale),
+        data=partial(ArbitraryScaleDataset, roots=(PHOTOS,), patch=8, **data),
+        batch=8,
+        accumulate=2,
+    )
+    (problem,) = check(recipe)
+    assert head in problem
+    assert problem.endswith(f"set {overrides}")
+    mended = override(recipe, overrides.split())
+    assert not check(mended)
+    dataset, model = mended.data(seed=0), mended.model()
+    for n in range(3):
+        sample = dataset[n]
+        assert (
+            model(sample["lq"][None], size=sample["gt"].shape[-2:]).shape[1:] == sample["gt"].shape
+        )
 
 
 def test_description_is_json_with_defaults_but_not_what_is_supplied():

@@ -7,6 +7,8 @@ from escsr.data.folder import FolderDataset
 from escsr.data.loader import BatchLoader, Share
 from escsr.data.paired import PairedDataset
 from escsr.data.preparing import prepare_photos
+from escsr.data.teacher import TeacherDataset
+from escsr.data.teaching import prepare_teacher
 from escsr.picture_files import IMAGE_SUFFIXES, list_images
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "PairedDataset",
     "PhotoCache",
     "Share",
+    "TeacherDataset",
     "d4",
     "degraded",
     "list_images",
     "prepare_photos",
+    "prepare_teacher",
     "sharpened",
 ]

@@ -1,6 +1,7 @@
 """Training samples of any scale, for networks that enlarge by any factor."""
 
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,18 @@ from torch.utils.data import Dataset
 
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import Photo
-from escsr.data.photos import BadFiles, check_whole_numbers, open_pool, sample_rng
+from escsr.data.on_device import (
+    DeviceBatches,
+    as_variants,
+    resized,
+    to_floats,
+    turned,
+)
+from escsr.data.photos import BadFiles, open_pool, sample_rng
+from escsr.data.queries import checked_queries, choose_pixels, joined, pixels_at, pixels_of
+from escsr.data.scales import ScaleDraw
 from escsr.degradations import PRESETS, preset, usm_sharpen
-from escsr.pixels import from_tensor, to_tensor
+from escsr.pixels import from_tensor, to_levels_tensor, to_tensor
 from escsr.resize import imresize
 
 LqFrom = Callable[[Photo, tuple[int, int], np.random.Generator], NDArray[np.uint8]]
@@ -62,7 +72,7 @@ def sharpened(gt: Photo) -> Photo:
     return from_tensor(usm_sharpen(to_tensor(gt)[None])[0])
 
 
-class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
+class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
     """Random pairs whose scale is drawn too, from folders of photographs.
 
     A scale s is drawn evenly from `scales`; a square of P = round(s * patch) pixels is cut out
@@ -110,6 +120,8 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
             `escsr.degradations` such as "real_light", or a function. It gets the large crop
             (P, P, 3) uint8, the size (p, p) and the sample's own generator, draws all its numbers
             from that, and returns (p, p, 3) uint8.
+        on_device: Whether batches are made on the device that trains; see `FolderDataset`. Not with
+            `lq_from`, which makes one picture at a time on the CPU.
 
     Raises:
         FileNotFoundError: If a root is missing, or no file is left to draw from.
@@ -142,23 +154,41 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
         sharpen: bool = False,
         keep_photo: bool = False,
         lq_from: LqFrom | str | None = None,
+        on_device: bool = False,
     ) -> None:
-        check_whole_numbers((("patch", patch, 1), ("multiple", multiple, 1), ("seed", seed, 0)))
-        self.patch = int(patch)
-        self.scales = _checked_scales(scales)
-        self.multiple = int(multiple)
-        self.seed = int(seed)
+        if queries is not None and group is not None:
+            raise ValueError(f"group={group} is for queries=None; with queries leave it out")
+        if queries is None and group is None:
+            raise ValueError(
+                "with queries=None samples are whole pictures, and those of one batch must "
+                "have the same scale: give group=BATCH_SIZE, or a number of queries"
+            )
+        self.drawing = ScaleDraw(
+            patch=patch,
+            scales=scales,
+            multiple=multiple,
+            group=1 if group is None else group,
+            seed=seed,
+        )
+        self.patch, self.seed, self.group = int(patch), int(seed), self.drawing.group
+        self.queries = checked_queries(queries, self.drawing)
         self.augment = augment
-        self.queries, self.group = self._checked_form(queries, group)
+        self.on_device = on_device
         self.sharpen = sharpen
         if isinstance(lq_from, str):
             lq_from = degraded(lq_from, sharpened=sharpen)
+        if lq_from is not None and on_device:
+            raise ValueError(
+                "lq_from makes one picture at a time on the CPU, and on_device none there: leave "
+                "out one of them, or prepare the small pictures as files (PairedDataset, "
+                "TeacherDataset)"
+            )
         self.lq_from = lq_from
         self.keep_photo = self._checked_keep_photo(keep_photo)
         self._pool = open_pool(
             roots=roots,
-            side=self._rounded(self.scales[1]),
-            reason=f"patch {self.patch} x largest scale {self.scales[1]:g}",
+            side=self.drawing.largest,
+            reason=f"patch {self.patch} x largest scale {self.drawing.scales[1]:g}",
             include=include,
             exclude=exclude,
             bad_files=bad_files,
@@ -176,27 +206,6 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
             )
         return keep_photo
 
-    def _checked_form(self, queries: int | None, group: int | None) -> tuple[int | None, int]:
-        """Check what says how samples look; samples with queries are groups of one."""
-        if queries is None:
-            if group is None:
-                raise ValueError(
-                    "with queries=None samples are whole pictures, and those of one batch must "
-                    "have the same scale: give group=BATCH_SIZE, or a number of queries"
-                )
-            check_whole_numbers((("group", group, 1),))
-            return None, int(group)
-        if group is not None:
-            raise ValueError(f"group={group} is for queries=None; with queries leave it out")
-        check_whole_numbers((("queries", queries, 1),))
-        least = self._rounded(self.scales[0])
-        if queries > least**2:
-            raise ValueError(
-                f"queries must be at most {least**2}, the pixels of the smallest crop (patch "
-                f"{self.patch} x scale {self.scales[0]:g}, squared), got {queries}"
-            )
-        return int(queries), 1
-
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Make sample ``index`` of the stream (any integer from 0 on).
 
@@ -206,36 +215,63 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
                 returns something other than it should.
         """
         rng = sample_rng(self.seed, index)
-        side = self._side(index)
-        (photo,) = self._pool.draw(rng)
-        top = int(rng.integers(photo.shape[0] - side + 1))
-        left = int(rng.integers(photo.shape[1] - side + 1))
-        gt = photo[top : top + side, left : left + side]
-        if self.augment:
-            gt = d4(gt, int(rng.integers(D4_VARIANTS)))
-        photo = gt
+        side = self.drawing.side(index)
+        (whole,) = self._pool.draw(rng)
+        top, left, variant = self._place(rng, whole.shape, side)
+        photo = gt = d4(whole[top : top + side, left : left + side], variant)
         if self.sharpen:
             gt = sharpened(gt)
-        chosen = None
-        if self.queries is not None:  # drawn before lq_from, which may draw any number of times
-            chosen = rng.choice(side * side, self.queries, replace=False)
+        # drawn before lq_from, which may draw any number of times
+        chosen = choose_pixels(rng, self.queries, side)
         lq = to_tensor(self._small(gt, rng))
         if chosen is None:
             kept = {"photo": to_tensor(photo)} if self.keep_photo else {}
             return {"lq": lq, "gt": to_tensor(gt)} | kept
         return {"lq": lq} | pixels_at(gt, chosen)
 
-    def _side(self, index: int) -> int:
-        """Side of the large crop of a sample: a function of the seed and the sample's group."""
-        # another stream than those of the samples, whatever the numbers
-        entropy = np.random.SeedSequence(self.seed, spawn_key=(1, index // self.group))
-        scale = np.random.Generator(np.random.PCG64(entropy)).uniform(*self.scales)
-        return self._rounded(scale)
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Make samples on the device; see `open_on`.
 
-    def _rounded(self, scale: float) -> int:
-        """The side of the large crop at a scale; never less than the small one's."""
-        side = round(self.patch * scale / self.multiple) * self.multiple
-        return side if side >= self.patch else side + self.multiple
+        Args:
+            indices: Which ones, from 0 on; without queries all of one group, whose scale they
+                share.
+
+        Returns:
+            As single samples, with a leading dimension.
+        """
+        by_side = [
+            self._of_one_side(list(some), side)
+            for side, some in itertools.groupby(indices, self.drawing.side)
+        ]
+        return by_side[0] if len(by_side) == 1 else joined(by_side)
+
+    def _of_one_side(self, indices: Sequence[int], side: int) -> dict[str, Tensor]:
+        crops: list[Tensor] = []
+        variants: list[int] = []
+        chosen = []
+        for index in indices:
+            rng = sample_rng(self.seed, index)
+            (whole,) = self.photos.draw(rng)
+            top, left, variant = self._place(rng, whole.shape, side)
+            crops.append(whole[top : top + side, left : left + side])
+            variants.append(variant)
+            chosen.append(choose_pixels(rng, self.queries, side))
+        photo = gt = turned(torch.stack(crops), as_variants(variants, crops[0].device))
+        if self.sharpen:
+            gt = to_levels_tensor(usm_sharpen(to_floats(gt))).permute(0, 2, 3, 1)
+        made = {"lq": to_floats(resized(gt, (self.patch,) * 2))}
+        if self.queries is not None:
+            return made | pixels_of(gt, chosen)
+        kept = {"photo": to_floats(photo)} if self.keep_photo else {}
+        return made | {"gt": to_floats(gt)} | kept
+
+    def _place(
+        self, rng: np.random.Generator, size: Sequence[int], side: int
+    ) -> tuple[int, int, int]:
+        """Draw the crop's place in the photo, and its variant."""
+        top = int(rng.integers(size[0] - side + 1))
+        left = int(rng.integers(size[1] - side + 1))
+        return top, left, int(rng.integers(D4_VARIANTS)) if self.augment else 0
 
     def _small(self, gt: Photo, rng: np.random.Generator) -> NDArray[np.uint8]:
         size = (self.patch, self.patch)
@@ -248,33 +284,3 @@ class ArbitraryScaleDataset(Dataset[dict[str, Tensor]]):
                 f"{self.lq_from!r}"
             )
         return lq
-
-
-def pixels_at(image: NDArray[np.uint8], chosen: NDArray[np.integer]) -> dict[str, Tensor]:
-    """Take single pixels out of a picture, with their coordinates.
-
-    Args:
-        image: (H, W, 3) uint8.
-        chosen: (Q,) numbers of pixels, counted row by row.
-
-    Returns:
-        ``gt`` (Q, 3) in [0, 1], ``coords`` (Q, 2), pixel centres (y, x) in [-1, 1], and ``cells``
-        (Q, 2), the pixel's height and width in the same unit; all float32.
-    """
-    height, width = image.shape[:2]
-    rows, columns = np.divmod(chosen, width)
-    gt = torch.from_numpy(image[rows, columns]).to(torch.float32).div_(255)
-    coords = np.stack(
-        [(2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1], axis=1, dtype=np.float32
-    )
-    cells = torch.tensor([2 / height, 2 / width], dtype=torch.float32).repeat(len(chosen), 1)
-    return {"gt": gt, "coords": torch.from_numpy(coords), "cells": cells}
-
-
-def _checked_scales(scales: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(scale) for scale in scales)
-    if not 1 <= low <= high < float("inf"):
-        raise ValueError(
-            f"scales must be (least, largest) with 1 <= least <= largest, got {scales!r}"
-        )
-    return low, high

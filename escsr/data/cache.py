@@ -59,8 +59,13 @@ class PhotoCache:
         self.decoded = 0
         """How many times a file was decoded; with a sufficient budget, once per photo."""
 
-    def __call__(self, path: Path) -> Photo:
-        """Return the photo of a path, decoded now or kept from before; do not write to it."""
+    def __call__(self, path: Path, *, keep: bool = True) -> Photo:
+        """Return the photo of a path, decoded now or kept from before; do not write to it.
+
+        Args:
+            path: The file.
+            keep: Whether to keep it in memory, if it is not there yet.
+        """
         if self._folder is not None:
             return self._from_folder(path, self._folder)
         with self._lock:
@@ -69,7 +74,7 @@ class PhotoCache:
                 return self._photos[path]
         photo = self._decoded(path)
         with self._lock:
-            if path not in self._photos and photo.nbytes <= self._budget:
+            if keep and path not in self._photos and photo.nbytes <= self._budget:
                 self._photos[path] = photo
                 self.bytes_held += photo.nbytes
                 while self.bytes_held > self._budget:

@@ -5,12 +5,21 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from escsr.data.augment import D4_VARIANTS, d4
 from escsr.data.cache import Photo
+from escsr.data.on_device import (
+    DeviceBatches,
+    as_variants,
+    mirrored,
+    resized,
+    to_floats,
+    turned,
+)
 from escsr.data.photos import BadFiles, check_whole_numbers, open_pool, sample_rng
 from escsr.pixels import to_tensor
 from escsr.resize import imresize
@@ -25,7 +34,7 @@ class Pair(TypedDict):
     gt: Tensor
 
 
-class FolderDataset(Dataset[Pair]):
+class FolderDataset(DeviceBatches, Dataset[Pair]):
     """Random aligned pairs from folders of photographs; the small picture is made on the fly.
 
     Sample ``n`` of the endless stream depends on ``(seed, n)`` and on the files alone: not on
@@ -52,6 +61,9 @@ class FolderDataset(Dataset[Pair]):
             A photo of W x H needs 3 W H bytes.
         cache_folder: Folder for decoded photos, for pictures that do not fit in memory; see
             `escsr.data.PhotoCache`.
+        on_device: Whether the photos are kept as one tensor on the device that trains, and batches
+            made there: for a GPU, which one process would not feed otherwise. The samples are the
+            same. The device needs 3 bytes per pixel of all photos.
 
     Raises:
         FileNotFoundError: If a root is missing, or no file is left to draw from.
@@ -76,12 +88,14 @@ class FolderDataset(Dataset[Pair]):
         bad_files: BadFiles = "refuse",
         cache_bytes: int = 1_000_000_000,
         cache_folder: str | Path | None = None,
+        on_device: bool = False,
     ) -> None:
         check_whole_numbers((("scale", scale, 1), ("patch", patch, 1), ("seed", seed, 0)))
         self.scale = int(scale)
         self.patch = int(patch)
         self.seed = int(seed)
         self.augment = augment
+        self.on_device = on_device
         self._pool = open_pool(
             roots=roots,
             side=self.patch * self.scale,
@@ -103,15 +117,41 @@ class FolderDataset(Dataset[Pair]):
         """
         rng = sample_rng(self.seed, index)
         (photo,) = self._pool.draw(rng)
+        top, left, variant = self._place(rng, photo.shape)
+        lq, gt = crop_pair(photo, scale=self.scale, top=top, left=left, patch=self.patch)
+        return {"lq": to_tensor(d4(lq, variant)), "gt": to_tensor(d4(gt, variant))}
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Make samples on the device; see `open_on`.
+
+        Args:
+            indices: Which ones, from 0 on.
+
+        Returns:
+            `lq` (B, 3, p, p) and `gt` (B, 3, s p, s p).
+        """
         scale, patch = self.scale, self.patch
-        rows, columns = photo.shape[0] // scale, photo.shape[1] // scale
-        top = int(rng.integers(rows - patch + 1))
-        left = int(rng.integers(columns - patch + 1))
-        lq, gt = crop_pair(photo, scale=scale, top=top, left=left, patch=patch)
-        if self.augment:
-            variant = int(rng.integers(D4_VARIANTS))
-            lq, gt = d4(lq, variant), d4(gt, variant)
-        return {"lq": to_tensor(lq), "gt": to_tensor(gt)}
+        windows: list[Tensor] = []
+        variants: list[int] = []
+        for index in indices:
+            rng = sample_rng(self.seed, index)
+            (photo,) = self.photos.draw(rng)
+            top, left, variant = self._place(rng, photo.shape)
+            whole = photo[: photo.shape[0] // scale * scale, : photo.shape[1] // scale * scale]
+            corner = {"top": (top - _CONTEXT) * scale, "left": (left - _CONTEXT) * scale}
+            windows.append(mirrored(whole, **corner, side=(patch + 2 * _CONTEXT) * scale))
+            variants.append(variant)
+        window, variant_of = torch.stack(windows), as_variants(variants, windows[0].device)
+        lq = resized(window, (patch + 2 * _CONTEXT,) * 2, context=_CONTEXT)
+        inner = slice(_CONTEXT * scale, (_CONTEXT + patch) * scale)
+        pictures = {"lq": lq, "gt": window[:, inner, inner]}
+        return {name: to_floats(turned(p, variant_of)) for name, p in pictures.items()}
+
+    def _place(self, rng: np.random.Generator, size: Sequence[int]) -> tuple[int, int, int]:
+        """Draw the crop's place, in pixels of the small photo, and its variant."""
+        top = int(rng.integers(size[0] // self.scale - self.patch + 1))
+        left = int(rng.integers(size[1] // self.scale - self.patch + 1))
+        return top, left, int(rng.integers(D4_VARIANTS)) if self.augment else 0
 
 
 def crop_pair(

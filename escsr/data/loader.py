@@ -1,10 +1,8 @@
 """Batches of an endless dataset, loaded ahead of the training loop."""
 
-import queue
 import random
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
+
+from escsr.data.ahead import ThreadAhead
+from escsr.data.on_device import DeviceBatches
+from escsr.data.queries import check_one_shape
 
 Batch = dict[str, Tensor]
 """What one training step reads: named tensors with a leading batch dimension."""
@@ -55,13 +57,7 @@ def stack(samples: list[dict[str, Tensor]]) -> Batch:
         ValueError: If samples of one batch have different shapes.
     """
     for name in samples[0]:
-        shapes = sorted({tuple(sample[name].shape) for sample in samples})
-        if len(shapes) > 1:
-            raise ValueError(
-                f"samples of one batch must have one shape, got {name} of shapes "
-                f"{', '.join(map(str, shapes))}; where the scale is drawn, give the dataset "
-                "group=BATCH_SIZE"
-            )
+        check_one_shape(name, [tuple(sample[name].shape) for sample in samples])
     batch: Batch = default_collate(samples)
     return batch
 
@@ -128,7 +124,11 @@ class BatchLoader:
     after a resumption, with ``workers`` of at least 1, where those are seeded for each sample; in
     a thread that is not possible, as the training loop draws from the same ones.
 
-    Use it as a context manager, so that threads and processes end with the loop.
+    A dataset with ``on_device`` set makes whole batches on `device`, in a thread and a CUDA stream
+    of its own; `workers` then do not count.
+
+    Use it as a context manager, so that threads and processes end with the loop. Entered again it
+    begins again with batch `start`.
 
     Args:
         dataset: Map-style dataset that answers for every index from 0 on.
@@ -139,6 +139,7 @@ class BatchLoader:
         workers: Number of worker processes; 0 for a thread of this process.
         ahead: How many batches may lie ready (per worker, if there are any).
         seed: Seed of the global generators in worker processes, at least 0.
+        device: Where datasets that make batches on a device make them.
 
     Raises:
         ValueError: If a number is out of range, or a batch cannot be shared out evenly.
@@ -155,6 +156,7 @@ class BatchLoader:
         workers: int = 0,
         ahead: int = 4,
         seed: int = 0,
+        device: torch.device | str = "cpu",
     ) -> None:
         for name, value, least in (
             ("batch", batch, 1),
@@ -170,21 +172,37 @@ class BatchLoader:
         self._workers = workers
         self._ahead = ahead
         self._seed = seed
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._device = torch.device(device)
+        self._thread: ThreadAhead | None = None
         self._source: Iterator[Batch] | None = None
 
     def __enter__(self) -> "BatchLoader":
-        """Start loading ahead."""
-        self._source = self._from_workers() if self._workers else self._from_thread()
+        """Start loading ahead, from the first batch on.
+
+        Raises:
+            RuntimeError: If it is entered already.
+        """
+        if self._source is not None:
+            raise RuntimeError("this loader is in use; make another one for the same data")
+        dataset = self._dataset
+        if isinstance(dataset, DeviceBatches) and dataset.on_device:
+            dataset.open_on(self._device)
+            self._thread = ThreadAhead(
+                dataset.batch, self._indices, ahead=self._ahead, device=self._device
+            )
+            self._source = iter(self._thread)
+        elif self._workers:
+            self._source = self._from_workers()
+        else:
+            self._thread = ThreadAhead(self._stacked, self._indices, ahead=self._ahead)
+            self._source = iter(self._thread)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop loading; the thread or the worker processes end."""
-        self._stop.set()
         self._source = None  # worker processes end with their iterator
         if self._thread is not None:
-            self._thread.join()
+            self._thread.stop()
             self._thread = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -202,6 +220,9 @@ class BatchLoader:
             raise RuntimeError("enter the loader first: with BatchLoader(...) as batches: ...")
         return next(self._source)
 
+    def _stacked(self, indices: Sequence[int]) -> Batch:
+        return stack([self._dataset[index] for index in indices])
+
     def _from_workers(self) -> Iterator[Batch]:
         return iter(
             DataLoader(
@@ -216,36 +237,3 @@ class BatchLoader:
                 generator=torch.Generator(),  # else a number is drawn from the global one
             )
         )
-
-    def _from_thread(self) -> Iterator[Batch]:
-        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=self._ahead)
-        self._thread = threading.Thread(
-            target=self._produce, args=(ready,), name="escsr-data", daemon=True
-        )
-        self._thread.start()
-        return self._consume(ready)
-
-    def _produce(self, ready: "queue.Queue[Batch | BaseException | None]") -> None:
-        def put(item: Batch | BaseException | None) -> None:
-            while not self._stop.is_set():
-                try:
-                    ready.put(item, timeout=0.1)
-                    return
-                except queue.Full:
-                    continue
-
-        try:
-            for indices in self._indices:
-                if self._stop.is_set():
-                    return
-                put(stack([self._dataset[index] for index in indices]))
-            put(None)
-        except BaseException as error:  # handed over to the loop, which raises it
-            put(error)
-
-    @staticmethod
-    def _consume(ready: "queue.Queue[Batch | BaseException | None]") -> Iterator[Batch]:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item

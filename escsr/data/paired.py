@@ -3,11 +3,17 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from escsr.data.augment import D4_VARIANTS, d4
+from escsr.data.cache import Photo
 from escsr.data.folder import Pair
+from escsr.data.on_device import DeviceBatches, as_variants, to_floats, turned
 from escsr.data.pairing import PATTERNS, PairedFiles, pair_folders
 from escsr.data.photos import (
     BadFiles,
@@ -21,9 +27,10 @@ from escsr.images import read_rgb
 from escsr.pixels import to_tensor
 
 _LOG = logging.getLogger(__name__)
+_Picture = TypeVar("_Picture", Photo, Tensor)
 
 
-class PairedDataset(Dataset[Pair]):
+class PairedDataset(DeviceBatches, Dataset[Pair]):
     """Random aligned crops from pairs of picture files.
 
     Files are paired by name and checked by their headers; nothing is decoded before it is
@@ -48,6 +55,7 @@ class PairedDataset(Dataset[Pair]):
             each, "skip" logs a warning for each and leaves them out.
         cache_bytes: Memory for decoded photos, in bytes; per worker process, if there are any.
         cache_folder: Folder for decoded photos; see `escsr.data.PhotoCache`.
+        on_device: Whether batches are made on the device that trains; see `FolderDataset`.
 
     Raises:
         FileNotFoundError: If a root is missing, or no pair is left to draw from.
@@ -77,6 +85,7 @@ class PairedDataset(Dataset[Pair]):
         bad_files: BadFiles = "refuse",
         cache_bytes: int = 1_000_000_000,
         cache_folder: str | Path | None = None,
+        on_device: bool = False,
     ) -> None:
         check_whole_numbers((("scale", scale, 1), ("patch", patch, 1), ("seed", seed, 0)))
         if len(roots_gt) != len(roots_lq):
@@ -88,6 +97,7 @@ class PairedDataset(Dataset[Pair]):
         self.patch = int(patch)
         self.seed = int(seed)
         self.augment = augment
+        self.on_device = on_device
         found: list[PairedFiles] = []
         bad: list[str] = []
         for root_gt, root_lq in zip(roots_gt, roots_lq, strict=True):
@@ -139,15 +149,31 @@ class PairedDataset(Dataset[Pair]):
         """
         rng = sample_rng(self.seed, index)
         small, large = self._pool.draw(rng)
+        lq, gt, variant = self._cut(rng, small, large)
+        return {"lq": to_tensor(d4(lq, variant)), "gt": to_tensor(d4(gt, variant))}
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Make samples on the device; see `open_on` and `FolderDataset.batch`."""
+        drawn = []
+        for index in indices:
+            rng = sample_rng(self.seed, index)
+            small, large = self.photos.draw(rng)
+            drawn.append(self._cut(rng, small, large))
+        lq, gt, variants = zip(*drawn, strict=True)
+        variant_of = as_variants(variants, lq[0].device)
+        pictures = {"lq": torch.stack(lq), "gt": torch.stack(gt)}
+        return {name: to_floats(turned(p, variant_of)) for name, p in pictures.items()}
+
+    def _cut(
+        self, rng: np.random.Generator, small: _Picture, large: _Picture
+    ) -> tuple[_Picture, _Picture, int]:
+        """Draw a place and a variant, and cut the pair out there, as it is."""
         patch, scale = self.patch, self.scale
         top = int(rng.integers(small.shape[0] - patch + 1))
         left = int(rng.integers(small.shape[1] - patch + 1))
         lq = small[top : top + patch, left : left + patch]
         gt = large[top * scale : (top + patch) * scale, left * scale : (left + patch) * scale]
-        if self.augment:
-            variant = int(rng.integers(D4_VARIANTS))
-            lq, gt = d4(lq, variant), d4(gt, variant)
-        return {"lq": to_tensor(lq), "gt": to_tensor(gt)}
+        return lq, gt, int(rng.integers(D4_VARIANTS)) if self.augment else 0
 
 
 def _tell_orphans(orphans: Sequence[Path], root_gt: str | Path) -> None:

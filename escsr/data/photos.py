@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from escsr.picture_files import list_images
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 100  # redraws of one sample before a folder of unreadable photos is given up
+
+_Picture = TypeVar("_Picture")
 
 BadFiles = Literal["refuse", "skip"]
 """What to do about files that cannot be used: raise and name them, or warn and leave them out."""
@@ -51,20 +53,44 @@ class PhotoPool:
         Raises:
             ValueError: If a file is damaged and such files are refused, or if very many are.
         """
+        return self.draw_from(lambda number: tuple(map(self.read, self.entries[number])), rng)
+
+    def draw_from(
+        self, read: Callable[[int], tuple[_Picture, ...]], rng: np.random.Generator
+    ) -> tuple[_Picture, ...]:
+        """Draw an entry by area, and return its pictures from where `read` has them.
+
+        Args:
+            read: Gives the pictures of an entry by its number; raises `ValueError` for damaged
+                ones.
+            rng: Generator of the sample.
+
+        Raises:
+            ValueError: As in `draw`.
+        """
         for _ in range(_TRIES):
             place = rng.random() * self._cumulated[-1]
-            entry = self.entries[int(np.searchsorted(self._cumulated, place, side="right"))]
+            number = int(np.searchsorted(self._cumulated, place, side="right"))
             try:
-                return tuple(self._read(path) for path in entry)
+                return read(number)
             except ValueError as error:
                 if not self._skip:
                     raise ValueError(f'{error}; remove the file or set bad_files="skip"') from error
                 _LOG.warning("%s; another photo is used", error)
         raise ValueError(f"{_TRIES} photos drawn in a row could not be decoded")
 
-    def _read(self, path: Path) -> Photo:
+    def read(self, path: Path, *, keep: bool = True) -> Photo:
+        """Return one picture.
+
+        Args:
+            path: The file.
+            keep: Whether the cache may keep it in memory.
+
+        Raises:
+            ValueError: If it cannot be decoded.
+        """
         try:
-            return self.photo(path)
+            return self.photo(path, keep=keep)
         except Exception as error:  # decoders raise many kinds; none may pass unnamed
             raise ValueError(f"{path} cannot be decoded: {error}") from error
 

@@ -79,8 +79,9 @@ def prepare_photos(
         raise ValueError(f"step must be at most crop, or parts are lost, got {step} > {crop}")
     settings = {"crop": crop, "step": step, "least": least, "gray": gray}
     folder = Path(out)
-    known = _open_folder(folder, sources, settings)
-    targets = _targets(sources, include, exclude)
+    earlier = open_folder(folder, sources, settings)
+    known = {photo["target"]: photo["digest"] for photo in earlier.get("photos", ())}
+    targets = targets_of(sources, include, exclude)
     count = workers or os.cpu_count() or 1
     facts = mark_duplicates(
         _parallel(
@@ -96,7 +97,7 @@ def prepare_photos(
         if known.get(photo.target) != photo.digest:  # sub-images of what was there before
             for path, _ in sub_images(photo, folder, crop=crop, step=step):
                 path.unlink(missing_ok=True)
-    _write_report(folder, report)
+    write_json(folder / REPORT, report, indent=1)
     cuts = _parallel(
         lambda photo: cut_photo(photo, folder, crop=crop, step=step),
         used,
@@ -108,7 +109,7 @@ def prepare_photos(
     report["statistics"]["bytes"] = sum(path.stat().st_size for path in written)
     report["left_over"] = [str(path) for path in list_images([folder]) if path not in written]
     report["finished"] = True
-    _write_report(folder, report)
+    write_json(folder / REPORT, report, indent=1)
     return report
 
 
@@ -165,32 +166,45 @@ def positions(length: int, side: int, step: int) -> list[int]:
     return [round(n * last / steps) for n in range(steps + 1)] if steps else [0]
 
 
-def _open_folder(
-    folder: Path, sources: Sequence[str | Path], settings: dict[str, Any]
-) -> dict[str, str]:
-    """Check the output folder; return the digests of the photos that earlier calls cut."""
+def open_folder(
+    folder: Path, sources: Sequence[str | Path], settings: dict[str, Any], *, report: str = REPORT
+) -> dict[str, Any]:
+    """Make or check an output folder that may be of an earlier call.
+
+    Args:
+        folder: The folder.
+        sources: Folders of photos, none of which it may be inside of.
+        settings: What decides its contents.
+        report: Name of the file in it that says so.
+
+    Returns:
+        The report of the earlier call, or nothing.
+
+    Raises:
+        ValueError: If it is inside a source, holds other things, or has other settings.
+    """
     for source in sources:
         if folder.resolve().is_relative_to(Path(source).resolve()):
             raise ValueError(f"the output {folder} is inside the source {source}; put it elsewhere")
     folder.mkdir(parents=True, exist_ok=True)
-    report = folder / REPORT
-    if not report.exists():
+    path = folder / report
+    if not path.exists():
         if any(not path.name.startswith(".") for path in folder.iterdir()):
             raise ValueError(f"{folder} holds other files; choose a new or an empty folder")
         return {}
-    earlier = json.loads(report.read_text(encoding="utf-8"))
+    earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if earlier["settings"] != settings:
         raise ValueError(
             f"{folder} was made with {earlier['settings']}, now {settings} is wanted; choose "
             "another folder"
         )
-    return {photo["target"]: photo["digest"] for photo in earlier["photos"]}
+    return earlier
 
 
-def _targets(
+def targets_of(
     sources: Sequence[str | Path], include: Sequence[str], exclude: Sequence[str]
 ) -> dict[Path, str]:
-    """Photos and where their sub-images go: below the source's name, if there are several."""
+    """Photos and the names of what is made of them: below the source's, if there are several."""
     targets: dict[Path, str] = {}
     taken: dict[str, Path] = {}
     for source in sources:
@@ -244,7 +258,3 @@ def _begun(
             for photo in used
         ],
     }
-
-
-def _write_report(folder: Path, report: dict[str, Any]) -> None:
-    write_json(folder / REPORT, report, indent=1)

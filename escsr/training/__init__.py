@@ -8,6 +8,7 @@ from escsr.training.losses import L1, Charbonnier, WeightedSum
 from escsr.training.perceptual import Perceptual
 from escsr.training.run import Summary
 from escsr.training.schedules import constant, cosine, multistep
+from escsr.training.teacher import Teacher
 from escsr.training.trainer import train
 from escsr.training.validation import CropValidation, ScalesValidation
 
@@ -19,6 +20,7 @@ __all__ = [
     "Perceptual",
     "ScalesValidation",
     "Summary",
+    "Teacher",
     "TrainingError",
     "UNetDiscriminator",
     "WeightAverage",

@@ -16,6 +16,7 @@ from escsr.data.loader import Batch
 from escsr.devices import autocast
 from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
+from escsr.training.losses import compare
 from escsr.training.opponent import Opponent
 from escsr.training.processes import Processes
 from escsr.training.trainee import Trainee
@@ -40,6 +41,10 @@ class StepResult:
     loss: float
     grad_norm: float
     terms: Mapping[str, float] = field(default_factory=dict)
+
+
+ASKED = ("lq", "gt", "coords", "cells")
+"""What of a batch the network is called with; the rest is for losses."""
 
 
 class Enlarging(nn.Module):
@@ -84,10 +89,11 @@ class Engine:
         self.device = self.processes.device
         self.model: nn.Module = recipe.model().to(self.device).train()
         self.average = WeightAverage(self.model, decay=recipe.ema)
-        self.loss: nn.Module = recipe.loss().to(self.device)
-        for part in self.loss.modules():
+        self.loss: nn.Module = recipe.loss()
+        for part in list(self.loss.modules()):
             if callable(prepare := getattr(part, "prepare", None)):
                 prepare()
+        self.loss.to(self.device)
         enlarging: nn.Module = Enlarging(self.model)
         if recipe.compile:
             enlarging = torch.compile(enlarging)  # type: ignore[assignment]
@@ -130,7 +136,7 @@ class Engine:
             pieces: The batch, or the parts of this process's share of it, all of one size:
                 ``lq`` (B, 3, H, W) and ``gt`` (B, 3, H', W'), in [0, 1], or ``gt`` (B, Q, 3) with
                 ``coords`` and ``cells`` (B, Q, 2). ``photo``, like ``gt``, is what an adversary
-                is shown in its place, if given. Gradients add up over them.
+                is shown in its place, if given; losses may want more. Gradients add up over them.
             step: Which step of the run this is, from 0.
 
         Returns:
@@ -167,7 +173,7 @@ class Engine:
         """Go forwards and backwards through one piece; return its loss and the loss's terms."""
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         # What the discriminator takes for a photograph: the truth, unless that was sharpened.
-        photo = batch.pop("photo", batch["gt"])
+        photo = batch.get("photo", batch["gt"])
         with ExitStack() as stack:
             if number < pieces - 1:
                 stack.enter_context(self.processes.keep_gradients(self.trainee.runs))
@@ -177,8 +183,8 @@ class Engine:
 
     def _forward_and_backward(self, batch: Batch, photo: Tensor, pieces: int) -> dict[str, float]:
         with autocast(self.device, self.recipe.precision):
-            sr = self.trainee.runs(**batch)
-        answer = self.loss(sr, batch["gt"])  # outside autocast: in float32
+            sr = self.trainee.runs(**{name: batch[name] for name in ASKED if name in batch})
+        answer = compare(self.loss, sr, batch["gt"], batch)  # outside autocast: in float32
         terms: dict[str, Tensor] = dict(answer) if isinstance(answer, Mapping) else {}
         loss: Tensor = sum(terms.values(), torch.zeros((), device=sr.device)) if terms else answer
         if self.opponent is not None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -118,13 +119,40 @@ class WeightedSum(nn.Module):
         """Whether a term cannot compare single pixels."""
         return any(getattr(term, "needs_pictures", False) for term in self.terms.values())
 
-    def forward(self, sr: Tensor, gt: Tensor) -> dict[str, Tensor]:
+    @property
+    def uses_batch(self) -> bool:
+        """Whether a term wants the whole batch."""
+        return any(getattr(term, "uses_batch", False) for term in self.terms.values())
+
+    def forward(
+        self, sr: Tensor, gt: Tensor, *, batch: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Compare two batches; the sum of what is returned is the loss."""
-        return {name: self.factors[name] * term(sr, gt) for name, term in self.terms.items()}
+        return {
+            name: self.factors[name] * compare(term, sr, gt, batch)
+            for name, term in self.terms.items()
+        }
 
     def extra_repr(self) -> str:
         """Show the factors in ``print(loss)``."""
         return f"factors={self.factors}"
+
+
+def compare(loss: nn.Module, sr: Tensor, gt: Tensor, batch: Mapping[str, Tensor] | None) -> Any:
+    """Call a loss as it wants to be called: with all that the data gave, or without.
+
+    Args:
+        loss: One with ``uses_batch`` gets ``batch=``.
+        sr: What the network made.
+        gt: The truth.
+        batch: What the data gave.
+
+    Returns:
+        What the loss returns.
+    """
+    if getattr(loss, "uses_batch", False):
+        return loss(sr, gt, batch=batch)
+    return loss(sr, gt)
 
 
 def _check_terms(terms: Mapping[str, object], factors: Mapping[str, float]) -> None:

@@ -127,6 +127,7 @@ class Run:
             ),
             workers=recipe.workers,
             seed=recipe.seed,
+            device=processes.device,
         )
         display = Display(steps=recipe.steps, start=self.step, console=self.console)
         # after the display, whose first line then stands above what TensorBoard may say

@@ -83,7 +83,7 @@ def test_all_pixels_can_be_queried(photos):
 def test_scales_are_drawn_evenly(photos):
     # chi square over sides 11 to 39 (10 and 40 are rounded to from one side only)
     dataset = make(photos, queries=1)
-    sides = [dataset._side(n) for n in range(6000)]
+    sides = [dataset.drawing.side(n) for n in range(6000)]
     counts = np.bincount(sides, minlength=41)[11:40]
     expected = 6000 / 30
     assert ((counts - expected) ** 2 / expected).sum() < 28 + 4 * np.sqrt(2 * 28)

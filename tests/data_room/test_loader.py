@@ -2,6 +2,7 @@
 
 import random
 import threading
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -54,6 +55,22 @@ def test_errors_of_the_dataset_reach_the_loop_in_their_place():
         assert next(loader)["lq"].tolist() == [[2], [3]]
         with pytest.raises(ValueError, match="sample 5 is broken"):
             next(loader)
+
+
+@pytest.mark.parametrize(
+    ("taken", "workers"), [(0, 0), (2, 0), (99, 0), pytest.param(2, 1, marks=pytest.mark.slow)]
+)
+def test_loader_entered_again_begins_again(taken, workers):
+    # oracle: the first time; left before, in the middle of, or after all batches
+    loader = BatchLoader(Counting(), batch=2, start=1, stop=4, workers=workers)
+    for _ in range(2):
+        with loader as batches:
+            got = [batch["lq"].flatten().tolist() for batch in islice(batches, taken)]
+        assert got == [[2, 3], [4, 5], [6, 7]][:taken]
+    with pytest.raises(RuntimeError, match="with"):
+        next(loader)
+    with loader, pytest.raises(RuntimeError, match="in use"):
+        loader.__enter__()
 
 
 def test_wrong_use_is_refused():
