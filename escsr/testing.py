@@ -9,7 +9,7 @@ runner:
 
 import copy
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -18,8 +18,8 @@ from torch import Tensor
 from escsr.build import load
 from escsr.checkpoints import save
 from escsr.heads import QueryHead
-from escsr.layers import make_cells, make_coords
-from escsr.model import SuperResolver
+from escsr.layers import Band, RowSource, make_cells, make_coords
+from escsr.model import Features, SuperResolver
 
 __all__ = [
     "check_autocast",
@@ -28,6 +28,7 @@ __all__ = [
     "check_input_untouched",
     "check_network",
     "check_queries",
+    "check_rows",
     "check_save_and_load",
     "check_sizes",
 ]
@@ -35,6 +36,8 @@ __all__ = [
 SIZES = ((1, 1), (1, 70), (7, 2), (17, 31), (33, 16), (70, 70))
 # (H, W) to (H_out, W_out): stretched, of one pixel, at an odd and at a broken scale.
 QUERIED = (((1, 1), (3, 5)), ((5, 7), (15, 21)), ((9, 14), (23, 40)))
+# (H, W) of features whose results are made in bands.
+BANDED = ((1, 3), (6, 5), (23, 8))
 # Between ways of adding up the same float32 numbers, for outputs of about one.
 TOLERANCE = 2e-5
 
@@ -56,6 +59,7 @@ def check_network(model: SuperResolver, *, sizes: Iterable[tuple[int, int]] = SI
     check_gradients(model)
     check_autocast(model)
     check_save_and_load(model)
+    check_rows(model)
     if isinstance(model.head, QueryHead):
         check_queries(model)
 
@@ -163,6 +167,64 @@ def check_queries(
     without = _without_gradient(model)
     assert not without, f"no gradient of queries reaches: {', '.join(without)}"
     model.zero_grad(set_to_none=True)
+
+
+def check_rows(model: SuperResolver, sizes: Iterable[tuple[int, int]] = BANDED) -> None:
+    """Rows made from bands of the features equal those of the whole picture.
+
+    The bands hold no more than the head says that it needs, and the features are used again and
+    again: a head must not write to them.
+
+    Raises:
+        AssertionError: If not.
+    """
+    model.eval()
+    head, stride = model.head, model.backbone.stride
+    for height, width in sizes:
+        # Backbones that fold pad what is no multiple of their stride, and heads crop it again.
+        odd = stride // 2 if model.scale else 0
+        lq = picture(height * stride - odd, width * stride - odd, batch=2)
+        scale = model.scale or 2.7
+        with torch.no_grad():
+            features = model.encode(lq)
+            whole = model.render(features, scale=scale)
+            size = (whole.shape[2], whole.shape[3])
+            for rows in _some_rows(size[0]):
+                bands = (
+                    _band(features.map, head.source_rows, rows, size),
+                    _band(features.picture, head.picture_rows, rows, size),
+                )
+                made = model.render(Features(*bands), size=size, rows=rows)
+                wanted = whole[:, :, rows[0] : rows[1]]
+                assert made.shape == wanted.shape, (
+                    f"rows {rows} of {size} have the shape {tuple(made.shape)}, not "
+                    f"{tuple(wanted.shape)}"
+                )
+                difference = (made - wanted).abs().max().item()
+                assert difference <= TOLERANCE * max(1.0, whole.abs().max().item()), (
+                    f"rows {rows} of {size} made from bands differ by {difference:.1e} from the "
+                    "whole picture: does the head state its reach?"
+                )
+
+
+def _some_rows(height: int) -> list[tuple[int, int]]:
+    cuts = sorted({0, 1, height // 3, height // 2 + 1, height})
+    return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b <= height]
+
+
+def _band(
+    values: Tensor | RowSource,
+    needed: Callable[..., tuple[int, int]],
+    rows: tuple[int, int],
+    size: tuple[int, int],
+) -> Band:
+    assert isinstance(values, Tensor)
+    height = values.shape[2]
+    top, bottom = needed(rows, size=size, height=height)
+    assert 0 <= top <= bottom <= height, (
+        f"rows {rows} of {size} are said to need {top} to {bottom} of {height}"
+    )
+    return Band(values[:, :, top:bottom].clone(), top, height)
 
 
 def check_autocast(model: SuperResolver, *, device: str = "cpu") -> None:

@@ -1,11 +1,12 @@
 """The contracts of heads, and their registry."""
 
 import abc
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from escsr.layers.bands import Band, RowSource, as_tensor
 from escsr.registry import Registry, unwrap
 
 
@@ -14,8 +15,12 @@ class Head(nn.Module, abc.ABC):
 
     A factory in `HEADS` takes ``in_channels`` and keyword arguments. ``forward`` gets the
     features (B, in_channels, h, w), the picture they were made from, ``lq`` (B, 3, H, W), and
-    the ``size`` (H_out, W_out) to make, and gives (B, 3, H_out, W_out). Nothing is kept
-    between calls, and inputs are never written to.
+    the ``size`` (H_out, W_out) to make, and gives (B, 3, H_out, W_out), freshly made. Nothing is
+    kept between calls, and inputs are never written to.
+
+    Large pictures are made by ``rows``, some rows at a time. A head that only writes
+    ``forward`` makes the whole picture for that and cuts it; one that needs only a few rows of
+    the features writes ``rows``, ``source_rows`` and ``picture_rows`` as well.
 
     Attributes:
         pixel_range: What the network sees black and white as, and answers in. `SuperResolver`
@@ -24,9 +29,56 @@ class Head(nn.Module, abc.ABC):
 
     pixel_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make bands of a head that has another ``forward`` than its parent by that."""
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls) and "rows" not in vars(cls):
+            cls.rows = Head.rows  # type: ignore[method-assign]
+            cls.source_rows = Head.source_rows  # type: ignore[method-assign]
+            cls.picture_rows = Head.picture_rows  # type: ignore[method-assign]
+
     @abc.abstractmethod
     def forward(self, features: Tensor, lq: Tensor, size: tuple[int, int]) -> Tensor:
         """Make the picture."""
+
+    def rows(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """Make some rows of the picture.
+
+        Args:
+            features: (B, in_channels, h, w); the rows of `source_rows` are read, or fewer.
+            lq: (B, 3, H, W), the picture they were made from; those of `picture_rows` are read.
+            size: (H_out, W_out) of the whole picture.
+            rows: The first row to make, and the one after the last.
+
+        Returns:
+            (B, 3, rows, W_out), up to rounding the same rows that ``forward`` makes.
+        """
+        sr: Tensor = self(as_tensor(features), as_tensor(lq), size)
+        return sr[:, :, rows[0] : rows[1]]
+
+    def source_rows(
+        self, rows: tuple[int, int], *, size: tuple[int, int], height: int
+    ) -> tuple[int, int]:
+        """The rows of the features that ``rows`` may read, those it only looks at included.
+
+        Args:
+            rows: The first row of the picture to make, and the one after the last.
+            size: (H_out, W_out) of the whole picture.
+            height: Rows of the whole features.
+
+        Returns:
+            The first row, and the one after the last: all, where that depends on what the
+            features are.
+        """
+        return 0, height
+
+    def picture_rows(
+        self, rows: tuple[int, int], *, size: tuple[int, int], height: int
+    ) -> tuple[int, int]:
+        """The rows of the picture ``lq`` that ``rows`` may read; arguments as `source_rows`."""
+        return 0, height
 
 
 HEADS: Registry[Callable[..., Head]] = Registry(
@@ -107,12 +159,22 @@ class FixedScaleHead(Head):
     Attributes:
         enlarges: False for a head that keeps the size of the features, so that it cannot
             undo the folding of a backbone that unshuffles.
+        reach: How many rows of the features beyond its own a row of the picture depends on;
+            None where that is unknown, and rows are cut from the whole picture. A subclass with
+            another ``enlarge`` says it anew.
 
     Raises:
         ValueError: If ``scale`` is not an integer of at least 1.
     """
 
     enlarges: ClassVar[bool] = True
+    reach: int | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Forget the reach of the parent where ``enlarge`` is another."""
+        super().__init_subclass__(**kwargs)
+        if "enlarge" in vars(cls) and "reach" not in vars(cls):
+            cls.reach = None
 
     def __init__(self, *, scale: int) -> None:
         super().__init__()
@@ -132,14 +194,61 @@ class FixedScaleHead(Head):
         Raises:
             ValueError: If ``size`` is larger than what the scale gives.
         """
-        sr = self.enlarge(features)
-        if size[0] > sr.shape[-2] or size[1] > sr.shape[-1]:
+        return self._rows(Band.whole(features), Band.whole(lq), size, (0, size[0]))
+
+    def rows(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """See `Head.rows`.
+
+        Raises:
+            ValueError: If ``size`` is larger than what the scale gives.
+        """
+        return self._rows(features, lq, size, rows)
+
+    def _rows(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """What both ``forward`` and ``rows`` are."""
+        self._check_size(features, size)
+        top, bottom = self.source_rows(rows, size=size, height=features.shape[2])
+        # What lies beyond the rows that are read counts as zero, which is right at the borders
+        # of the features; elsewhere it spoils only rows that are cut off here.
+        sr = self.enlarge(features.read(top, bottom))
+        first = rows[0] - top * self.scale
+        return sr[..., first : first + rows[1] - rows[0], : size[1]]
+
+    def source_rows(
+        self, rows: tuple[int, int], *, size: tuple[int, int], height: int
+    ) -> tuple[int, int]:
+        """See `Head.source_rows`."""
+        if self.reach is None or (rows[0] == 0 and rows[1] == size[0]):
+            return 0, height
+        top = rows[0] // self.scale - self.reach
+        bottom = -(-rows[1] // self.scale) + self.reach
+        return max(top, 0), min(bottom, height)
+
+    def picture_rows(
+        self, rows: tuple[int, int], *, size: tuple[int, int], height: int
+    ) -> tuple[int, int]:
+        """See `Head.picture_rows`: none, as ``enlarge`` does not look at the picture."""
+        return 0, 0
+
+    def _check_size(self, features: RowSource, size: tuple[int, int]) -> None:
+        height, width = features.shape[2:]
+        if size[0] > self.scale * height or size[1] > self.scale * width:
             raise ValueError(
                 f"{type(self).__name__} with scale {self.scale} makes at most "
-                f"{sr.shape[-2]}×{sr.shape[-1]} of {features.shape[-2]}×{features.shape[-1]} "
-                f"features, not {size[0]}×{size[1]}"
+                f"{self.scale * height}×{self.scale * width} of {height}×{width} features, not "
+                f"{size[0]}×{size[1]}"
             )
-        return sr[..., : size[0], : size[1]]
+
+
+def only_planning(source: RowSource | Tensor) -> bool:
+    """Whether tensors have no contents, because memory is planned and nothing computed."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return isinstance(source.values if isinstance(source, Band) else source, FakeTensor)
 
 
 def doublings(scale: int, head: str) -> list[int]:
@@ -157,3 +266,22 @@ def doublings(scale: int, head: str) -> list[int]:
             "the head 'pixel_shuffle' takes any integer"
         )
     return [2] * steps
+
+
+def reach_of_convolutions(enlargements: Iterable[int]) -> int:
+    """Rows of the features that a chain of 3×3 convolutions looks beyond its own.
+
+    Args:
+        enlargements: How many times the size of the features each of them works at; divisors of
+            the largest.
+
+    Returns:
+        The sum of their reaches in rows of the features, rounded up.
+
+    Example:
+        >>> reach_of_convolutions([1, 2, 4, 4])
+        2
+    """
+    enlargements = list(enlargements)
+    largest = max(enlargements)
+    return -(-sum(largest // each for each in enlargements) // largest)

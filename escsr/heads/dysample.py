@@ -1,10 +1,13 @@
 """Head that resamples features at learned places."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from escsr.heads.base import HEADS, FixedScaleHead
+from escsr.heads.base import HEADS, FixedScaleHead, only_planning
+from escsr.layers.bands import Band, RowSource
 
 
 @HEADS.register("dysample")
@@ -58,28 +61,68 @@ class DySample(FixedScaleHead):
 
     def enlarge(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, 3, scale·h, scale·w)."""
-        if self.reduce is not None:
-            features = F.leaky_relu(self.reduce(features), 0.01)
+        source, height = Band.whole(features), features.shape[2]
+        return self._enlarge_rows(source, 0, height)
+
+    def _rows(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """See `FixedScaleHead`. Which rows are read depends on the learned offsets."""
+        self._check_size(features, size)
+        whole = rows[0] == 0 and rows[1] == size[0]
+        top = 0 if whole else rows[0] // self.scale
+        bottom = features.shape[2] if whole else -(-rows[1] // self.scale)
+        sr = self._enlarge_rows(features, top, bottom)
+        first = rows[0] - top * self.scale
+        return sr[..., first : first + rows[1] - rows[0], : size[1]]
+
+    def _enlarge_rows(self, source: RowSource, top: int, bottom: int) -> Tensor:
+        """What some rows of the features become."""
+        features = self._reduced(source, top, bottom)
         offset = self.offset(features) * self.scope(features).sigmoid() * 0.5
         # Coordinates need more than the 11 bits of half precision.
         exact = torch.promote_types(features.dtype, torch.float32)
         offset = offset.to(exact) + self.start.to(exact)
-        batch, channels, height, width = features.shape
         x, y = offset.chunk(2, dim=1)
-        x = 2 * (x + _pixel_centres(width, x)) / width - 1
-        y = 2 * (y + _pixel_centres(height, y)[:, None]) / height - 1
-        # (B, groups, s·h, s·w) per axis, then one picture per sample and group.
-        size = (batch * self.groups, height * self.scale, width * self.scale)
+        height, width = source.shape[2:]
+        x = x + _pixel_centres(0, width, x)
+        y = y + _pixel_centres(top, bottom, y)[:, None]
+        first, last = 0, height
+        if (top, bottom) != (0, height):
+            # Beyond the borders the outermost row counts; within, the two around a place.
+            around = (top - 1, bottom + 1) if only_planning(y) else _rows_around(y, height)
+            first, last = (min(max(row, 0), height) for row in around)
+            features = self._reduced(source, first, last)
+        batch, channels, _, _ = features.shape
+        x, y = 2 * x / width - 1, 2 * (y - first) / (last - first) - 1
+        # (B, groups, s·rows, s·w) per axis, then one picture per sample and group.
+        size = (batch * self.groups, (bottom - top) * self.scale, width * self.scale)
         places = torch.stack(
             [F.pixel_shuffle(axis, self.scale).reshape(size) for axis in (x, y)], dim=-1
         )
-        grouped = features.reshape(batch * self.groups, -1, height, width).to(exact)
+        grouped = features.reshape(batch * self.groups, -1, last - first, width).to(exact)
         sampled = F.grid_sample(
             grouped, places, mode="bilinear", padding_mode="border", align_corners=False
         )
         rgb: Tensor = self.to_rgb(sampled.reshape(batch, channels, *size[1:]).to(features.dtype))
         return rgb
 
+    def _reduced(self, source: RowSource, top: int, bottom: int) -> Tensor:
+        """Some rows of the features that are sampled, (B, dim, bottom - top, w)."""
+        if self.reduce is None:
+            return source.read(top, bottom)
+        start, stop = max(top - 1, 0), min(bottom + 1, source.shape[2])
+        reduced = F.leaky_relu(self.reduce(source.read(start, stop)), 0.01)
+        return reduced[:, :, top - start : bottom - start]
 
-def _pixel_centres(length: int, like: Tensor) -> Tensor:
-    return torch.arange(length, device=like.device, dtype=like.dtype) + 0.5
+
+def _pixel_centres(start: int, stop: int, like: Tensor) -> Tensor:
+    return torch.arange(start, stop, device=like.device, dtype=like.dtype) + 0.5
+
+
+def _rows_around(y: Tensor, height: int) -> tuple[int, int]:
+    """The rows that bilinear sampling at places ``y`` reads, in pixels from the upper edge."""
+    inside = y.detach().clamp(0, height).nan_to_num(0)
+    lowest, highest = (math.floor(float(bound) - 0.5) for bound in inside.aminmax())
+    # One row more on both sides, for places that rounding moves over a pixel's centre.
+    return lowest - 1, highest + 3

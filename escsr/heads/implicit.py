@@ -15,17 +15,18 @@ from typing import ClassVar, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from escsr.heads.base import QueryHead
+from escsr.heads.base import QueryHead, only_planning
+from escsr.layers.bands import Band, RowSource
 from escsr.layers.coords import (
     GridTaps,
     Tap,
     bilinear_at,
-    bilinear_rows,
     grid_taps,
     make_cells,
     point_taps,
 )
 from escsr.layers.derived import being_recorded
+from escsr.layers.interpolation import interpolate_rows, interpolation_rows
 from escsr.layers.linear import linear
 
 ImageSkip = Literal["bilinear"] | None
@@ -160,29 +161,72 @@ class ImplicitHead(QueryHead, abc.ABC):
     # ------------------------------------------------------------------ regular grid
 
     def forward(self, features: Tensor, lq: Tensor, size: tuple[int, int]) -> Tensor:
-        """Make the whole picture, (B, 3, H_out, W_out), block of rows by block of rows."""
-        if features.device.type == "cpu":
-            features = features.contiguous(memory_format=torch.channels_last)
-        size, (height, width) = plain(size), plain(features.shape[-2:])
+        """Make the whole picture, (B, 3, H_out, W_out)."""
+        size = as_ints(size)
+        return self._rows(Band.whole(features), Band.whole(lq), size, (0, size[0]))
+
+    def rows(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """See `Head.rows`."""
+        return self._rows(features, lq, size, rows)
+
+    def _rows(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """What both ``forward`` and ``rows`` are: block by block."""
+        sr = self._without_skip(features, lq, size, rows)
+        if self.image_skip is not None:
+            for start, stop in self._blocks(lq, size, rows, 3):
+                part = sr[:, :, start - rows[0] : stop - rows[0]]
+                part += interpolate_rows(lq, size, (start, stop), mode=self.image_skip)
+        return sr
+
+    def source_rows(
+        self, rows: tuple[int, int], *, size: tuple[int, int], height: int
+    ) -> tuple[int, int]:
+        """See `Head.source_rows`."""
+        top, bottom = interpolation_rows(rows, size[0], height, mode="bilinear")
+        return max(top - self.reach, 0), min(bottom + self.reach, height)
+
+    def picture_rows(
+        self, rows: tuple[int, int], *, size: tuple[int, int], height: int
+    ) -> tuple[int, int]:
+        """See `Head.picture_rows`."""
+        if self.image_skip is None:
+            return 0, 0
+        return interpolation_rows(rows, size[0], height, mode=self.image_skip)
+
+    def _without_skip(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """Some rows of the picture without the enlarged one that is added."""
+        height, width = as_ints(features.shape[2:])
         exact = exact_type(features)
         cell = self.grid_cell(features, size)
-        rows = grid_taps(size[0], height, ensemble=self.local_ensemble)
+        of_rows = grid_taps(size[0], height, ensemble=self.local_ensemble)
         columns = [
             (torch.from_numpy(group.places).to(features.device), group.taps(exact, features.device))
             for group in grid_taps(size[1], width, ensemble=self.local_ensemble)
         ]
-        sr = lq.new_empty(lq.shape[0], 3, *size)
-        for start, stop in self._bands(features, size, self.widths[0]):
-            band = [group.between(start, stop) for group in rows]
+        sr = torch.empty(
+            features.shape[0],
+            3,
+            rows[1] - rows[0],
+            size[1],
+            dtype=lq.dtype,
+            device=lq.device,
+        )
+        for start, stop in self._bands(features, size, rows, self.widths[0]):
+            band = [group.between(start, stop) for group in of_rows]
             band = [group for group in band if len(group.places)]
             top = min(int(group.pixels.min()) for group in band)
             bottom = max(int(group.pixels.max()) for group in band) + 1
             maps = self._prepare_rows(features, cell, top, bottom)
-            for first, last in self._blocks(features, size, start, stop):
+            for first, last in self._blocks(features, size, (start, stop), self.widths[1]):
+                block = sr[:, :, first - rows[0] : last - rows[0]]
                 for group in band:
-                    self._fill(sr, maps, group.between(first, last), top, columns, cell)
-                if self.image_skip is not None:
-                    sr[:, :, first:last] += bilinear_rows(lq, size, first, last)
+                    self._fill(block, maps, group.between(first, last), (first, top), columns, cell)
         return sr
 
     def _fill(
@@ -190,14 +234,15 @@ class ImplicitHead(QueryHead, abc.ABC):
         sr: Tensor,
         maps: tuple[Tensor, ...],
         rows: GridTaps,
-        top: int,
+        begins: tuple[int, int],
         columns: Sequence[tuple[Tensor, list[Tap]]],
         cell: Tensor,
     ) -> None:
-        """Write the pixels of some rows into ``sr``; ``maps`` begin at row ``top``."""
+        """Write the pixels of some rows into ``sr``; it and ``maps`` begin at the rows given."""
         if not len(rows.places):
             return
-        row_places = torch.from_numpy(rows.places).to(sr.device)[:, None]
+        first, top = begins
+        row_places = torch.from_numpy(rows.places - first).to(sr.device)[:, None]
         row_taps = rows.taps(cell.dtype, cell.device, top=top)
         for column_places, column_taps in columns:
             blend: Tensor | None = None
@@ -218,42 +263,51 @@ class ImplicitHead(QueryHead, abc.ABC):
             sr[:, :, row_places, column_places] = rgb
 
     def _prepare_rows(
-        self, features: Tensor, cell: Tensor, top: int, bottom: int
+        self, features: RowSource, cell: Tensor, top: int, bottom: int
     ) -> tuple[Tensor, ...]:
         """Prepare the rows from ``top`` up to but not ``bottom``, as if of the whole map."""
-        start, stop = max(top - self.reach, 0), min(bottom + self.reach, features.shape[2])
-        maps = self.prepare(features[:, :, start:stop], cell)
-        return tuple(m[:, top - start : bottom - start] for m in maps)
+        read, start = self._read_around(features, top, bottom)
+        return tuple(m[:, top - start : bottom - start] for m in self.prepare(read, cell))
+
+    def _read_around(self, features: RowSource, top: int, bottom: int) -> tuple[Tensor, int]:
+        """Rows of the features with those that `prepare` looks at, and the first row's index."""
+        start = max(top - self.reach, 0)
+        read = features.read(start, min(bottom + self.reach, features.shape[2]))
+        if read.device.type == "cpu" and read.stride(1) != 1:
+            read = read.contiguous(memory_format=torch.channels_last)
+        return read, start
 
     def _bands(
-        self, features: Tensor, size: tuple[int, int], numbers: int
+        self, features: RowSource, size: tuple[int, int], rows: tuple[int, int], numbers: int
     ) -> Iterator[tuple[int, int]]:
         """Rows of the result whose maps, of so many numbers a pixel, fit the memory."""
         if torch.is_grad_enabled() or being_recorded():
-            yield 0, size[0]
+            yield rows
             return
         batch, _, height, width = features.shape
-        row_bytes = batch * width * numbers * features.element_size()
+        row_bytes = batch * width * numbers * features.dtype.itemsize
         # Below 16 rows too much would be prepared twice, at the seams.
-        rows = max(16, int(self.memory_mib * 2**20 / row_bytes))
-        yield from _cuts(0, size[0], max(1, rows * size[0] // height), features)
+        count = max(16, int(self.memory_mib * 2**20 / row_bytes))
+        yield from _cuts(rows, max(1, count * size[0] // height), features)
 
+    @staticmethod
     def _blocks(
-        self, features: Tensor, size: tuple[int, int], start: int, stop: int
+        source: RowSource, size: tuple[int, int], rows: tuple[int, int], numbers: int
     ) -> Iterator[tuple[int, int]]:
+        """Rows of the result that are worked on at once, with so many numbers a pixel."""
         if torch.is_grad_enabled() or being_recorded():
-            yield start, stop
+            yield rows
             return
-        limit = _CPU_BLOCK if features.device.type == "cpu" else _GPU_BLOCK
-        row_bytes = len(features) * size[1] * self.widths[1] * features.element_size()
-        yield from _cuts(start, stop, max(1, limit // row_bytes), features)
+        limit = _CPU_BLOCK if source.device.type == "cpu" else _GPU_BLOCK
+        row_bytes = source.shape[0] * size[1] * numbers * source.dtype.itemsize
+        yield from _cuts(rows, max(1, limit // row_bytes), source)
 
-    def grid_cell(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+    def grid_cell(self, features: RowSource, size: tuple[int, int]) -> Tensor:
         """The cell of all pixels of a picture, as `prepare` takes it, (1, 1, 2)."""
         cells = make_cells(size, dtype=exact_type(features), device=features.device)
         return self._relative_cell(cells, features)
 
-    def _relative_cell(self, cells: Tensor, features: Tensor) -> Tensor:
+    def _relative_cell(self, cells: Tensor, features: RowSource | Tensor) -> Tensor:
         """Cells in pixels of the features times two, clipped; (B or 1, Q or 1, 2)."""
         relative = cells * cells.new_tensor(features.shape[-2:])
         if self.cell_max_scale is not None:
@@ -272,19 +326,17 @@ def _accumulate(blend: Tensor | None, found: Tensor, weights: Tensor) -> Tensor:
     return found if blend is None else blend.add_(found)
 
 
-def _cuts(start: int, stop: int, step: int, features: Tensor) -> Iterator[tuple[int, int]]:
-    steps = ((first, min(first + step, stop)) for first in range(start, stop, step))
-    yield from counted(steps, features)
+def _cuts(rows: tuple[int, int], step: int, source: RowSource) -> Iterator[tuple[int, int]]:
+    steps = ((first, min(first + step, rows[1])) for first in range(*rows, step))
+    yield from one_if_planning(steps, source)
 
 
-def counted(steps: Iterable[T], features: Tensor) -> Iterator[T]:
-    """All steps; where only memory is counted, the first: the others need no more than that."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    yield from itertools.islice(steps, 1 if isinstance(features, FakeTensor) else None)
+def one_if_planning(steps: Iterable[T], source: RowSource | Tensor) -> Iterator[T]:
+    """All steps; while memory is only planned, the first: the others need no more than that."""
+    yield from itertools.islice(steps, 1 if only_planning(source) else None)
 
 
-def exact_type(features: Tensor) -> torch.dtype:
+def exact_type(features: RowSource | Tensor) -> torch.dtype:
     """The type of distances: that of the features, but at least single precision."""
     return torch.promote_types(features.dtype, torch.float32)
 
@@ -297,7 +349,7 @@ def perceptron(x: Tensor, layers: Iterable[nn.Module]) -> Tensor:
     return x
 
 
-def plain(size: Sequence[int]) -> tuple[int, int]:
+def as_ints(size: Sequence[int]) -> tuple[int, int]:
     """Sides as plain numbers, also where a network is traced and they come as tensors."""
     return int(size[0]), int(size[1])
 

@@ -13,12 +13,12 @@ from escsr.heads.implicit import (
     ImageSkip,
     ImplicitHead,
     Places,
+    as_ints,
     check_positive,
-    counted,
-    exact_type,
-    plain,
+    one_if_planning,
 )
-from escsr.layers.coords import GridPhases, bilinear_rows, grid_phases
+from escsr.layers.bands import RowSource
+from escsr.layers.coords import GridPhases, grid_phases
 from escsr.layers.derived import being_recorded
 from escsr.layers.inplace import add, relu
 from escsr.layers.linear import linear
@@ -124,26 +124,21 @@ class MetaSR(ImplicitHead):
 
     # ------------------------------------------------------------------ regular grid
 
-    def forward(self, features: Tensor, lq: Tensor, size: tuple[int, int]) -> Tensor:
-        """Make the whole picture, (B, 3, H_out, W_out)."""
-        size, own = plain(size), plain(features.shape[-2:])
-        rows, columns = (grid_phases(*sides) for sides in zip(size, own, strict=True))
-        way = self._way(rows, columns)
+    def _without_skip(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """Some rows of the picture by the quickest way."""
+        own = as_ints(features.shape[2:])
+        down, across = (grid_phases(*sides) for sides in zip(size, own, strict=True))
+        way = self._way(down, across, rows)
         if way is None:
-            return super().forward(features, lq, size)
-        if features.device.type == "cpu":
-            features = features.contiguous(memory_format=torch.channels_last)
-        sr = way(features, rows, columns)
-        if self.image_skip is not None:
-            for start, stop in self._blocks(features, size, 0, size[0]):
-                part = sr[:, :, start:stop]
-                sr[:, :, start:stop] = add(part, bilinear_rows(lq, size, start, stop))
-        return sr
+            return super()._without_skip(features, lq, size, rows)
+        return way(features, self.grid_cell(features, size)[0], down, across, rows)
 
     def _way(
-        self, rows: GridPhases, columns: GridPhases
-    ) -> Callable[[Tensor, GridPhases, GridPhases], Tensor] | None:
-        """The quickest way to the colours of a regular grid; None: as other heads make them."""
+        self, rows: GridPhases, columns: GridPhases, wanted: tuple[int, int]
+    ) -> Callable[..., Tensor] | None:
+        """The quickest way to some rows of a regular grid; None: as other heads make them."""
         kernels = len(rows.offsets) * len(columns.offsets)
         calls = rows.period * columns.period
         pixels = calls * rows.repetitions * columns.repetitions
@@ -153,109 +148,158 @@ class MetaSR(ImplicitHead):
             return self._shuffled
         if torch.is_grad_enabled() or being_recorded():  # few large steps
             return self._picked if kernels <= self.first.out_features else None
-        if few and len(rows.pixels) * len(columns.pixels) >= _LEAST_PLACES * calls:
+        if few and (wanted[1] - wanted[0]) * len(columns.pixels) >= _LEAST_PLACES * calls:
             return self._strided
         return self._pixel_by_pixel
 
     def _kernels(
-        self, features: Tensor, rows: GridPhases, columns: GridPhases, down: slice, across: slice
+        self, rows: GridPhases, columns: GridPhases, cell: Tensor, dtype: torch.dtype
     ) -> Tensor:
         """Kernels of all places of some rows and columns, (rows, columns, 3, in_channels, 3, 3)."""
-        y = _offsets(rows, features, down)[:, None, None]
-        x = _offsets(columns, features, across)[:, None]
-        cell = self.grid_cell(features, (len(rows.pixels), len(columns.pixels)))[0]
+        y = _offsets(rows, cell)[:, None, None]
+        x = _offsets(columns, cell)[:, None]
         kernels = linear(self._hidden_weights(y, x, cell), self.last.weight, self.last.bias)
         shape = (*kernels.shape[:-1], 3, self.in_channels, 3, 3)
-        return torch.as_tensor(kernels.reshape(shape), dtype=features.dtype)
+        return torch.as_tensor(kernels.reshape(shape), dtype=dtype)
 
-    def _shuffled(self, features: Tensor, rows: GridPhases, columns: GridPhases) -> Tensor:
+    def _read_nearest(
+        self, features: RowSource, rows: GridPhases, wanted: tuple[int, int]
+    ) -> tuple[Tensor, int]:
+        """What some rows are made of, channels last, and the index of the first row of it."""
+        return self._read_around(
+            features, int(rows.pixels[wanted[0]]), int(rows.pixels[wanted[1] - 1]) + 1
+        )
+
+    def _shuffled(
+        self,
+        features: RowSource,
+        cell: Tensor,
+        rows: GridPhases,
+        columns: GridPhases,
+        wanted: tuple[int, int],
+    ) -> Tensor:
         """Each pixel of the features becomes the same block of pixels."""
         down, across = len(rows.offsets), len(columns.offsets)
-        kernels = self._kernels(features, rows, columns, slice(down), slice(across))
-        answers = F.conv2d(features, kernels.flatten(0, 2), padding=1)
+        read, start = self._read_nearest(features, rows, wanted)
+        top, bottom = wanted[0] // down, -(-wanted[1] // down)
+        kernels = self._kernels(rows.cut(slice(down)), columns.cut(slice(across)), cell, read.dtype)
+        answers = F.conv2d(read, kernels.flatten(0, 2), padding=1)[:, :, top - start :]
+        answers = answers[:, :, : bottom - top]
         batch, _, height, width = answers.shape
         # Channels stay last, so that runs of 3·across numbers are moved instead of single ones.
         blocks = answers.permute(0, 2, 3, 1).reshape(batch, height, width, down, across * 3)
         lines = blocks.transpose(2, 3).reshape(batch, height * down, width * across, 3)
-        return lines.permute(0, 3, 1, 2)
+        return lines.permute(0, 3, 1, 2)[:, :, wanted[0] - top * down : wanted[1] - top * down]
 
-    def _picked(self, features: Tensor, rows: GridPhases, columns: GridPhases) -> Tensor:
+    def _picked(
+        self,
+        features: RowSource,
+        cell: Tensor,
+        rows: GridPhases,
+        columns: GridPhases,
+        wanted: tuple[int, int],
+    ) -> Tensor:
         """All kernels of a period everywhere; each place takes the answer of its own."""
         down, across = len(rows.offsets), len(columns.offsets)
-        kernels = self._kernels(features, rows, columns, slice(down), slice(across))
-        answers = F.conv2d(features, kernels.flatten(0, 2), padding=1).permute(0, 2, 3, 1)
-        row = rows.pixels * (features.shape[3] * down) + np.arange(len(rows.pixels)) % down
+        read, start = self._read_nearest(features, rows, wanted)
+        kernels = self._kernels(rows.cut(slice(down)), columns.cut(slice(across)), cell, read.dtype)
+        answers = F.conv2d(read, kernels.flatten(0, 2), padding=1).permute(0, 2, 3, 1)
+        places = np.arange(*wanted)
+        row = (rows.pixels[places] - start) * (read.shape[3] * down) + places % down
         column = columns.pixels * (down * across) + np.arange(len(columns.pixels)) % across
-        index = torch.from_numpy(row[:, None] * across + column).to(features.device)
-        found = answers.reshape(len(features), -1, 3).index_select(1, index.flatten())
-        return found.reshape(len(features), *index.shape, 3).permute(0, 3, 1, 2)
+        index = torch.from_numpy(row[:, None] * across + column).to(read.device)
+        found = answers.reshape(len(read), -1, 3).index_select(1, index.flatten())
+        return found.reshape(len(read), *index.shape, 3).permute(0, 3, 1, 2)
 
-    def _strided(self, features: Tensor, rows: GridPhases, columns: GridPhases) -> Tensor:
+    def _strided(
+        self,
+        features: RowSource,
+        cell: Tensor,
+        rows: GridPhases,
+        columns: GridPhases,
+        wanted: tuple[int, int],
+    ) -> Tensor:
         """The grid repeats itself after a period of pixels: convolutions with that stride.
 
         One for each pixel of the period, with the kernels of all places that it is the nearest of.
         """
+        read, start = self._read_nearest(features, rows, wanted)
+        count = len(rows.offsets)
+        top, bottom = wanted[0] // count, -(-wanted[1] // count)
+        rows = rows.periods(top, bottom)
+        # Whole periods are made, of zeros where nothing was read, and cut in the end.
+        above = top * rows.period - start
+        below = start + read.shape[2] - bottom * rows.period
         # Neighbourhoods are copied out: a convolution would lay out the whole map for each call.
-        padded = F.pad(features.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+        padded = F.pad(read.permute(0, 2, 3, 1), (0, 0, 1, 1, 1 - above, 1 - below))
         around = padded.unfold(1, 3, 1).unfold(2, 3, 1).permute(0, 1, 2, 4, 5, 3)
-        sr = features.new_empty(len(features), 3, len(rows.pixels), len(columns.pixels))
+        sr = read.new_empty(len(read), 3, len(rows.pixels), len(columns.pixels))
         # Along each axis: repetition, place in the period.
         split = [side for axis in (rows, columns) for side in (axis.repetitions, len(axis.offsets))]
         places = sr.view(len(sr), 3, *split)
-        one_row = len(sr) * columns.repetitions * 9 * self.in_channels * features.element_size()
+        one_row = len(sr) * columns.repetitions * 9 * self.in_channels * read.element_size()
         step = max(1, _NEIGHBOURHOODS // one_row)
         calls = itertools.product(rows.groups(), columns.groups())
-        for (top, down), (left, across) in counted(calls, features):
-            kernels = self._kernels(features, rows, columns, down, across)
+        for (pixel, down), (left, across) in one_if_planning(calls, read):
+            kernels = self._kernels(rows.cut(down), columns.cut(across), cell, read.dtype)
             table = kernels.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
-            seen = around[:, top :: rows.period, left :: columns.period]
-            for start in range(0, rows.repetitions, step):
-                here = seen[:, start : start + step]
+            seen = around[:, pixel :: rows.period, left :: columns.period]
+            for first in range(0, rows.repetitions, step):
+                here = seen[:, first : first + step]
                 answers = linear(here.reshape(*here.shape[:3], -1), table, None)
                 answers = answers.reshape(*here.shape[:3], *kernels.shape[:3])
                 answers = answers.permute(0, 5, 1, 3, 2, 4)
-                places[:, :, start : start + step, down, :, across] = answers
-        return sr
+                places[:, :, first : first + step, down, :, across] = answers
+        return sr[:, :, wanted[0] - top * count : wanted[1] - top * count]
 
-    def _pixel_by_pixel(self, features: Tensor, rows: GridPhases, columns: GridPhases) -> Tensor:
+    def _pixel_by_pixel(
+        self,
+        features: RowSource,
+        cell: Tensor,
+        rows: GridPhases,
+        columns: GridPhases,
+        wanted: tuple[int, int],
+    ) -> Tensor:
         """Nearly every place has a kernel of its own: small products of matrices.
 
         One for each pixel of the features, with the places that it is the nearest of.
         """
+        batch = features.shape[0]
         size = (len(rows.pixels), len(columns.pixels))
-        cell = self.grid_cell(features, size)
-        from_y, from_x, constant = self._terms(cell[0])
-        y_terms = _offsets(rows, features)[:, None] * from_y
+        from_y, from_x, constant = self._terms(cell)
+        y_terms = _offsets(rows, cell)[:, None] * from_y
         row_starts, starts = rows.starts, columns.starts
         most = int(np.diff(starts).max())
         # Every pixel gets as many places as the one with the most; those too many are left out.
         slots = starts[:-1, None] + np.arange(most)
         used = slots < starts[1:, None]
-        x_terms = _offsets(columns, features)[torch.from_numpy(slots.clip(0, size[1] - 1))]
+        x_terms = _offsets(columns, cell)[torch.from_numpy(slots.clip(0, size[1] - 1))]
         x_terms = x_terms[..., None] * from_x + constant
         places = _PLACES if features.device.type == "cpu" else _GPU_PLACES
         step = max(1, places // (most * int(np.diff(row_starts).max())))
-        sr = features.new_empty(len(features), 3, *size)
-        for start, stop in self._bands(features, size, self.widths[0]):
+        sr = torch.empty(
+            batch, 3, wanted[1] - wanted[0], size[1], dtype=features.dtype, device=features.device
+        )
+        for start, stop in self._bands(features, size, wanted, self.widths[0]):
             top, bottom = int(rows.pixels[start]), int(rows.pixels[stop - 1]) + 1
-            maps = self._prepare_rows(features, cell, top, bottom)
+            maps = self._prepare_rows(features, cell[None], top, bottom)
             steps = itertools.product(range(top, bottom), range(0, len(slots), step))
-            for pixel, left in counted(steps, features):
+            for pixel, left in one_if_planning(steps, features):
                 down = slice(*(int(i) for i in row_starts[pixel : pixel + 2].clip(start, stop)))
                 part = slice(left, min(left + step, len(slots)))
                 across = slice(int(starts[part.start]), int(starts[part.stop]))
                 weights = relu(y_terms[down, None] + x_terms[part, None])
                 answers, always = (m[:, pixel - top, part].to(weights.dtype) for m in maps)
                 kept = torch.from_numpy(used[part].ravel().nonzero()[0]).to(weights.device)
+                into = slice(down.start - wanted[0], down.stop - wanted[0])
                 for number, picture in enumerate(sr):
                     found = answers[number].reshape(len(weights), 3, -1)
                     rgb = torch.baddbmm(always[number, :, None], weights.flatten(1, 2), found.mT)
                     rgb = rgb.reshape(*weights.shape[:3], 3).transpose(1, 2).flatten(0, 1)
-                    picture[:, down, across] = rgb.index_select(0, kept).permute(2, 1, 0)
+                    picture[:, into, across] = rgb.index_select(0, kept).permute(2, 1, 0)
         return sr
 
 
-def _offsets(axis: GridPhases, features: Tensor, part: slice = slice(None)) -> Tensor:
+def _offsets(axis: GridPhases, like: Tensor) -> Tensor:
     """Of places along an axis, in the type of distances."""
-    offsets = torch.from_numpy(axis.offsets[axis.indices[part]])
-    return offsets.to(exact_type(features)).to(features.device)
+    return torch.from_numpy(axis.offsets[axis.indices]).to(like.dtype).to(like.device)

@@ -1,9 +1,12 @@
 """Head of nearest-neighbour enlargements and convolutions."""
 
+import itertools
+import operator
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from escsr.heads.base import HEADS, FixedScaleHead, doublings
+from escsr.heads.base import HEADS, FixedScaleHead, doublings, reach_of_convolutions
 
 
 @HEADS.register("nearest_conv")
@@ -36,6 +39,13 @@ class NearestConv(FixedScaleHead):
         )
         self.refine = None if plain else nn.Conv2d(in_channels, in_channels, 3, padding=1)
         self.to_rgb = nn.Conv2d(in_channels, 3, 3, padding=1)
+
+    @property
+    def reach(self) -> int:  # type: ignore[override]
+        """See `FixedScaleHead`."""
+        sizes = [1, *itertools.accumulate(self.factors, operator.mul)]
+        steps = sizes[:-1] if self.conv_first else sizes[1:]
+        return reach_of_convolutions([*steps, *[self.scale] * (1 if self.refine is None else 2)])
 
     def enlarge(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, 3, scale·h, scale·w)."""

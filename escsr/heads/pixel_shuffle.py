@@ -1,11 +1,16 @@
 """Heads made of convolutions and pixel shuffling."""
 
+import itertools
+import operator
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from escsr.heads.base import HEADS, FixedScaleHead, doublings
+from escsr.heads.base import HEADS, FixedScaleHead, doublings, reach_of_convolutions
+from escsr.layers.bands import RowSource
+from escsr.layers.inplace import add
+from escsr.layers.interpolation import interpolate_rows, interpolation_rows
 
 ImageSkipMode = Literal["nearest", "bicubic"]
 
@@ -27,6 +32,8 @@ class PixelShuffle(FixedScaleHead):
         Sub-pixel convolution, arXiv 1609.05158; ESC, arXiv 2503.06671.
     """
 
+    reach = 1
+
     def __init__(
         self, in_channels: int, *, scale: int, image_skip: ImageSkipMode | None = "nearest"
     ) -> None:
@@ -40,13 +47,22 @@ class PixelShuffle(FixedScaleHead):
         """(B, in_channels, h, w) to (B, 3, scale·h, scale·w), without the skip."""
         return F.pixel_shuffle(self.conv(features), self.scale)
 
-    def forward(self, features: Tensor, lq: Tensor, size: tuple[int, int]) -> Tensor:
-        """Enlarge, crop to ``size`` and add the picture."""
-        sr = super().forward(features, lq, size)
+    def _rows(
+        self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
+    ) -> Tensor:
+        """See `FixedScaleHead`; with the picture added."""
+        sr = super()._rows(features, lq, size, rows)
         if self.image_skip is None:
             return sr
-        corners = {"align_corners": False} if self.image_skip == "bicubic" else {}
-        return sr + F.interpolate(lq, size, mode=self.image_skip, **corners)
+        return add(sr, interpolate_rows(lq, size, rows, mode=self.image_skip))
+
+    def picture_rows(
+        self, rows: tuple[int, int], *, size: tuple[int, int], height: int
+    ) -> tuple[int, int]:
+        """See `Head.picture_rows`."""
+        if self.image_skip is None:
+            return 0, 0
+        return interpolation_rows(rows, size[0], height, mode=self.image_skip)
 
 
 @HEADS.register("conv")
@@ -62,6 +78,7 @@ class Conv(FixedScaleHead):
     """
 
     enlarges: ClassVar[bool] = False
+    reach = 1
 
     def __init__(self, in_channels: int, *, scale: int = 1) -> None:
         super().__init__(scale=scale)
@@ -104,6 +121,12 @@ class PixelShuffleMulti(FixedScaleHead):
             nn.Conv2d(mid_dim, mid_dim * factor**2, 3, padding=1) for factor in self.factors
         )
         self.to_rgb = nn.Conv2d(mid_dim if self.factors else in_channels, 3, 3, padding=1)
+
+    @property
+    def reach(self) -> int:  # type: ignore[override]
+        """See `FixedScaleHead`."""
+        sizes = [1, *itertools.accumulate(self.factors, operator.mul)]
+        return reach_of_convolutions([1, *sizes] if self.factors else sizes)
 
     def enlarge(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, 3, scale·h, scale·w)."""

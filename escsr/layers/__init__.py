@@ -1,6 +1,7 @@
 """Building blocks of the networks."""
 
 from escsr.layers.attention import ATTENTION_MODES, WindowAttention
+from escsr.layers.bands import Band, RowSource
 from escsr.layers.conv_attention import (
     ConvAttention,
     DecomposedConvAttention,
@@ -17,6 +18,7 @@ from escsr.layers.padding import reflect_pad
 
 __all__ = [
     "ATTENTION_MODES",
+    "Band",
     "ConvAttention",
     "ConvFFN",
     "DecomposedConvAttention",
@@ -24,6 +26,7 @@ __all__ = [
     "Derived",
     "LargeKernel",
     "LayerNorm2d",
+    "RowSource",
     "WindowAttention",
     "add",
     "gelu",

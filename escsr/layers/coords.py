@@ -210,6 +210,17 @@ class GridPhases:
         """Whether each pixel is the nearest of one place of each offset, in order."""
         return self.period == 1
 
+    def periods(self, first: int, last: int) -> "GridPhases":
+        """Some periods of the grid, as a grid of their own: pixels are counted from its first."""
+        places = len(self.offsets)
+        cut = slice(first * places, last * places)
+        pixels = self.pixels[cut] - first * self.period
+        return GridPhases(pixels, self.indices[cut], self.offsets, self.period)
+
+    def cut(self, places: slice) -> "GridPhases":
+        """Some of the places."""
+        return GridPhases(self.pixels[places], self.indices[places], self.offsets, self.period)
+
     @property
     def starts(self) -> NDArray[np.int64]:
         """(pixels + 1,) first place of each pixel, and the number of places."""
@@ -267,35 +278,6 @@ def point_taps(coords: Tensor, length_in: int, *, ensemble: bool = True) -> tupl
         Tap(lower, 2 * (position - lower), 1 - fraction),
         Tap(upper, 2 * (position - upper), fraction),
     )
-
-
-def bilinear_rows(picture: Tensor, size: tuple[int, int], start: int, stop: int) -> Tensor:
-    """Some rows of a bilinearly enlarged picture; constant beyond the outermost centres.
-
-    Equals ``F.interpolate(mode="bilinear", align_corners=False)``, without its rounding of
-    positions.
-
-    Args:
-        picture: (B, C, h, w).
-        size: (H_out, W_out) of the whole result.
-        start: First row to make.
-        stop: The row after the last.
-
-    Returns:
-        (B, C, stop - start, W_out).
-    """
-    for axis, part in ((2, slice(start, stop)), (3, slice(None))):
-        length = int(picture.shape[axis])
-        lower, rest, whole = _grid_positions(size[axis - 2], length)
-        fraction = torch.from_numpy(rest[part] / whole).to(picture.dtype).to(picture.device)
-        first, second = (
-            picture.index_select(
-                axis, torch.from_numpy(index.clip(0, length - 1)).to(picture.device)
-            )
-            for index in (lower[part], lower[part] + 1)
-        )
-        picture = torch.lerp(first, second, fraction[:, None] if axis == 2 else fraction)
-    return picture
 
 
 def bilinear_at(picture: Tensor, coords: Tensor) -> Tensor:

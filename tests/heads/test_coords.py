@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from escsr.layers import make_cells, make_coords
-from escsr.layers.coords import bilinear_at, bilinear_rows, grid_phases, grid_taps, point_taps
+from escsr.layers.coords import bilinear_at, grid_phases, grid_taps, point_taps
 
 LENGTHS = [(1, 1), (5, 1), (3, 3), (9, 3), (8, 4), (7, 3), (10, 4), (25, 10), (31, 30)]
 
@@ -71,13 +71,10 @@ def test_nearest_pixels_and_phases_equal_fractions(length_out: int, length_in: i
     assert groups == {p: places_of[p] for p in range(phases.period) if places_of[p]}
 
 
-def test_bilinear_equals_pytorch() -> None:
+def test_bilinear_at_points_equals_pytorch() -> None:
     state = np.random.RandomState(0)
-    for own, size in (((4, 7), (9, 7)), ((1, 1), (3, 2)), ((5, 3), (15, 31))):
+    for own in ((4, 7), (1, 1), (5, 3)):
         picture = torch.from_numpy(state.rand(2, 3, *own))
-        wanted = F.interpolate(picture, size, mode="bilinear", align_corners=False)
-        rows = [bilinear_rows(picture, size, i, i + 1) for i in range(size[0])]
-        assert (torch.cat(rows, dim=2) - wanted).abs().max() < 1e-12
         coords = torch.from_numpy(state.uniform(-1.1, 1.1, (2, 20, 2)))
         sampled = F.grid_sample(
             picture, coords.flip(-1)[:, None], padding_mode="border", align_corners=False

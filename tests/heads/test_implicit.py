@@ -12,6 +12,7 @@ import escsr
 from escsr.heads import HEADS, ImplicitHead, fast_to_lte, lte_to_fast
 from escsr.inference import estimate_memory
 from escsr.layers import make_cells, make_coords
+from escsr.layers.bands import Band
 from escsr.layers.coords import grid_phases
 from tests.conftest import TOLERANCE
 from tests.heads.literal import Literal
@@ -159,9 +160,10 @@ def test_bands_and_blocks_change_nothing(name: str, monkeypatch: pytest.MonkeyPa
     for own, size in (((40, 5), (60, 10)), ((40, 5), (97, 13)), ((33, 4), (99, 12))):
         features, lq = given(own, batch=2)
         whole = head(features, lq, size).detach()
-        bands = len(list(head._bands(features, size, head.widths[0])))
+        request = (Band.whole(features), size, (0, size[0]), head.widths[0])
+        bands = len(list(head._bands(*request)))
         with torch.no_grad():
-            assert len(list(head._bands(features, size, head.widths[0]))) > bands == 1
+            assert len(list(head._bands(*request))) > bands == 1
             in_pieces = head(features, lq, size)
         assert (in_pieces - whole).abs().max() < TOLERANCE[torch.float64]
 
@@ -328,7 +330,7 @@ def test_metasr_is_the_same_by_every_way(own, size, way) -> None:
     features, lq = torch.randn(2, 32, *own), torch.rand(2, 3, *own)
     phases = [grid_phases(*sides) for sides in zip(size, own, strict=True)]
     with torch.inference_mode():
-        assert head._way(*phases).__name__ == way
+        assert head._way(*phases, (0, size[0])).__name__ == way
         picture = head(features, lq, size)
         coords = make_coords(size, dtype=torch.float64)[None].expand(2, -1, -1)
         wanted = head.query(features, lq, coords, make_cells(size))

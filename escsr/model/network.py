@@ -1,7 +1,5 @@
 """The network that users hold: a backbone and a head."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,28 +10,16 @@ from escsr.heads import FixedScaleHead, Head, QueryHead
 from escsr.heads.base import query_heads
 from escsr.layers import WindowAttention
 from escsr.layers.attention import check_attention_mode
-
-__all__ = ["MAX_SCALE", "ModelConfig", "SuperResolver"]
-
-MAX_SCALE = 30
-"""Largest enlargement: far beyond what networks are trained for, so that more is a mistake."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """What a network is made of: enough to build it again.
-
-    Attributes:
-        backbone: Name in the registry of backbones.
-        head: Name in the registry of heads.
-        backbone_args: Its keyword arguments where they differ from the named variant.
-        head_args: Likewise; the scale of a fixed-scale head is among them.
-    """
-
-    backbone: str
-    head: str
-    backbone_args: Mapping[str, Any] = field(default_factory=dict)
-    head_args: Mapping[str, Any] = field(default_factory=dict)
+from escsr.layers.bands import as_rows, as_tensor
+from escsr.model._requests import (
+    check_enlargement,
+    check_picture,
+    check_rows,
+    check_size,
+    scaled,
+)
+from escsr.model.config import ModelConfig
+from escsr.model.features import Features
 
 
 class SuperResolver(nn.Module):
@@ -94,10 +80,84 @@ class SuperResolver(nn.Module):
             TypeError: If ``lq`` is not a floating-point tensor.
         """
         size = self.output_size(lq, scale=scale, size=size)
-        picture = self._seen(lq)
-        features = self.backbone(picture)
-        sr: Tensor = self.head(features, picture, size)
-        return self._shown(sr)
+        return self.render(self.encode(lq), size=size)
+
+    def encode(self, lq: Tensor) -> Features:
+        """Make the features of pictures, from which `render` makes any size, again and again.
+
+        Args:
+            lq: See `forward`.
+
+        Returns:
+            The features, with the picture.
+
+        Raises:
+            ValueError: If the shape is not what the network takes.
+            TypeError: If ``lq`` is not a floating-point tensor.
+
+        Example:
+            >>> model = escsr.load("default")
+            >>> features = model.encode(torch.rand(1, 3, 48, 64))
+            >>> [model.render(features, scale=scale).shape[-1] for scale in (2, 2.5, 4)]
+            [128, 160, 256]
+        """
+        check_picture(lq)
+        self._check_folding(*lq.shape[-2:])
+        picture = self._to_range_of_head(lq)
+        return Features(self.backbone(picture), picture)
+
+    def render(
+        self,
+        features: Features,
+        *,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        rows: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Make the enlarged picture, or some rows of it, from features.
+
+        Args:
+            features: Of `encode`.
+            scale: See `forward`.
+            size: See `forward`; of the whole result.
+            rows: The first row of the result to make, and the one after the last; by default all.
+
+        Returns:
+            (B, 3, H_out or rows, W_out), about [0, 1].
+
+        Raises:
+            ValueError: If scale, size or rows are not what the network makes.
+
+        Example:
+            >>> whole = model.render(features, scale=4)
+            >>> band = model.render(features, scale=4, rows=(100, 150))
+            >>> (band - whole[:, :, 100:150]).abs().max() < 1e-5
+            tensor(True)
+        """
+        size = self._size_of(*features.size, scale=scale, size=size)
+        if rows is None and isinstance(features.map, Tensor):
+            sr: Tensor = self.head(features.map, as_tensor(features.picture), size)
+            return self._to_unit_range(sr)
+        rows = (0, size[0]) if rows is None else check_rows(rows, size[0])
+        sources = as_rows(features.map), as_rows(features.picture)
+        return self._to_unit_range(self.head.rows(*sources, size, rows))
+
+    def at(self, features: Features, coords: Tensor, cells: Tensor) -> Tensor:
+        """Find the colours at free points of pictures, from their features.
+
+        Args:
+            features: Of `encode`.
+            coords: See `query`.
+            cells: See `query`.
+
+        Returns:
+            (B, Q, 3), RGB, about [0, 1].
+
+        Raises:
+            ValueError: If the head answers no queries, or shapes do not fit.
+        """
+        maps = as_tensor(features.map), as_tensor(features.picture)
+        return self._to_unit_range(self._query_head().query(*maps, coords, cells))
 
     def query(self, lq: Tensor, coords: Tensor, cells: Tensor) -> Tensor:
         """Find the colours at free points of pictures.
@@ -122,22 +182,22 @@ class SuperResolver(nn.Module):
             >>> model.query(torch.rand(1, 3, 24, 24), centre, cells).shape
             torch.Size([1, 1, 3])
         """
-        if not isinstance(self.head, QueryHead):
-            raise ValueError(
-                f"head {self.config.head!r} answers no queries; these do: "
-                f"{', '.join(query_heads())}"
-            )
-        _check_picture(lq)
-        self._check_folding(lq)
-        picture = self._seen(lq)
-        return self._shown(self.head.query(self.backbone(picture), picture, coords, cells))
+        self._query_head()
+        return self.at(self.encode(lq), coords, cells)
 
-    def _seen(self, lq: Tensor) -> Tensor:
+    def _query_head(self) -> QueryHead:
+        if isinstance(self.head, QueryHead):
+            return self.head
+        raise ValueError(
+            f"head {self.config.head!r} answers no queries; these do: {', '.join(query_heads())}"
+        )
+
+    def _to_range_of_head(self, lq: Tensor) -> Tensor:
         """The picture in the range that the head asks for."""
         low, high = self.head.pixel_range
         return lq if (low, high) == (0, 1) else lq * (high - low) + low
 
-    def _shown(self, sr: Tensor) -> Tensor:
+    def _to_unit_range(self, sr: Tensor) -> Tensor:
         """The answer in [0, 1]; written into ``sr`` in inference, which may be large."""
         low, high = self.head.pixel_range
         if (low, high) == (0, 1):
@@ -159,8 +219,12 @@ class SuperResolver(nn.Module):
         Returns:
             (H_out, W_out).
         """
-        _check_picture(lq)
-        height, width = lq.shape[-2:]
+        check_picture(lq)
+        return self._size_of(*lq.shape[-2:], scale=scale, size=size)
+
+    def _size_of(
+        self, height: int, width: int, *, scale: float | None, size: tuple[int, int] | None
+    ) -> tuple[int, int]:
         if scale is not None and size is not None:
             raise ValueError(f"give scale or size, not both (got scale={scale}, size={size})")
         own = self.scale
@@ -169,13 +233,13 @@ class SuperResolver(nn.Module):
         if scale is not None and not scale >= 1:
             raise ValueError(f"scale must be at least 1, not {scale}")
         wanted = own if scale is None else scale
-        asked = _scaled(height, width, wanted) if size is None else _check_size(size)
+        asked = scaled(height, width, wanted) if size is None else check_size(size)
         if own is None:
-            _check_enlargement(asked, (height, width), scale)
-            self._check_folding(lq)
+            check_enlargement(asked, (height, width), scale)
+            self._check_folding(height, width)
         if own is None or (scale is None and size is None):
             return asked
-        makes = _scaled(height, width, own)
+        makes = scaled(height, width, own)
         if asked != makes:
             request = f"scale {scale}" if scale is not None else f"size {asked[0]}×{asked[1]}"
             raise ValueError(
@@ -185,9 +249,8 @@ class SuperResolver(nn.Module):
             )
         return asked
 
-    def _check_folding(self, lq: Tensor) -> None:
+    def _check_folding(self, height: int, width: int) -> None:
         """Coordinates span the features, so these must span the picture and no more."""
-        height, width = lq.shape[-2:]
         stride = self.backbone.stride
         if isinstance(self.head, QueryHead) and (height % stride or width % stride):
             raise ValueError(
@@ -216,45 +279,3 @@ class SuperResolver(nn.Module):
         scale = "any scale" if self.scale is None else f"×{self.scale}"
         trained = "" if self.trained else ", untrained"
         return f"{self.config.backbone} + {self.config.head}, {scale}{trained}"
-
-
-def _check_picture(lq: Tensor) -> None:
-    if not isinstance(lq, Tensor) or not lq.is_floating_point():
-        kind = lq.dtype if isinstance(lq, Tensor) else type(lq).__name__
-        raise TypeError(f"lq must be a floating-point tensor in [0, 1], not {kind}")
-    if lq.ndim != 4 or lq.shape[1] != 3 or 0 in lq.shape:
-        raise ValueError(f"lq must have the shape (B, 3, H, W), not {tuple(lq.shape)}")
-
-
-def _scaled(height: int, width: int, scale: float | None) -> tuple[int, int]:
-    assert scale is not None
-    # Whole scales without rounding: sizes may be symbols while a network is exported.
-    if isinstance(scale, int):
-        return height * scale, width * scale
-    return round(height * scale), round(width * scale)
-
-
-def _check_enlargement(size: tuple[int, int], own: tuple[int, int], scale: float | None) -> None:
-    """For networks of any scale: from 1 to `MAX_SCALE` along both sides."""
-    if (
-        size[0] >= own[0]
-        and size[1] >= own[1]
-        and (
-            scale <= MAX_SCALE
-            if scale is not None
-            else max(size[0] / own[0], size[1] / own[1]) <= MAX_SCALE
-        )
-    ):
-        return
-    request = f"scale {scale}" if scale is not None else f"size {size[0]}×{size[1]}"
-    raise ValueError(
-        f"{request} is impossible for a picture of {own[0]}×{own[1]}: this network enlarges "
-        f"each side by 1 to {MAX_SCALE}; resize its result for other sizes"
-    )
-
-
-def _check_size(size: tuple[int, int]) -> tuple[int, int]:
-    height, width = size
-    if int(height) != height or int(width) != width or height < 1 or width < 1:
-        raise ValueError(f"size must be two whole numbers (H, W) from 1, not {size}")
-    return int(height), int(width)
