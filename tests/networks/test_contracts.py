@@ -101,3 +101,6 @@ def test_checks_can_fail() -> None:
     model.backbone.last.weight.requires_grad_(False)
     with pytest.raises(AssertionError, match=r"backbone\.last\.weight"):
         testing.check_gradients(model)
+    model.head.reach = 0
+    with pytest.raises(AssertionError, match="does the head state its reach"):
+        testing.check_rows(model)
