@@ -6,6 +6,7 @@ import torch
 
 from escsr.devices import evaluating
 from escsr.evaluation.entrants import Entrant
+from escsr.layers import planning
 from escsr.model import SuperResolver
 
 __all__ = ["COST_SIZE", "cost_of"]
@@ -38,7 +39,8 @@ def cost_of(entrant: Entrant, scale: float) -> dict[str, Any]:
     size = (round(lq[0] * own), round(lq[1] * own))
     counter = FlopCounterMode(display=False)
     try:
-        with evaluating(network), FakeTensorMode(allow_non_fake_inputs=True), counter:
+        fake = FakeTensorMode(allow_non_fake_inputs=True)
+        with evaluating(network), planning("work"), fake, counter:
             place = next(network.parameters()).device
             network(torch.empty(1, 3, *lq, device=place), size=size)
     except Exception as error:  # a head of a plug-in may do what counting cannot follow

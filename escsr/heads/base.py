@@ -244,13 +244,6 @@ class FixedScaleHead(Head):
             )
 
 
-def only_planning(source: RowSource | Tensor) -> bool:
-    """Whether tensors have no contents, because memory is planned and nothing computed."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    return isinstance(source.values if isinstance(source, Band) else source, FakeTensor)
-
-
 def doublings(scale: int, head: str) -> list[int]:
     """Split a scale into the factors that multi-step heads enlarge by: 2s, or one 3.
 

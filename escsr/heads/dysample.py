@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from escsr.heads.base import HEADS, FixedScaleHead, only_planning
+from escsr.heads.base import HEADS, FixedScaleHead
 from escsr.layers.bands import Band, RowSource
+from escsr.layers.planning import is_planning
 
 
 @HEADS.register("dysample")
@@ -90,7 +91,7 @@ class DySample(FixedScaleHead):
         first, last = 0, height
         if (top, bottom) != (0, height):
             # Beyond the borders the outermost row counts; within, the two around a place.
-            around = (top - 1, bottom + 1) if only_planning(y) else _rows_around(y, height)
+            around = (top - 1, bottom + 1) if is_planning() else _rows_around(y, height)
             first, last = (min(max(row, 0), height) for row in around)
             features = self._reduced(source, first, last)
         batch, channels, _, _ = features.shape

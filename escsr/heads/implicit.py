@@ -10,12 +10,12 @@ import abc
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from escsr.heads.base import QueryHead, only_planning
+from escsr.heads.base import QueryHead
 from escsr.layers.bands import Band, RowSource
 from escsr.layers.coords import (
     GridTaps,
@@ -28,9 +28,9 @@ from escsr.layers.coords import (
 from escsr.layers.derived import being_recorded
 from escsr.layers.interpolation import interpolate_rows, interpolation_rows
 from escsr.layers.linear import linear
+from escsr.layers.planning import planned_steps
 
 ImageSkip = Literal["bilinear"] | None
-T = TypeVar("T")
 # Rows are made in blocks that stay in the cache of a CPU; a GPU wants larger ones.
 _CPU_BLOCK = 2 << 20
 _GPU_BLOCK = 128 << 20
@@ -288,7 +288,7 @@ class ImplicitHead(QueryHead, abc.ABC):
         row_bytes = batch * width * numbers * features.dtype.itemsize
         # Below 16 rows too much would be prepared twice, at the seams.
         count = max(16, int(self.memory_mib * 2**20 / row_bytes))
-        yield from _cuts(rows, max(1, count * size[0] // height), features)
+        yield from _cuts(rows, max(1, count * size[0] // height))
 
     @staticmethod
     def _blocks(
@@ -300,7 +300,7 @@ class ImplicitHead(QueryHead, abc.ABC):
             return
         limit = _CPU_BLOCK if source.device.type == "cpu" else _GPU_BLOCK
         row_bytes = source.shape[0] * size[1] * numbers * source.dtype.itemsize
-        yield from _cuts(rows, max(1, limit // row_bytes), source)
+        yield from _cuts(rows, max(1, limit // row_bytes))
 
     def grid_cell(self, features: RowSource, size: tuple[int, int]) -> Tensor:
         """The cell of all pixels of a picture, as `prepare` takes it, (1, 1, 2)."""
@@ -326,14 +326,8 @@ def _accumulate(blend: Tensor | None, found: Tensor, weights: Tensor) -> Tensor:
     return found if blend is None else blend.add_(found)
 
 
-def _cuts(rows: tuple[int, int], step: int, source: RowSource) -> Iterator[tuple[int, int]]:
-    steps = ((first, min(first + step, rows[1])) for first in range(*rows, step))
-    yield from one_if_planning(steps, source)
-
-
-def one_if_planning(steps: Iterable[T], source: RowSource | Tensor) -> Iterator[T]:
-    """All steps; while memory is only planned, the first: the others need no more than that."""
-    yield from itertools.islice(steps, 1 if only_planning(source) else None)
+def _cuts(rows: tuple[int, int], step: int) -> Iterator[tuple[int, int]]:
+    yield from planned_steps((first, min(first + step, rows[1])) for first in range(*rows, step))
 
 
 def exact_type(features: RowSource | Tensor) -> torch.dtype:

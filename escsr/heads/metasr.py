@@ -15,13 +15,13 @@ from escsr.heads.implicit import (
     Places,
     as_ints,
     check_positive,
-    one_if_planning,
 )
 from escsr.layers.bands import RowSource
 from escsr.layers.coords import GridPhases, grid_phases
 from escsr.layers.derived import being_recorded
 from escsr.layers.inplace import add, relu
 from escsr.layers.linear import linear
+from escsr.layers.planning import planned_steps
 
 # A convolution of its own for so many places costs less than its call, about 0.2 ms on a CPU.
 _LEAST_PLACES = 512
@@ -240,7 +240,7 @@ class MetaSR(ImplicitHead):
         one_row = len(sr) * columns.repetitions * 9 * self.in_channels * read.element_size()
         step = max(1, _NEIGHBOURHOODS // one_row)
         calls = itertools.product(rows.groups(), columns.groups())
-        for (pixel, down), (left, across) in one_if_planning(calls, read):
+        for (pixel, down), (left, across) in planned_steps(calls):
             kernels = self._kernels(rows.cut(down), columns.cut(across), cell, read.dtype)
             table = kernels.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
             seen = around[:, pixel :: rows.period, left :: columns.period]
@@ -284,7 +284,7 @@ class MetaSR(ImplicitHead):
             top, bottom = int(rows.pixels[start]), int(rows.pixels[stop - 1]) + 1
             maps = self._prepare_rows(features, cell[None], top, bottom)
             steps = itertools.product(range(top, bottom), range(0, len(slots), step))
-            for pixel, left in one_if_planning(steps, features):
+            for pixel, left in planned_steps(steps):
                 down = slice(*(int(i) for i in row_starts[pixel : pixel + 2].clip(start, stop)))
                 part = slice(left, min(left + step, len(slots)))
                 across = slice(int(starts[part.start]), int(starts[part.stop]))

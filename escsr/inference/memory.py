@@ -1,8 +1,7 @@
 """How much memory a picture will take, found without computing it."""
 
-import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -10,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from escsr.layers import Derived
+from escsr.layers import planning
 from escsr.model import SuperResolver
 
 
@@ -68,26 +67,13 @@ def estimate_memory(model: SuperResolver, height: int, width: int, size: tuple[i
     tracker = _PeakTracker()
     with (
         torch.no_grad(),
-        _without_kept_tensors(model),
+        planning(),
         FakeTensorMode(allow_non_fake_inputs=True),
         tracker,
     ):
         reference = next(model.parameters())
         model(torch.empty(1, 3, height, width, device=reference.device), size=size)
     return int(1.25 * tracker.peak) + (128 << 20)
-
-
-@contextlib.contextmanager
-def _without_kept_tensors(model: SuperResolver) -> Iterator[None]:
-    kept = [v for m in model.modules() for v in vars(m).values() if isinstance(v, Derived)]
-    before = [d.enabled for d in kept]
-    for derived in kept:
-        derived.enabled = False
-    try:
-        yield
-    finally:
-        for derived, enabled in zip(kept, before, strict=True):
-            derived.enabled = enabled
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -15,6 +15,7 @@ from escsr.layers.inplace import add, gelu, relu
 from escsr.layers.linear import linear
 from escsr.layers.norm import LayerNorm2d
 from escsr.layers.padding import reflect_pad
+from escsr.layers.planning import is_planning, planned_steps, planning
 
 __all__ = [
     "ATTENTION_MODES",
@@ -30,9 +31,12 @@ __all__ = [
     "WindowAttention",
     "add",
     "gelu",
+    "is_planning",
     "linear",
     "make_cells",
     "make_coords",
+    "planned_steps",
+    "planning",
     "reflect_pad",
     "relu",
 ]

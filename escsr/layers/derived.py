@@ -1,9 +1,13 @@
 """Tensors computed from a weight, kept for as long as the weight stays the same."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from escsr.layers.planning import is_planning
 
 _is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
 
@@ -11,6 +15,15 @@ _is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defi
 def being_recorded() -> bool:
     """Whether the network runs only to be compiled, exported or traced."""
     return torch.compiler.is_compiling() or _is_tracing()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A computed tensor and what it was computed from."""
+
+    key: tuple[object, ...]
+    snapshot: Tensor | None
+    value: Tensor
 
 
 class Derived:
@@ -23,44 +36,60 @@ class Derived:
     queue, so there a write through ``.data`` needs a call of ``model.train()`` or
     ``model.eval()``, which forgets everything.
 
+    Threads may share one: each call returns the tensor that it found or computed itself,
+    whatever other threads keep or forget meanwhile. Copies and pickles begin empty.
+
     Args:
         compute: The function from weight to tensor.
         limit_bytes: A larger result is not kept but computed on each call.
+
+    Attributes:
+        enabled: False computes on each call, for measurements.
     """
 
     def __init__(self, compute: Callable[[Tensor], Tensor], *, limit_bytes: int = 1 << 26) -> None:
         self.compute = compute
         self.limit_bytes = limit_bytes
         self.enabled = True
-        self.clear()
+        self._kept: _Kept | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the kept tensor out of copies and pickles."""
+        return {**vars(self), "_kept": None}
+
+    @property
+    def kept(self) -> Tensor | None:
+        """The tensor that is remembered, if one is."""
+        kept = self._kept
+        return None if kept is None else kept.value
 
     def clear(self) -> None:
         """Forget the kept tensor."""
-        self._key: tuple[object, ...] | None = None
-        self._snapshot: Tensor | None = None
-        self._value: Tensor | None = None
+        self._kept = None
 
     def __call__(self, weight: Tensor) -> Tensor:
         """Return ``compute(weight)``, kept or fresh."""
         if not self._may_keep(weight):
             return self.compute(weight)
         key = (weight.data_ptr(), weight._version, weight.dtype, weight.device, weight.shape)
-        if self._value is None or key != self._key or self._differs(weight):
-            # Outside of inference mode: a kept inference tensor could not be used by a
-            # later call that needs a gradient for its input.
-            with torch.inference_mode(False), torch.no_grad():
-                value = self.compute(weight)
-                if value.numel() * value.element_size() > self.limit_bytes:
-                    return value
-                self._snapshot = weight.detach().clone() if weight.device.type == "cpu" else None
-            self._key, self._value = key, value
-        return self._value
+        kept = self._kept  # read once: another thread may clear it
+        if kept is not None and kept.key == key and not _differs(kept.snapshot, weight):
+            return kept.value
+        # Outside of inference mode: a kept inference tensor could not be used by a
+        # later call that needs a gradient for its input.
+        with torch.inference_mode(False), torch.no_grad():
+            value = self.compute(weight)
+            if value.numel() * value.element_size() <= self.limit_bytes:
+                on_cpu = weight.device.type == "cpu"
+                self._kept = _Kept(key, weight.detach().clone() if on_cpu else None, value)
+        return value
 
     def _may_keep(self, weight: Tensor) -> bool:
-        if not self.enabled or being_recorded():
+        if not self.enabled or is_planning() or being_recorded():
             return False
         needs_gradient = torch.is_grad_enabled() and weight.requires_grad
         return not needs_gradient and not weight.is_inference()
 
-    def _differs(self, weight: Tensor) -> bool:
-        return self._snapshot is not None and not torch.equal(self._snapshot, weight)
+
+def _differs(snapshot: Tensor | None, weight: Tensor) -> bool:
+    return snapshot is not None and not torch.equal(snapshot, weight)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from escsr.layers.derived import being_recorded
+from escsr.layers.planning import is_planning
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool = False) -> Tensor:
@@ -37,9 +38,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *, relu: bool = False
 
 
 def _one_dnn_helps(x: Tensor, weight: Tensor) -> bool:
-    # Plain tensors only: fake ones (planning of memory) and traced ones take the common way.
+    # Tensors without contents and traced ones take the common way.
     return (
-        type(x) is Tensor
+        not is_planning()
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and min(weight.shape) >= 64

@@ -58,7 +58,7 @@ def test_windows_are_apart(layer: WindowAttention) -> None:
 
 
 def kept(layer: WindowAttention) -> torch.Tensor | None:
-    return layer.bias._value
+    return layer.bias.kept
 
 
 def test_bias_is_kept_in_evaluation_and_follows_the_weights(layer: WindowAttention) -> None:
