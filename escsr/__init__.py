@@ -7,13 +7,15 @@ Example:
 """
 
 from escsr.build import build, initialise_from, list_backbones, list_heads, list_models, load
-from escsr.inference import upscale
+from escsr.inference import Cancelled, Upscaler, upscale
 from escsr.model import ModelConfig, SuperResolver
 from escsr.version import __version__
 
 __all__ = [
+    "Cancelled",
     "ModelConfig",
     "SuperResolver",
+    "Upscaler",
     "__version__",
     "build",
     "initialise_from",

@@ -256,3 +256,15 @@ def _to_pil(picture: Picture, original: Any) -> Any:
     if picture.icc is not None:
         image.info["icc_profile"] = picture.icc  # where PIL's writers look for it
     return image
+
+
+def check_tensor(image: Tensor) -> Tensor:
+    """A tensor as a batch (B, 3, H, W), checked."""
+    if not image.is_floating_point() or image.ndim not in (3, 4) or image.shape[-3] != 3:
+        raise ValueError(
+            "a tensor must be floating point in [0, 1] with the shape (3, H, W) or "
+            f"(B, 3, H, W), not {image.dtype} of {tuple(image.shape)}"
+        )
+    if not bool(((image >= 0) & (image <= 1)).all()):
+        raise ValueError("a tensor must lie in [0, 1]")
+    return image.detach().reshape(-1, *image.shape[-3:])

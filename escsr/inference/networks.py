@@ -1,0 +1,104 @@
+"""The network that is meant, and a session's own copy of it."""
+
+import copy
+import itertools
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from escsr.build import find_weights, load
+from escsr.model import SuperResolver
+
+
+def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver:
+    """Find the network that a name, an alias such as "default" or a file means, on the CPU.
+
+    A file is opened once and again only after it changed. A network is returned as it is, one
+    that was compiled without what `torch.compile` wrapped around it.
+
+    Raises:
+        FileNotFoundError: If there is no such model.
+        TypeError: If ``model`` is neither a name, a file nor a network.
+    """
+    if isinstance(model, str | os.PathLike):
+        path = find_weights(model)
+        return _load_once(path, path.stat().st_mtime_ns)
+    network: object = getattr(model, "_orig_mod", model)
+    if isinstance(network, SuperResolver):
+        return network
+    raise TypeError(
+        "a model is a name of escsr.list_models(), a weight file or a network of escsr.build or "
+        f"escsr.load, not a {type(model).__name__}"
+    )
+
+
+@lru_cache(maxsize=4)
+def _load_once(path: Path, _changed: int) -> SuperResolver:
+    return load(path)
+
+
+def private_network(
+    network: SuperResolver, device: torch.device, *, share: bool = False
+) -> SuperResolver:
+    """Copy a network, in evaluation mode, to a device; the original stays as it is.
+
+    Args:
+        network: Any network; never moved, switched or given hooks.
+        device: Where the copy goes.
+        share: Use the original's tensors, and what is kept of them, where they lie on the device
+            already: quick, and changes of the weights are seen. Without it the copy has tensors
+            of its own.
+
+    Returns:
+        The copy; its modules are its own in any case.
+    """
+    in_place = is_on(network, device)
+    if share and in_place:
+        return _sharing_tensors(network, {})
+    own = copy.deepcopy(network, {id(hook): hook for hook in _hooks(network)})
+    return (own if in_place else own.to(device)).eval()
+
+
+def _sharing_tensors(network: Any, made: dict[nn.Module, nn.Module]) -> Any:
+    """A twin of a module, in evaluation mode: new modules around the same tensors and settings."""
+    if network not in made:
+        twin = made[network] = copy.copy(network)
+        vars(twin).update(
+            {name: table.copy() for name, table in vars(network).items() if name in _TABLES},
+            training=False,
+        )
+        for name, child in network._modules.items():
+            twin._modules[name] = None if child is None else _sharing_tensors(child, made)
+    return made[network]
+
+
+# What a module keeps of its parts and hooks.
+_TABLES = {
+    *("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks"),
+    *("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
+    "_forward_pre_hooks_with_kwargs",
+}
+
+
+def is_on(network: nn.Module, device: torch.device) -> bool:
+    """Whether all of a network lies on a device; "cuda" is the current one."""
+    whole = torch.empty(0, device=device).device  # with its number
+    return all(tensor.device == whole for tensor in _tensors(network))
+
+
+def _tensors(network: nn.Module) -> list[Any]:
+    return list(itertools.chain(network.parameters(), network.buffers()))
+
+
+def _hooks(network: nn.Module) -> list[Any]:
+    """Of the user: bound methods would bring copies of the objects that they belong to."""
+    return [
+        hook
+        for module in network.modules()
+        for kind in (module._forward_hooks, module._forward_pre_hooks)
+        for hook in kind.values()
+    ]

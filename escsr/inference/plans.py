@@ -1,0 +1,127 @@
+"""What will be done for a picture of some size."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from escsr.inference.sizes import SizeRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a session will do for pictures of one size.
+
+    Attributes:
+        image_size: (H, W) of the picture.
+        size: (H_out, W_out) that comes out.
+        network_size: (H, W) that the network makes on the way there; None where a filter alone
+            makes the picture smaller.
+        batch: Pictures that go through the network together.
+        passes: How many times it runs.
+        notices: What a user should know beforehand.
+
+    Example:
+        >>> plan = escsr.Upscaler().plan((3000, 4000), scale=2)
+        >>> plan.size, plan.memory // 2**20
+        ((6000, 8000), 15000)
+    """
+
+    image_size: tuple[int, int]
+    size: tuple[int, int]
+    network_size: tuple[int, int] | None
+    batch: int = 1
+    passes: int = 1
+    notices: tuple[str, ...] = ()
+    _memory: Callable[["Plan"], int] = field(repr=False, compare=False)
+    _seconds: Callable[["Plan"], float | None] = field(repr=False, compare=False)
+
+    @functools.cached_property
+    def memory(self) -> int:
+        """Bytes that the work takes at its highest, the picture and the result included.
+
+        Estimated when first asked for, in a fraction of a second.
+        """
+        return self._memory(self)
+
+    @property
+    def seconds(self) -> float | None:
+        """Forecast from this session's earlier pictures; None before the first."""
+        return self._seconds(self)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that go into the network."""
+        return self.image_size[0] * self.image_size[1] * self.batch * self.passes
+
+
+def network_size(
+    scale: float | None, image_size: tuple[int, int], size: tuple[int, int]
+) -> tuple[int, int] | None:
+    """What a network makes on the way to ``size``.
+
+    Args:
+        scale: The one scale that the network makes, or None if it makes any.
+        image_size: (H, W) of the picture.
+        size: (H_out, W_out) that is asked for.
+
+    Returns:
+        (H, W), or None where nothing is to be enlarged.
+    """
+    height, width = image_size
+    smaller = size[0] <= height and size[1] <= width and size != image_size
+    if smaller:
+        return None
+    if scale is None:
+        return max(size[0], height), max(size[1], width)
+    return round(scale * height), round(scale * width)
+
+
+def notices_of(
+    *,
+    name: str,
+    trained: bool,
+    scale: float | None,
+    image_size: tuple[int, int],
+    size: tuple[int, int],
+    made: tuple[int, int] | None,
+) -> tuple[str, ...]:
+    """What the user of a network should know of an enlargement.
+
+    Args:
+        name: Of the network.
+        trained: Whether its weights are.
+        scale: The one scale that it makes, or None.
+        image_size: (H, W) of the picture.
+        size: (H_out, W_out) that is asked for.
+        made: What the network makes, see `network_size`.
+    """
+    (height, width), asked = image_size, f"{size[1]}×{size[0]}"
+    found = []
+    if not trained and made is not None:
+        found.append(
+            f"the network ({name}) is untrained: its weights are random, so the result is "
+            "not a picture; load weights with escsr.load or build(weights=…)"
+        )
+    vertical, horizontal = size[0] / height, size[1] / width
+    if abs(vertical - horizontal) * min(height, width) > 1:  # more than rounding
+        found.append(
+            f"the size asked stretches the picture: {vertical:.3g} times in height, "
+            f"{horizontal:.3g} times in width"
+        )
+    if made is None:
+        found.append(
+            f"the size asked, {asked} pixels, is smaller than the picture, {width}×{height}: "
+            "it is made by an antialiasing filter, without the network"
+        )
+    elif made != size:
+        why = f"makes ×{scale} only" if scale is not None else "enlarges, and one side is to shrink"
+        found.append(
+            f"the network ({name}) {why}: its result of {made[1]}×{made[0]} pixels is resized "
+            f"to {asked}"
+        )
+    return tuple(found)
+
+
+def request_of(request: SizeRequest, scale: float | None) -> SizeRequest:
+    """The request itself, or the network's own scale (×4 if it makes any) where it is open."""
+    return SizeRequest(scale=scale or 4) if request.is_open else request

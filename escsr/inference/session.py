@@ -1,0 +1,421 @@
+"""`Upscaler`: a network made ready once, for many pictures and many threads."""
+
+import functools
+import io
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, TypeVar, Unpack, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from escsr.devices import autocast, pick_device, pick_precision
+from escsr.images import Picture
+from escsr.inference.kinds import check_tensor, like, to_picture
+from escsr.inference.memory import (
+    MemoryBudget,
+    OutOfBudgetError,
+    RoughBound,
+    estimate_memory,
+    free_memory,
+    parse_memory,
+)
+from escsr.inference.networks import choose_model, is_on, private_network
+from escsr.inference.pictures import upscale_batch, upscale_picture
+from escsr.inference.plans import Plan, network_size, notices_of, request_of
+from escsr.inference.sizes import SizeRequest
+from escsr.inference.watching import Cancel, Watch, make_watchable, watching
+from escsr.model import SuperResolver
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# So many pixels go through the network at once on a CPU: larger pictures are quicker one by one.
+_BATCH_PIXELS = 1 << 16
+# Plans that are kept; they are small.
+_PLANS = 256
+# A picture whose rough bound is below this share of what can be had needs no estimate.
+_SURELY_FITS = 0.25
+
+
+class UpscaleNotice(UserWarning):
+    """Something about an enlargement that its user should know."""
+
+
+class CallOptions(TypedDict, total=False):
+    """What may be asked of each call, for type checkers; see `Upscaler.__call__`."""
+
+    scale: float | None
+    size: tuple[int, int] | None
+    width: int | None
+    height: int | None
+    min_side: int | None
+    max_side: int | None
+    progress: Callable[[float], None] | None
+    cancel: Cancel | None
+    notify: Callable[[str], None] | None
+
+
+Sample = TypeVar("Sample", bound=np.generic)
+
+
+class Upscaler:
+    """A session: a network made ready once, then called for many pictures, from any thread.
+
+    It holds a copy of the network, in evaluation mode, on its device: a network that is given
+    stays where and as it is. Calls share nothing but that copy, so threads may call one session
+    at once; each call's progress, cancellation and notices are its own. A call reserves its
+    memory first: of calls that do not fit together, some wait.
+
+    Args:
+        model: "default", a name of `escsr.list_models`, a weight file, or a network (its weights
+            as they are now; a network made by ``torch.compile`` is called as it is).
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
+        precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
+        memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB";
+            None takes what is free. Sessions of one process share what is free on a device.
+
+    Raises:
+        ValueError: If the device, the precision or the amount of memory is impossible.
+        FileNotFoundError: If there is no such model.
+        TypeError: If ``model`` is no network.
+
+    Example:
+        >>> up = escsr.Upscaler()
+        >>> plan = up.plan((1080, 1920), scale=2)
+        >>> plan.size, plan.memory < 8 << 30
+        ((2160, 3840), True)
+        >>> results = [up(path, scale=2) for path in paths]
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | SuperResolver = "default",
+        *,
+        device: str | torch.device = "auto",
+        precision: str = "fp32",
+        memory: int | str | None = None,
+    ) -> None:
+        self._set_up(model, device, precision, memory, share=False)
+
+    @classmethod
+    def sharing(
+        cls,
+        network: SuperResolver,
+        *,
+        device: str | torch.device = "auto",
+        precision: str = "fp32",
+    ) -> "Upscaler":
+        """A session for one call: made in a millisecond or two, as it copies no weights.
+
+        Args:
+            network: Any network; its weights are used where they are, if that is the device.
+            device: As of the class.
+            precision: As of the class.
+        """
+        session = cls.__new__(cls)
+        session._set_up(network, device, precision, None, share=True)
+        return session
+
+    def _set_up(
+        self,
+        model: str | os.PathLike[str] | SuperResolver,
+        device: str | torch.device,
+        precision: str,
+        memory: int | str | None,
+        *,
+        share: bool,
+    ) -> None:
+        pick_precision(precision)
+        self.device = pick_device(device)
+        self.precision = precision
+        given = choose_model(model)
+        network = private_network(given, self.device, share=share)
+        self._layers = make_watchable(network)
+        self._network = network
+        self._run: Callable[..., Tensor] = network
+        if isinstance(model, nn.Module) and model is not given and is_on(given, self.device):
+            self._run = model  # compiled: to compile a copy takes longer than most calls
+        self._bound = RoughBound(network)
+        self._budget = MemoryBudget(limit=None if memory is None else parse_memory(memory))
+        self._plans: dict[object, Plan] = {}
+        self._lock = threading.Lock()
+        self._speed: float | None = None
+
+    @property
+    def scale(self) -> float | None:
+        """The one scale that the network makes, or None if it makes any."""
+        return self._network.scale
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"Upscaler({self._network.extra_repr()}, {self.device}, {self.precision})"
+
+    # ------------------------------------------------------------------ plans
+
+    def plan(
+        self,
+        image_size: tuple[int, int],
+        *,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        min_side: int | None = None,
+        max_side: int | None = None,
+        batch: int = 1,
+        alpha: bool = False,
+    ) -> Plan:
+        """Say what will be done for pictures of one size; kept for the next of that size.
+
+        Args:
+            image_size: (H, W) of the picture.
+            scale: See `upscale`; likewise the other ways to give a size.
+            size: See `upscale`.
+            width: See `upscale`.
+            height: See `upscale`.
+            min_side: See `upscale`.
+            max_side: See `upscale`.
+            batch: Pictures of that size in one tensor.
+            alpha: Whether the picture has transparency that must be enlarged as well.
+
+        Returns:
+            The plan; its ``memory`` is estimated when asked for.
+
+        Raises:
+            ValueError: If the request is impossible.
+        """
+        request = SizeRequest(
+            scale=scale, size=size, width=width, height=height, min_side=min_side, max_side=max_side
+        )
+        return self._plan(image_size, request, batch=batch, alpha=alpha)
+
+    def _plan(
+        self, image_size: tuple[int, int], request: SizeRequest, *, batch: int, alpha: bool
+    ) -> Plan:
+        key = (image_size, request, batch, alpha)
+        with self._lock:
+            known = self._plans.get(key)
+        if known is not None:
+            return known
+        if 0 in image_size or batch < 1:
+            raise ValueError("the picture is empty")
+        made_by = self._network
+        request = request_of(request, made_by.scale)
+        wanted = request.of(*image_size)
+        made = network_size(made_by.scale, image_size, wanted)
+        together = self._together(image_size, batch)
+        plan = Plan(
+            image_size=image_size,
+            size=wanted,
+            network_size=made,
+            batch=together,
+            passes=0 if made is None else -(-batch // together) + int(alpha),
+            notices=notices_of(
+                name=f"{made_by.config.backbone} + {made_by.config.head}",
+                trained=made_by.trained,
+                scale=made_by.scale,
+                image_size=image_size,
+                size=wanted,
+                made=made,
+            ),
+            _memory=functools.partial(self._estimate, pictures=batch),
+            _seconds=self._forecast,
+        )
+        with self._lock:
+            while len(self._plans) >= _PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[key] = plan
+        return plan
+
+    def _together(self, image_size: tuple[int, int], batch: int) -> int:
+        """How many of a batch's pictures go through the network at once."""
+        return max(1, min(batch, _BATCH_PIXELS // (image_size[0] * image_size[1])))
+
+    def _estimate(self, plan: Plan, *, pictures: int) -> int:
+        around = _around(plan, pictures)
+        if plan.network_size is None:
+            return around
+        return around + estimate_memory(
+            self._network,
+            *plan.image_size,
+            plan.network_size,
+            batch=plan.batch,
+            dtype=pick_precision(self.precision),
+        )
+
+    def _forecast(self, plan: Plan) -> float | None:
+        speed = self._speed
+        return None if speed is None else speed * plan.pixels
+
+    # ------------------------------------------------------------------ calls
+
+    @overload
+    def __call__(
+        self, image: str | os.PathLike[str], **options: Unpack[CallOptions]
+    ) -> Picture: ...
+    @overload
+    def __call__(self, image: Picture, **options: Unpack[CallOptions]) -> Picture: ...
+    @overload
+    def __call__(
+        self, image: NDArray[Sample], **options: Unpack[CallOptions]
+    ) -> NDArray[Sample]: ...
+    @overload
+    def __call__(self, image: Tensor, **options: Unpack[CallOptions]) -> Tensor: ...
+    @overload
+    def __call__(self, image: bytes, **options: Unpack[CallOptions]) -> bytes: ...
+    @overload
+    def __call__(self, image: BinaryIO, **options: Unpack[CallOptions]) -> io.BytesIO: ...
+    @overload
+    def __call__(self, image: "Image", **options: Unpack[CallOptions]) -> "Image": ...
+    def __call__(
+        self,
+        image: Any,
+        *,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        min_side: int | None = None,
+        max_side: int | None = None,
+        progress: Callable[[float], None] | None = None,
+        cancel: Cancel | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> Any:
+        """Enlarge a picture to exactly the size asked; see `upscale` for pictures and sizes.
+
+        Args:
+            image: See `upscale`.
+            scale: See `upscale`; likewise the other ways to give a size.
+            size: See `upscale`.
+            width: See `upscale`.
+            height: See `upscale`.
+            min_side: See `upscale`.
+            max_side: See `upscale`.
+            progress: Called with the share of the work that is done, from 0 to 1.
+            cancel: A callable or a `threading.Event`, asked between layers: once it says so,
+                the call ends with `Cancelled`.
+            notify: Called with each notice; by default notices are warnings (`UpscaleNotice`).
+
+        Returns:
+            The same kind as ``image``, see `upscale`.
+
+        Raises:
+            Cancelled: If ``cancel`` ends the call.
+            ValueError: See `upscale`.
+            TypeError: See `upscale`.
+            MemoryError: If the estimated memory exceeds what can be had; with both figures.
+        """
+        request = SizeRequest(
+            scale=scale, size=size, width=width, height=height, min_side=min_side, max_side=max_side
+        )
+        call = functools.partial(
+            self._work, request=request, progress=progress, cancel=cancel, notify=notify or _warn
+        )
+        if isinstance(image, Tensor):
+            batch = check_tensor(image)
+            pictures, _, rows, columns = batch.shape
+            with call((rows, columns), pictures=pictures) as (plan, enlarge):
+                result = upscale_batch(batch, plan.size, enlarge).to(image)
+            return result[0] if image.ndim == 3 else result
+        picture = to_picture(image)
+        with call(picture.size, alpha=False) as (plan, enlarge):
+            return like(image, upscale_picture(picture, plan.size, enlarge))
+
+    @contextmanager
+    def _work(
+        self,
+        image_size: tuple[int, int],
+        *,
+        request: SizeRequest,
+        progress: Callable[[float], None] | None,
+        cancel: Cancel | None,
+        notify: Callable[[str], None],
+        pictures: int = 1,
+        alpha: bool = False,
+    ) -> Iterator[tuple[Plan, Callable[[Tensor], Tensor]]]:
+        """Plan, reserve memory, and give the network's function for the block."""
+        plan = self._plan(image_size, request, batch=pictures, alpha=alpha)
+        for notice in plan.notices:
+            notify(notice)
+        watch = Watch(layers=self._layers, passes=plan.passes, progress=progress, cancel=cancel)
+        watch.check()
+        with self._reserved(plan, pictures, cancel), watching(watch):
+            began = time.perf_counter()
+            yield plan, functools.partial(self._enlarge, plan=plan, watch=watch)
+            if plan.passes:
+                self._speed = (time.perf_counter() - began) / plan.pixels
+
+    @contextmanager
+    def _reserved(self, plan: Plan, pictures: int, cancel: Cancel | None) -> Iterator[None]:
+        shared = _budget_of(self.device)
+        totals = [total for b in (self._budget, shared) if (total := b.total()) is not None]
+        if not totals:
+            yield
+            return
+        needed = self._needed(plan, pictures, least=min(totals))
+        try:
+            with self._budget.reserved(needed, cancel), shared.reserved(needed, cancel):
+                yield
+        except OutOfBudgetError as error:
+            height, width = plan.image_size
+            raise MemoryError(
+                f"a picture of {width}×{height} pixels would take about "
+                f"{needed / 2**30:.2f} GiB with this network, and {error.total / 2**30:.2f} GiB "
+                f"can be had on {self.device}. Use a smaller picture or a smaller network"
+            ) from None
+
+    def _needed(self, plan: Plan, pictures: int, *, least: int) -> int:
+        """Bytes to reserve: the estimate, or a rough bound where that is small enough."""
+        if plan.network_size is None:
+            return plan.memory
+        rough = self._bound(*plan.image_size, plan.network_size, batch=plan.batch)
+        rough += _around(plan, pictures)
+        return rough if rough <= _SURELY_FITS * least else plan.memory
+
+    def _enlarge(self, lq: Tensor, *, plan: Plan, watch: Watch) -> Tensor:
+        """(B, 3, H, W) float32 in [0, 1] to the network's (B, 3, H', W'), clipped, on the CPU."""
+        if plan.network_size is None:
+            return lq
+        parts = []
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            for part in torch.split(lq, plan.batch):
+                sr = self._run(part.to(self.device), size=plan.network_size).float()
+                if not torch.isfinite(sr.sum()):  # without a mask as large as the picture
+                    raise ValueError(
+                        "the network's result is not finite; in half precision, try "
+                        "precision='fp32'"
+                    )
+                parts.append(sr.clamp_(0, 1).cpu())
+                watch.pass_done()
+            made = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return torch.from_numpy(made.numpy())  # no longer a tensor of inference mode
+
+
+def _around(plan: Plan, pictures: int) -> int:
+    """Bytes that the pictures take beside the network's pass: floats, and the result."""
+    made = plan.network_size or plan.image_size
+    floats = 12 * pictures * (plan.image_size[0] * plan.image_size[1] + made[0] * made[1])
+    resized = 48 if made != plan.size else 18  # float64 in the filter; float32 and the samples
+    return floats + resized * pictures * plan.size[0] * plan.size[1]
+
+
+@functools.cache
+def _budget_of(device: torch.device) -> MemoryBudget:
+    """What the sessions of this process share on a device."""
+    return MemoryBudget(free=lambda: free_memory(device))
+
+
+def _warn(text: str) -> None:
+    """Warn at the line that called this package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("escsr."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UpscaleNotice, stacklevel=level - 1)
