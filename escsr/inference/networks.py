@@ -58,7 +58,8 @@ def private_network(
     """
     in_place = is_on(network, device)
     if share and in_place:
-        return _sharing_tensors(network, {})
+        twin: SuperResolver = _sharing_tensors(network, {})
+        return twin
     own = copy.deepcopy(network, {id(hook): hook for hook in _hooks(network)})
     return (own if in_place else own.to(device)).eval()
 

@@ -415,7 +415,8 @@ def _budget_of(device: torch.device) -> MemoryBudget:
 
 def _warn(text: str) -> None:
     """Warn at the line that called this package."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("escsr."):
+    level, frame = 1, sys._getframe()
+    inside = ("escsr.", "contextlib")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(inside):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, UpscaleNotice, stacklevel=level - 1)
+    warnings.warn(text, UpscaleNotice, stacklevel=level)
