@@ -9,13 +9,14 @@ from escsr.images._colour import cmyk_to_rgb
 from escsr.images._picture import Picture
 from escsr.images._reading import image_size, is_gray_file, read_image, read_rgb, upright
 from escsr.images._source import PictureSource
-from escsr.images._writing import writable_suffixes, write_image
+from escsr.images._writing import encode_image, suffix_of, writable_suffixes, write_image
 from escsr.pixels import from_float, to_float
 
 __all__ = [
     "Picture",
     "PictureSource",
     "cmyk_to_rgb",
+    "encode_image",
     "fill_transparent",
     "from_float",
     "image_size",
@@ -24,6 +25,7 @@ __all__ = [
     "read_rgb",
     "resize_with_alpha",
     "to_float",
+    "suffix_of",
     "upright",
     "writable_suffixes",
     "write_image",

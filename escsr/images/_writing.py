@@ -51,21 +51,9 @@ def write_image(
     Example:
         >>> write_image("out.png", Picture(pixels=np.zeros((4, 4, 3), np.uint8)))  # doctest: +SKIP
     """
-    if not isinstance(picture, Picture):
-        raise TypeError(
-            f"write_image takes a Picture, not {type(picture).__name__}; "
-            "wrap an array: Picture(pixels=array)"
-        )
     path = Path(path)
     vips = libvips()
-    if path.suffix.lower() not in writable_suffixes():
-        raise ValueError(
-            f"{path}: cannot write {path.suffix or 'a file without an ending'}; "
-            f"allowed: {', '.join(writable_suffixes())}"
-        )
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality must be 1 to 100, got {quality}")
-    saver = _SAVERS[path.suffix.lower()]
+    saver = _checked_saver(picture, path, quality)
     image = _encode_ready(picture, saver, path)
     try:
         with replacing(path, suffix=path.suffix.lower()) as temporary:
@@ -73,6 +61,77 @@ def write_image(
             vips.Operation.call(saver, image, str(temporary), keep="icc", **options)
     except vips.Error as error:
         raise OSError(f"{path}: not written: {reason(error)}") from None
+
+
+def encode_image(
+    picture: Picture, suffix: str = ".png", *, quality: int = 95, lossless: bool = False
+) -> bytes:
+    """Encode a picture in memory, as `write_image` writes it.
+
+    Args:
+        picture: The picture.
+        suffix: File name ending of the format; see `writable_suffixes`.
+        quality: See `write_image`.
+        lossless: See `write_image`.
+
+    Returns:
+        The contents of the file.
+
+    Raises:
+        TypeError: ``picture`` is no `Picture`.
+        ValueError: an unknown ending, a quality out of range, or a side the format cannot hold.
+
+    Example:
+        >>> encode_image(Picture(pixels=np.zeros((4, 4, 3), np.uint8)), ".webp")[:4]
+        b'RIFF'
+    """
+    name = Path(f"picture{suffix}")
+    vips = libvips()
+    saver = _checked_saver(picture, name, quality)
+    image = _encode_ready(picture, saver, name)
+    options = _save_options(saver, quality, lossless)
+    try:
+        data = vips.Operation.call(f"{saver}_buffer", image, keep="icc", **options)
+    except vips.Error as error:
+        raise ValueError(f"cannot be encoded as {suffix}: {reason(error)}") from None
+    return bytes(data)
+
+
+def suffix_of(head: bytes) -> str:
+    """The file name ending of an encoded picture's own format; ".png" if that cannot be written.
+
+    Args:
+        head: The first 16 bytes, or more.
+
+    Example:
+        >>> suffix_of(b"GIF89a" + bytes(10))
+        '.png'
+    """
+    if head.startswith(b"\xff\xd8\xff"):
+        return ".jpg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ".webp"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return ".tif"
+    if head[4:12] in (b"ftypavif", b"ftypavis") and ".avif" in writable_suffixes():
+        return ".avif"
+    return ".png"
+
+
+def _checked_saver(picture: Picture, path: Path, quality: int) -> str:
+    if not isinstance(picture, Picture):
+        raise TypeError(
+            f"write_image takes a Picture, not {type(picture).__name__}; "
+            "wrap an array: Picture(pixels=array)"
+        )
+    if path.suffix.lower() not in writable_suffixes():
+        raise ValueError(
+            f"{path}: cannot write {path.suffix or 'a file without an ending'}; "
+            f"allowed: {', '.join(writable_suffixes())}"
+        )
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be 1 to 100, got {quality}")
+    return _SAVERS[path.suffix.lower()]
 
 
 def writable_suffixes() -> tuple[str, ...]:

@@ -9,7 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.images import Picture, PictureSource, cmyk_to_rgb, read_image, upright
+from escsr.images import (
+    Picture,
+    PictureSource,
+    cmyk_to_rgb,
+    encode_image,
+    read_image,
+    suffix_of,
+    upright,
+)
 from escsr.pixels import to_levels
 
 _ROUNDING = 1e-6
@@ -44,9 +52,14 @@ def to_picture(image: object) -> Picture:
 
 
 def like(original: object, picture: Picture) -> object:
-    """Turn the result into the kind of thing that was given."""
+    """Turn the result into the kind of thing that was given.
+
+    Bytes come back encoded, in their own format where it can be written and as PNG elsewhere.
+    """
     if isinstance(original, np.ndarray):
         return _to_array(picture, original)
+    if isinstance(original, bytes | bytearray | memoryview):
+        return encode_image(picture, suffix_of(bytes(original[:32])))
     if type(original).__module__.startswith("PIL."):
         return _to_pil(picture, original)
     return picture
@@ -256,15 +269,3 @@ def _to_pil(picture: Picture, original: Any) -> Any:
     if picture.icc is not None:
         image.info["icc_profile"] = picture.icc  # where PIL's writers look for it
     return image
-
-
-def check_tensor(image: Tensor) -> Tensor:
-    """A tensor as a batch (B, 3, H, W), checked."""
-    if not image.is_floating_point() or image.ndim not in (3, 4) or image.shape[-3] != 3:
-        raise ValueError(
-            "a tensor must be floating point in [0, 1] with the shape (3, H, W) or "
-            f"(B, 3, H, W), not {image.dtype} of {tuple(image.shape)}"
-        )
-    if not bool(((image >= 0) & (image <= 1)).all()):
-        raise ValueError("a tensor must lie in [0, 1]")
-    return image.detach().reshape(-1, *image.shape[-3:])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from escsr.devices import autocast, pick_device, pick_precision
-from escsr.images import Picture
+from escsr.images import Picture, PictureSource
 from escsr.inference.kinds import check_tensor, like, to_picture
 from escsr.inference.memory import (
     MemoryBudget,
@@ -28,7 +28,7 @@ from escsr.inference.memory import (
     parse_memory,
 )
 from escsr.inference.networks import choose_model, is_on, private_network
-from escsr.inference.pictures import upscale_batch, upscale_picture
+from escsr.inference.pictures import is_uniform, upscale_batch, upscale_picture
 from escsr.inference.plans import Plan, network_size, notices_of, request_of
 from escsr.inference.sizes import SizeRequest
 from escsr.inference.watching import Cancel, Watch, make_watchable, watching
@@ -325,9 +325,15 @@ class Upscaler:
             with call((rows, columns), pictures=pictures) as (plan, enlarge):
                 result = upscale_batch(batch, plan.size, enlarge).to(image)
             return result[0] if image.ndim == 3 else result
+        if hasattr(image, "read"):
+            return io.BytesIO(self._upscale(PictureSource(image).contents(), call))
+        return self._upscale(image, call)
+
+    def _upscale(self, image: Any, call: Callable[..., Any]) -> Any:
         picture = to_picture(image)
-        with call(picture.size, alpha=False) as (plan, enlarge):
-            return like(image, upscale_picture(picture, plan.size, enlarge))
+        with call(picture.size, alpha=not is_uniform(picture.alpha)) as (plan, enlarge):
+            network = None if plan.network_size is None else enlarge
+            return like(image, upscale_picture(picture, plan.size, network))
 
     @contextmanager
     def _work(
