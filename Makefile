@@ -36,7 +36,7 @@ check: $(DEV)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m mkdocs build --strict --quiet
-	$(PY) -m pytest
+	$(PY) -m pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 	@echo "Passed: ruff (lint and format), mypy, the documentation, and all tests (above; the wheel is one of them)."
 
 docs: $(DEV)

@@ -3,14 +3,19 @@
 import json
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
-torch.set_num_threads(2)
+# One thread each: networks this small mostly wait for each other's, and pytest-xdist runs as many
+# processes as there are cores.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of programs that tests start
 
 # Largest absolute difference allowed against a reference, by number type.
 TOLERANCE = {
@@ -18,6 +23,22 @@ TOLERANCE = {
     torch.float64: 1e-10,
     torch.float32: 2e-5,
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order tests for several processes (``-n``): what takes long begins first, and fills no tail.
+
+    A file's tests stay together in one process, where they share their fixtures; slow tests go
+    where there is room.
+    """
+    if not hasattr(config, "workerinput"):
+        return  # one process: in the order of the files
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, -sizes[item.path]))
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            slow = item.get_closest_marker("slow") is not None
+            item.add_marker(pytest.mark.xdist_group(item.nodeid if slow else str(item.path)))
 
 
 def shared_folder(*parts: str) -> Path | None:

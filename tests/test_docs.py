@@ -3,16 +3,14 @@
 Oracle: the code itself.
 """
 
-import os
 import re
-import subprocess
-import sys
 import traceback
 from pathlib import Path
 
 import pytest
 
 import escsr
+from tests.forking import run_python
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -40,10 +38,7 @@ def test_python_of_documents_runs(document, tmp_path):
     code = code.replace('"ESC_X4.pth"', '"esc_tiny_x4"')
     for folder in ("recipes", "examples"):
         (tmp_path / folder).symlink_to(ROOT / folder)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    run = run_python("-c", code, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from escsr.images import Picture, read_rgb, write_image
 from escsr.resize import imresize
+from tests.forking import shell_command
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -34,7 +35,7 @@ READ_ONLY = {"toml", "text"}
 SHIMS = {
     "escsr": """
         if [ "$1" = bench ]; then set -- "$@" --backbone esc_tiny --size 24 --repeats 1; fi
-        exec {python} -c 'from escsr.cli.main import main; main()' "$@"
+        exec {quick_python} -c 'from escsr.cli.main import main; main()' "$@"
     """,
     "python": """
         if [ "$1" = tools/train.py ]; then
@@ -46,7 +47,7 @@ SHIMS = {
                 esac
             done
         fi
-        exec {python} "$@"
+        exec {quick_python} "$@"
     """,
     "accelerate": 'test "$1" = launch && shift && exec python "$@"',
     "make": 'exec {make} -n -C {root} "$@"',
@@ -125,10 +126,16 @@ def furnish(tmp_path: Path, *, prepared: bool) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "activate").touch()
+    quick_python = shell_command()
     for name, body in SHIMS.items():
         shim = tmp_path / ".shims" / name
         shim.parent.mkdir(exist_ok=True)
-        words = {"python": sys.executable, "root": ROOT, "make": shutil.which("make")}
+        words = {
+            "python": sys.executable,
+            "quick_python": quick_python,
+            "root": ROOT,
+            "make": shutil.which("make"),
+        }
         shim.write_text("#!/bin/sh\n" + body.format(**words).strip() + "\n")
         shim.chmod(0o755)
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,9 @@ from escsr import checkpoints
 from escsr.cli.main import app
 from escsr.images import Picture, read_image, write_image
 from escsr.training.state import FORMAT, save_state
+from tests.forking import run_python
 
-PROGRAM = [sys.executable, "-c", "from escsr.cli.main import main; main()"]
+PROGRAM = ["-c", "from escsr.cli.main import main; main()"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -114,13 +113,7 @@ def test_errors_leave_nothing(
 
 
 def test_program_prints_one_line_and_exits_with_one(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*PROGRAM, "info", str(tmp_path / "none.pth")],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
+    done = run_python(*PROGRAM, "info", tmp_path / "none.pth", cwd=ROOT)
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no file")
     assert "Traceback" not in done.stderr

@@ -1,9 +1,6 @@
 """Preparing photos. Oracles: numpy on the photos, and what an uninterrupted run gives."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from PIL import Image
 from escsr.data import list_images, prepare_photos
 from escsr.data import preparing as module
 from escsr.data.preparing import positions
+from tests.forking import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -176,9 +174,7 @@ def test_wrong_use_is_refused(source, tmp_path):
 )
 def test_tool_prepares_or_says_why_not(source, tmp_path, crop, step, code, said):
     tool, out = ROOT / "tools" / "prepare_data.py", tmp_path / "out"
-    command = [sys.executable, tool, source, "-o", out, "--crop", crop, "--step", step]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    run = run_python(tool, source, "-o", out, "--crop", crop, "--step", step, cwd=tmp_path)
     assert run.returncode == code
     assert all(part in (run.stderr if code else run.stdout) for part in said)
     assert (out / "prepared.json").exists() is (code == 0)

@@ -4,8 +4,6 @@ import csv
 import json
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -17,6 +15,7 @@ from torch import nn
 from escsr.evaluation import CLASSIC, Report, Row, evaluate, psnr_y, ssim_y
 from escsr.images import Picture, read_rgb, write_image
 from escsr.resize import imresize
+from tests.forking import run_python
 
 SHARED = os.environ.get("ESCSR_SHARED")
 PHOTO = Path(__file__).parents[1] / "data" / "photo.png"
@@ -216,13 +215,7 @@ def test_classic_crop():
 
 def test_script_runs_the_command(folders):
     root = Path(__file__).parents[2]
-    result = subprocess.run(
-        [sys.executable, root / "tools" / "evaluate.py", "--model", "bicubic", "--scale", "2"]
-        + ["--data", folders[0]],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        check=False,
-    )
+    options = ("--model", "bicubic", "--scale", "2", "--data", folders[0])
+    result = run_python(root / "tools" / "evaluate.py", *options, cwd=root)
     assert result.returncode == 0, result.stderr
     assert "mean" in result.stdout

@@ -2,8 +2,9 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.forking import run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,22 +28,13 @@ def make_package(folder: Path, name: str, code: str, points: dict[str, dict[str,
     (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def run_python(*args: object, packages: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_in_python(*args: object, packages: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """A Python of its own that finds the packages of a folder, and escsr."""
     path = os.pathsep.join((str(packages), str(ROOT)))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *map(str, args)],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    return run_python(*args, cwd=cwd, environment={"PYTHONPATH": path})
 
 
 def run_escsr(*args: object, packages: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The program in such a Python."""
     program = "from escsr.cli.main import main; main()"
-    return run_python("-c", program, *args, packages=packages, cwd=cwd)
+    return run_in_python("-c", program, *args, packages=packages, cwd=cwd)

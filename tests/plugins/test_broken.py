@@ -10,7 +10,7 @@ import pytest
 
 import escsr
 from escsr.heads import HEADS
-from tests.plugins.packages import make_package, run_escsr, run_python
+from tests.plugins.packages import make_package, run_escsr, run_in_python
 
 BACKBONE = '''
 from torch import nn
@@ -52,7 +52,7 @@ def said(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         "for command in (['list'], ['list', '--json'], ['doctor']):\n"
         "    app(command, standalone_mode=False); print('=====')\n"
     )
-    done = run_python("-c", code, packages=packages, cwd=tmp_path_factory.mktemp("here"))
+    done = run_in_python("-c", code, packages=packages, cwd=tmp_path_factory.mktemp("here"))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # broken plug-ins are said once, in the lists
     return dict(zip(("list", "json", "doctor"), done.stdout.split("=====\n"), strict=False))
@@ -93,7 +93,7 @@ def test_the_rest_works(packages: Path, tmp_path: Path) -> None:
         "try: escsr.build('esc_tiny', head='lost')\n"
         "except ValueError as error: print(error)\n"
     )
-    done = run_python("-c", code, packages=packages, cwd=tmp_path)
+    done = run_in_python("-c", code, packages=packages, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "the head 'lost' of half-there 1.0 was left out: ModuleNotFoundError" in done.stdout
     assert done.stderr.count("UserWarning: the head plug-in") == 4

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.plugins.packages import ROOT, run_escsr, run_python
+from tests.plugins.packages import ROOT, run_escsr, run_in_python
 
 EXAMPLE = ROOT / "examples" / "plugin_head"
 PHOTO = ROOT / "examples" / "photo.jpg"
@@ -61,7 +61,7 @@ def weights(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model = escsr.build('esc_tiny', head='point', backbone_args=small)\n"
         "checkpoints.save(model, 'point.safetensors')\n"
     )
-    done = run_python("-c", code, packages=packages, cwd=folder)
+    done = run_in_python("-c", code, packages=packages, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "point.safetensors"
 
@@ -92,7 +92,7 @@ def test_without_it_its_files_say_what_is_missing(weights: Path, tmp_path: Path)
 
 
 def test_its_own_tests_pass(packages: Path) -> None:
-    done = run_python(
+    done = run_in_python(
         "-m",
         "pytest",
         "-q",
@@ -108,5 +108,5 @@ def test_its_own_tests_pass(packages: Path) -> None:
 def test_python_of_its_readme_runs(packages: Path, tmp_path: Path) -> None:
     readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
-    done = run_python("-c", code, packages=packages, cwd=tmp_path)
+    done = run_in_python("-c", code, packages=packages, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
