@@ -66,11 +66,9 @@ def build(
         >>> model = escsr.build("esc_real", head="dysample", scale=4)
         >>> model = escsr.build("esc", scale=2, backbone_args={"num_blocks": 4})
     """
-    backbone_factory = BACKBONES.get(backbone)
-    family = unwrap(backbone_factory)
+    family = unwrap(BACKBONES.get(backbone))
     head = getattr(family, "default_head", "pixel_shuffle") if head is None else head
-    head_factory = HEADS.get(head)
-    head_class = unwrap(head_factory)
+    head_class = unwrap(HEADS.get(head))
     fixed = isinstance(head_class, type) and issubclass(head_class, FixedScaleHead)
     _check_scale(scale, head, fixed=fixed)
     backbone_args, head_args = dict(backbone_args or {}), dict(head_args or {})
@@ -79,16 +77,16 @@ def build(
     if fixed and scale is not None and getattr(head_class, "enlarges", True):
         backbone_args = {**_scale_args(family, scale), **backbone_args}
     defaults = getattr(family, "head_defaults", {}).get(head, {})
-    head_args = {**defaults, **head_args}
+    # Resolved before anything is made, so that a wrong name costs no time.
+    backbone_args = _resolve_backbone(backbone, backbone_args)
+    head_args = _resolve_head(head, {**defaults, **head_args})
+    made = BACKBONES.get(backbone)(**backbone_args)
     if fixed and scale is not None:
-        head_args["scale"] = scale * backbone_args.get("unshuffle", 1)
+        head_args["scale"] = scale * made.stride  # the head also undoes what the backbone folds
     config = ModelConfig(
-        backbone=backbone,
-        head=head,
-        backbone_args=_resolve(backbone_factory, f"backbone {backbone!r}", backbone_args),
-        head_args=_resolve(head_factory, f"head {head!r}", head_args, positional=("in_channels",)),
+        backbone=backbone, head=head, backbone_args=backbone_args, head_args=head_args
     )
-    model = build_from_config(config, attention=attention)
+    model = _with_head(made, config, attention)
     if weights is not None:
         _load_into(model, _read(weights), str(weights))
     return model
@@ -101,16 +99,9 @@ def build_from_config(config: ModelConfig, *, attention: str = "auto") -> SuperR
         ValueError: If a name is unknown or arguments do not fit.
         TypeError: If an argument is unknown.
     """
-    backbone_factory, head_factory = BACKBONES.get(config.backbone), HEADS.get(config.head)
-    backbone_args = _resolve(
-        backbone_factory, f"backbone {config.backbone!r}", dict(config.backbone_args)
-    )
-    head_args = _resolve(
-        head_factory, f"head {config.head!r}", dict(config.head_args), positional=("in_channels",)
-    )
-    backbone = backbone_factory(**backbone_args)
-    head = head_factory(backbone.out_channels, **head_args)
-    return SuperResolver(backbone, head, config=config).set_attention(attention)
+    backbone_args = _resolve_backbone(config.backbone, config.backbone_args)
+    _resolve_head(config.head, config.head_args)
+    return _with_head(BACKBONES.get(config.backbone)(**backbone_args), config, attention)
 
 
 def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
@@ -227,6 +218,20 @@ def _check_scale(scale: float | None, head: str, *, fixed: bool) -> None:
             f"head {head!r} makes any scale, so build takes none: say it in the call, "
             f"model(lq, scale={scale})"
         )
+
+
+def _with_head(backbone: Backbone, config: ModelConfig, attention: str) -> SuperResolver:
+    head_args = _resolve_head(config.head, config.head_args)
+    head = HEADS.get(config.head)(backbone.out_channels, **head_args)
+    return SuperResolver(backbone, head, config=config).set_attention(attention)
+
+
+def _resolve_backbone(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    return _resolve(BACKBONES.get(name), f"backbone {name!r}", given)
+
+
+def _resolve_head(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    return _resolve(HEADS.get(name), f"head {name!r}", given, positional=("in_channels",))
 
 
 def _resolve(

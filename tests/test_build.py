@@ -7,6 +7,10 @@ import torch
 
 import escsr
 from escsr import checkpoints
+from escsr.backbones import BACKBONES, Backbone
+from escsr.build import build_from_config
+from escsr.heads import HEADS
+from escsr.layers import reflect_pad
 from escsr.registry import Registry
 
 # arXiv 2503.06671 and the published files.
@@ -58,6 +62,56 @@ def test_defaults_of_the_families() -> None:
     plain = escsr.build("esc_real", scale=2, backbone_args={"unshuffle": 1})
     assert (plain.backbone.stride, plain.scale) == (1, 2)
     assert escsr.build("esc_real", head="conv", scale=1).backbone.stride == 1
+
+
+class Folding(Backbone):
+    """What a plug-in may be: a backbone that folds pixels, by an argument of its own naming."""
+
+    def __init__(self, *, dim: int = 8, fold: int = 2) -> None:
+        super().__init__()
+        self.out_channels, self.stride = dim, fold
+        self.conv = torch.nn.Conv2d(3, dim, fold, stride=fold)
+
+    def forward(self, lq: torch.Tensor) -> torch.Tensor:
+        """One strided convolution of the padded picture."""
+        height, width = lq.shape[-2:]
+        return self.conv(reflect_pad(lq, right=-width % self.stride, bottom=-height % self.stride))
+
+
+@pytest.fixture
+def folding(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(BACKBONES._entries, "folding", Folding)
+    return "folding"
+
+
+@pytest.mark.parametrize("head", ["pixel_shuffle", "nearest_conv", "dysample"])
+def test_a_backbone_that_folds_is_undone_by_the_head(folding: str, head: str) -> None:
+    """Oracle: the size asked, which a head of the bare scale would not make."""
+    for scale, args in ((4, {}), (2, {"fold": 4}), (2, {"fold": 1})):
+        model = escsr.build(folding, head=head, scale=scale, backbone_args=args)
+        assert model.scale == scale
+        assert model.head.scale == scale * args.get("fold", 2)
+        assert model(torch.rand(1, 3, 11, 6)).shape == (1, 3, 11 * scale, 6 * scale)
+        again = build_from_config(model.config)
+        assert (again.scale, again.config) == (scale, model.config)
+
+
+def test_a_backbone_that_folds_under_heads_that_cannot_undo_it(folding: str) -> None:
+    with pytest.raises(ValueError, match="cannot enlarge by 2"):
+        escsr.build(folding, head="conv", scale=1)
+    with torch.inference_mode():
+        model = escsr.build(folding, head="lte", head_args={"hidden_dim": 8})
+        assert model(torch.rand(1, 3, 6, 8), scale=2).shape == (1, 3, 12, 16)
+
+
+def test_networks_are_drawn_once(folding: str) -> None:
+    """Oracle: the same parts made by hand from the same state of the generator."""
+    torch.manual_seed(3)
+    model = escsr.build(folding, scale=2)
+    torch.manual_seed(3)
+    conv, head = Folding().conv, HEADS.get("pixel_shuffle")(8, scale=4)
+    assert torch.equal(model.backbone.conv.weight, conv.weight)
+    assert torch.equal(model.head.conv.weight, head.conv.weight)
 
 
 def test_errors_name_the_options() -> None:
