@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from escsr.heads.base import HEADS, FixedScaleHead
 from escsr.layers.bands import Band, RowSource
 from escsr.layers.planning import is_planning
+from escsr.layers.precision import apply_in_own_precision
 
 
 @HEADS.register("dysample")
@@ -105,8 +106,7 @@ class DySample(FixedScaleHead):
         sampled = F.grid_sample(
             grouped, places, mode="bilinear", padding_mode="border", align_corners=False
         )
-        rgb: Tensor = self.to_rgb(sampled.reshape(batch, channels, *size[1:]).to(features.dtype))
-        return rgb
+        return apply_in_own_precision(self.to_rgb, sampled.reshape(batch, channels, *size[1:]))
 
     def _reduced(self, source: RowSource, top: int, bottom: int) -> Tensor:
         """Some rows of the features that are sampled, (B, dim, bottom - top, w)."""

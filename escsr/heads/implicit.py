@@ -29,6 +29,7 @@ from escsr.layers.derived import being_recorded
 from escsr.layers.interpolation import interpolate_rows, interpolation_rows
 from escsr.layers.linear import linear
 from escsr.layers.planning import planned_steps
+from escsr.layers.precision import own_precision
 
 ImageSkip = Literal["bilinear"] | None
 # Rows are made in blocks that stay in the cache of a CPU; a GPU wants larger ones.
@@ -315,7 +316,9 @@ class ImplicitHead(QueryHead, abc.ABC):
         return relative
 
     def _to_rgb(self, blend: Tensor) -> Tensor:
-        return linear(blend, self.last.weight.flatten(1), self.last.bias)
+        weight = self.last.weight.flatten(1)
+        with own_precision(blend.device):
+            return linear(blend.to(weight.dtype), weight, self.last.bias)
 
 
 def _accumulate(blend: Tensor | None, found: Tensor, weights: Tensor) -> Tensor:

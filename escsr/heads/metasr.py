@@ -22,6 +22,7 @@ from escsr.layers.derived import being_recorded
 from escsr.layers.inplace import add, relu
 from escsr.layers.linear import linear
 from escsr.layers.planning import planned_steps
+from escsr.layers.precision import own_precision
 
 # A convolution of its own for so many places costs less than its call, about 0.2 ms on a CPU.
 _LEAST_PLACES = 512
@@ -133,7 +134,14 @@ class MetaSR(ImplicitHead):
         way = self._way(down, across, rows)
         if way is None:
             return super()._without_skip(features, lq, size, rows)
-        return way(features, self.grid_cell(features, size)[0], down, across, rows)
+        # One convolution that makes the colours themselves.
+        with own_precision(features.device):
+            return way(features, self.grid_cell(features, size)[0], down, across, rows)
+
+    def _read_around(self, features: RowSource, top: int, bottom: int) -> tuple[Tensor, int]:
+        """See `ImplicitHead`; in the precision of the weights."""
+        read, start = super()._read_around(features, top, bottom)
+        return read.to(self.last.weight.dtype), start
 
     def _way(
         self, rows: GridPhases, columns: GridPhases, wanted: tuple[int, int]
@@ -277,9 +285,8 @@ class MetaSR(ImplicitHead):
         x_terms = x_terms[..., None] * from_x + constant
         places = _PLACES if features.device.type == "cpu" else _GPU_PLACES
         step = max(1, places // (most * int(np.diff(row_starts).max())))
-        sr = torch.empty(
-            batch, 3, wanted[1] - wanted[0], size[1], dtype=features.dtype, device=features.device
-        )
+        shape = (batch, 3, wanted[1] - wanted[0], size[1])
+        sr = torch.empty(shape, dtype=self.last.weight.dtype, device=features.device)
         for start, stop in self._bands(features, size, wanted, self.widths[0]):
             top, bottom = int(rows.pixels[start]), int(rows.pixels[stop - 1]) + 1
             maps = self._prepare_rows(features, cell[None], top, bottom)

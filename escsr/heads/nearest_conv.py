@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from escsr.heads.base import HEADS, FixedScaleHead, doublings, reach_of_convolutions
+from escsr.layers.precision import apply_in_own_precision
 
 
 @HEADS.register("nearest_conv")
@@ -57,5 +58,4 @@ class NearestConv(FixedScaleHead):
             features = F.leaky_relu(features, 0.2)
         if self.refine is not None:
             features = F.leaky_relu(self.refine(features), 0.2)
-        rgb: Tensor = self.to_rgb(features)
-        return rgb
+        return apply_in_own_precision(self.to_rgb, features)

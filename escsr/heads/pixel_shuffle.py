@@ -11,6 +11,7 @@ from escsr.heads.base import HEADS, FixedScaleHead, doublings, reach_of_convolut
 from escsr.layers.bands import RowSource
 from escsr.layers.inplace import add
 from escsr.layers.interpolation import interpolate_rows, interpolation_rows
+from escsr.layers.precision import apply_in_own_precision
 
 ImageSkipMode = Literal["nearest", "bicubic"]
 
@@ -45,7 +46,7 @@ class PixelShuffle(FixedScaleHead):
 
     def enlarge(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, 3, scale·h, scale·w), without the skip."""
-        return F.pixel_shuffle(self.conv(features), self.scale)
+        return F.pixel_shuffle(apply_in_own_precision(self.conv, features), self.scale)
 
     def _rows(
         self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
@@ -91,8 +92,7 @@ class Conv(FixedScaleHead):
 
     def enlarge(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, 3, h, w)."""
-        rgb: Tensor = self.conv(features)
-        return rgb
+        return apply_in_own_precision(self.conv, features)
 
 
 @HEADS.register("pixel_shuffle_multi")
@@ -134,5 +134,4 @@ class PixelShuffleMulti(FixedScaleHead):
             features = F.leaky_relu(self.reduce(features), 0.01)
         for conv, factor in zip(self.steps, self.factors, strict=True):
             features = F.pixel_shuffle(conv(features), factor)
-        rgb: Tensor = self.to_rgb(features)
-        return rgb
+        return apply_in_own_precision(self.to_rgb, features)
