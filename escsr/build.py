@@ -3,8 +3,9 @@
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from torch import Tensor
 from escsr import checkpoints, models
 from escsr.backbones import BACKBONES, Backbone
 from escsr.heads import HEADS, FixedScaleHead, Head, PixelShuffle
+from escsr.layers import WindowAttention
+from escsr.layers.attention_bias import factorize_table
 from escsr.model import ModelConfig, SuperResolver
 from escsr.names import unknown_name
 from escsr.registry import unwrap
@@ -51,7 +54,7 @@ def build(
             start from other weights see `initialise_from`.
         backbone_args: Arguments of the backbone that differ from the named variant.
         head_args: Arguments of the head.
-        attention: "auto", "math", "sdpa" or "flex".
+        attention: "auto", "math", "sdpa", "flex" or "concat".
 
     Returns:
         The network, in training mode. Without ``weights`` its weights are drawn from
@@ -110,7 +113,7 @@ def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
     Args:
         path_or_name: A safetensors file of ours, any published ESC file (recognised by its
             content, not by its name), a name of `list_models`, or "default".
-        attention: "auto", "math", "sdpa" or "flex".
+        attention: "auto", "math", "sdpa", "flex" or "concat".
 
     Returns:
         The network with its weights, in evaluation mode, on the CPU.
@@ -166,6 +169,57 @@ def initialise_from(
     return model
 
 
+class LowRank(NamedTuple):
+    """A network with products in place of its bias tables.
+
+    Attributes:
+        model: The network.
+        errors: Per attention, by name, and per head: the norm of what the bias lost, as a share
+            of its norm.
+    """
+
+    model: SuperResolver
+    errors: dict[str, tuple[float, ...]]
+
+
+def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
+    """Put products of low rank in place of the bias tables of a trained network (FlashBias).
+
+    The bias is then never spread over pairs of pixels, and GPUs run kernels that know of no mask.
+
+    Args:
+        model: A network whose window attention keeps tables; left as it is.
+        rank: Columns of the factors, from 1 to M². The published ones have 48.
+
+    Returns:
+        The new network, in the same mode, number type and place, and what its biases lost.
+
+    Raises:
+        ValueError: If the network keeps no tables, or has none of this rank.
+        TypeError: If its backbone has no such biases to choose.
+
+    Example:
+        >>> model, errors = escsr.with_low_rank_bias(escsr.load("esc_tiny_x4"), rank=16)
+
+    Source:
+        FlashBias, arXiv 2505.12044.
+    """
+    state, errors = model.state_dict(), {}
+    for name, layer in model.named_modules():
+        if isinstance(layer, WindowAttention) and f"{name}.bias_table" in state:
+            table = state.pop(f"{name}.bias_table")
+            factors, errors[name] = factorize_table(table, layer.window_size, rank)
+            state[f"{name}.bias_q"], state[f"{name}.bias_k"] = factors
+            mode = layer.mode
+    if not errors:
+        raise ValueError("this network keeps no tables of biases that could be made products")
+    args = {**model.config.backbone_args, "attention_bias": "low_rank", "bias_rank": rank}
+    new = build_from_config(replace(model.config, backbone_args=args), attention=mode)
+    new.to(next(model.parameters())).load_state_dict(state)
+    new.trained, new.facts = model.trained, {**model.facts, "bias_rank": rank}
+    return LowRank(new.train(model.training), errors)
+
+
 def list_backbones() -> list[str]:
     """Names of all backbones, those of plug-ins included."""
     return list(BACKBONES)
@@ -202,7 +256,24 @@ def find_weights(path_or_name: PathLike) -> Path:
 
 
 def _read(path_or_name: PathLike) -> checkpoints.Checkpoint:
-    return checkpoints.read(find_weights(path_or_name))
+    checkpoint = checkpoints.read(find_weights(path_or_name))
+    if checkpoint.names:  # a file of others, who do not know our variants
+        return replace(checkpoint, config=_by_variant(checkpoint.config))
+    return checkpoint
+
+
+def _by_variant(config: ModelConfig) -> ModelConfig:
+    """Name the backbone by the variant of its family that has just these arguments, if any."""
+    own = BACKBONES.get(config.backbone)
+    args = _resolve(own, f"backbone {config.backbone!r}", config.backbone_args)
+    args.pop("unshuffle", None)  # the scale decides that
+    for name in BACKBONES:
+        factory = BACKBONES.get(name)
+        if unwrap(factory) is unwrap(own):
+            defaults = _resolve(factory, name, {})
+            if all(defaults[argument] == value for argument, value in args.items()):
+                return replace(config, backbone=name)
+    return config
 
 
 def _scale_args(family: type[Backbone], scale: float) -> dict[str, Any]:

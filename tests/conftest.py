@@ -55,8 +55,10 @@ def drawn(names: Iterable[tuple[str, Iterable[int]]], salt: str = "") -> dict[st
         shape = tuple(shape)
         state = np.random.RandomState(zlib.crc32((salt + name).encode()))
         noise = state.standard_normal(shape).astype(np.float32)
-        if name.endswith("relative_position_bias"):
+        if name.endswith(("relative_position_bias", "flashbias_q", "flashbias_k")):
             value = 0.5 * noise
+        elif name.endswith(("attn.to_q", "attn.to_k")):
+            value = noise / np.sqrt(shape[1])
         elif len(shape) == 1 and name.endswith("weight"):
             value = 1 + 0.1 * noise
         elif len(shape) == 1:

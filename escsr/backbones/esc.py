@@ -1,8 +1,8 @@
 """The ESC family of backbones.
 
 Source: "Emulating Self-attention with Convolution for Efficient Image Super-Resolution",
-ICCV 2025, arXiv 2503.06671. Written from the description of the networks; the variants differ
-only in arguments.
+ICCV 2025, arXiv 2503.06671, and its successor ESC-RIB, arXiv 2603.06738. Written from the
+description of the networks; the variants differ only in arguments.
 """
 
 import contextlib
@@ -43,6 +43,7 @@ class ESCBlock(nn.Module):
         attention_ffn_ratio: Expansion of the one before the window attention.
         conv_norm: Normalise before each convolutional attention.
         decomposed: Use the decomposed convolutional attention of ESC-FP.
+        attention: More arguments of `WindowAttention`.
 
     Shape:
         (B, dim, H, W) and the shared kernels, to (B, dim, H, W).
@@ -60,13 +61,16 @@ class ESCBlock(nn.Module):
         attention_ffn_ratio: float,
         conv_norm: bool,
         decomposed: bool,
+        attention: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self.conv_norm = conv_norm
         self.norm_in = LayerNorm2d(dim)
         self.ffn_in = ConvFFN(dim, ratio=attention_ffn_ratio)
         self.norm_attention = LayerNorm2d(dim)
-        self.attention = WindowAttention(dim, window_size=window_size, num_heads=num_heads)
+        self.attention = WindowAttention(
+            dim, window_size=window_size, num_heads=num_heads, **attention
+        )
         self.norms = nn.ModuleList(
             LayerNorm2d(dim) if conv_norm else nn.Identity() for _ in range(conv_blocks)
         )
@@ -153,6 +157,12 @@ class ESC(Backbone):
         image_skip: Path from the picture to the last features (ESC-Real).
         unshuffle: Fold u×u pixels of the picture into channels first, so that the network
             works at 1/u of its size.
+        attention_bias: What window attention adds to its scores: "table", "low_rank" (FlashBias)
+            or "implicit" (ESC-RIB).
+        bias_rank: Columns of the two factors of a bias that is no table.
+        bias_hidden_dim: Width of the network that makes an implicit bias.
+        bias_frequencies: Waves per side that it sees positions as.
+        attention_gate: Multiply the result of window attention by a gate (ESC-RIB).
 
     Shape:
         (B, 3, H, W) to (B, dim, ceil(H / unshuffle), ceil(W / unshuffle)).
@@ -166,7 +176,7 @@ class ESC(Backbone):
         torch.Size([1, 64, 40, 52])
 
     Source:
-        ESC, arXiv 2503.06671.
+        ESC, arXiv 2503.06671; FlashBias, arXiv 2505.12044; ESC-RIB, arXiv 2603.06738.
     """
 
     def __init__(
@@ -186,6 +196,11 @@ class ESC(Backbone):
         last_norm: bool = False,
         image_skip: bool = False,
         unshuffle: int = 1,
+        attention_bias: str = "table",
+        bias_rank: int | None = None,
+        bias_hidden_dim: int = 32,
+        bias_frequencies: int = 10,
+        attention_gate: bool = False,
     ) -> None:
         super().__init__()
         if unshuffle < 1:
@@ -208,6 +223,13 @@ class ESC(Backbone):
                 attention_ffn_ratio=attention_ffn_ratio,
                 conv_norm=conv_norm,
                 decomposed=decomposed,
+                attention={
+                    "bias": attention_bias,
+                    "rank": bias_rank,
+                    "hidden_dim": bias_hidden_dim,
+                    "frequencies": bias_frequencies,
+                    "gate": attention_gate,
+                },
             )
             for _ in range(num_blocks)
         )
@@ -289,6 +311,18 @@ BACKBONES.register(
 BACKBONES.register(
     "esc_real",
     partial(ESCReal, num_blocks=10, ffn_ratio=2.0, conv_norm=True, image_skip=True),
+)
+BACKBONES.register(
+    "esc_rib",
+    partial(
+        ESC,
+        window_size=64,
+        attention_ffn_ratio=4.0,
+        last_norm=True,
+        attention_bias="implicit",
+        bias_rank=16,
+        attention_gate=True,
+    ),
 )
 # Our own, for CPUs: about 100 k parameters with a ×4 pixel-shuffle head.
 BACKBONES.register(

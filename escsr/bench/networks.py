@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from escsr.build import build
 from escsr.inference import estimate_memory
 from escsr.layers import ConvAttention, DecomposedConvAttention, Derived, LayerNorm2d
-from escsr.layers.attention import WindowAttention, relative_bias_by_index
+from escsr.layers.attention import WindowAttention
+from escsr.layers.attention_bias import relative_bias_by_index
 from escsr.layers.conv_attention import LargeKernel
 from escsr.model import SuperResolver
 

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from escsr.checkpoints.published import recognise
+from escsr.checkpoints.layouts import recognise
 from escsr.files import write_bytes
 from escsr.model import ModelConfig, SuperResolver
 from escsr.version import __version__
@@ -228,10 +228,10 @@ def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str, Mapping[str,
 def _published(
     tensors: dict[str, Tensor], where: str, settings: Mapping[str, Any] | None = None
 ) -> Checkpoint:
-    config, found, layout = recognise(tensors, settings)
-    names = {ours: theirs for theirs, ours in found.items()}
+    found, layout = recognise(tensors, settings)
+    names = {ours: theirs for theirs, ours in found.names.items()}
     return Checkpoint(
-        config=config,
+        config=found.config,
         tensors={ours: tensors[theirs] for ours, theirs in names.items()},
         layout=f"published {layout} ({where})",
         names=names,

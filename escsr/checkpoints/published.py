@@ -1,10 +1,9 @@
-"""What network a published ESC file belongs to, from its names and shapes alone.
+"""The layouts of the published ESC files, recognised by names and shapes alone.
 
-The layouts are those of the files that accompany arXiv 2503.06671 (ESC, ESC-light, ESC-FP,
-ESC-XL, ESC-Real, ESC-RealM, and ESC under LIIF and LTE).
+These files accompany arXiv 2503.06671 (ESC, ESC-light, ESC-FP, ESC-XL, ESC-Real, ESC-RealM, ESC
+under LIIF and LTE, ESC and ESC-Real with FlashBias) and arXiv 2603.06738 (ESC-RIB).
 """
 
-import inspect
 import math
 import re
 from collections.abc import Mapping
@@ -12,16 +11,20 @@ from typing import Any
 
 from torch import Tensor
 
-from escsr.backbones import BACKBONES
-from escsr.checkpoints.published_heads import find_head, find_implicit_head
+from escsr.checkpoints.layouts import LAYOUTS, Layout, Tensors, Translation
+from escsr.checkpoints.published_heads import HeadFound, find_head, find_implicit_head
 from escsr.model import ModelConfig
+
+_RIB_WINDOW = 64
+"""Window of ESC-RIB: its bias has no shape that would tell."""
 
 _BACKBONE_NAMES = [
     (r"plk_filter", r"large_kernel.weight"),
     (r"lk_(channel|spatial)", r"large_kernel.\1"),
     (r"proj(?:\.1)?\.(weight|bias)", r"shallow.\1"),
     (r"(?:ln_last)\.(weight|bias)", r"norm_last.\1"),
-    (r"last\.(weight|bias)", r"last.\1"),
+    (r"last\.0\.(weight|bias)", r"norm_last.\1"),
+    (r"last\.(?:1\.)?(weight|bias)", r"last.\1"),
     (r"blocks\.(\d+)\.ln_proj\.(\w+)", r"blocks.\1.norm_in.\2"),
     (r"blocks\.(\d+)\.proj\.proj\.(\w+)", r"blocks.\1.ffn_in.expand.\2"),
     (r"blocks\.(\d+)\.proj\.dwc\.(\w+)", r"blocks.\1.ffn_in.depthwise.\2"),
@@ -29,6 +32,12 @@ _BACKBONE_NAMES = [
     (r"blocks\.(\d+)\.ln_attn\.(\w+)", r"blocks.\1.norm_attention.\2"),
     (r"blocks\.(\d+)\.attn\.to_(qkv|out)\.(\w+)", r"blocks.\1.attention.\2.\3"),
     (r"blocks\.(\d+)\.attn\.relative_position_bias", r"blocks.\1.attention.bias_table"),
+    (r"blocks\.(\d+)\.attn\.flashbias_(q|k)", r"blocks.\1.attention.bias_\2"),
+    (r"blocks\.(\d+)\.attn\.to_(q|k)", r"blocks.\1.attention.bias_\2"),
+    (r"blocks\.(\d+)\.attn\.to_hidden", r"blocks.\1.attention.bias_hidden_weight"),
+    (r"blocks\.(\d+)\.attn\.hidden_b", r"blocks.\1.attention.bias_hidden_offset"),
+    (r"blocks\.(\d+)\.attn\.gate\.0\.(\w+)", r"blocks.\1.attention.gate.depthwise.\2"),
+    (r"blocks\.(\d+)\.attn\.gate\.1\.(\w+)", r"blocks.\1.attention.gate.pointwise.\2"),
     (r"blocks\.(\d+)\.lns\.(\d+)\.(\w+)", r"blocks.\1.norms.\2.\3"),
     (
         r"blocks\.(\d+)\.pconvs\.(\d+)\.plk\.(?:dwc_)?proj\.1\.(\w+)",
@@ -46,52 +55,62 @@ _BACKBONE_NAMES = [
     (r"blocks\.(\d+)\.conv_out\.(\w+)", r"blocks.\1.conv_out.\2"),
 ]
 _BUFFERS = re.compile(r"to_img\.(?:\d+\.)?(?:MetaUpsample|init_pos)")
-_LAYOUTS = (
-    "ESC, ESC-light, ESC-FP, ESC-XL, ESC-Real, ESC-Real with DySample, ESC-RealM, "
-    "ESC with LIIF, LTE or LTE-fast"
-)
-
-Tensors = Mapping[str, Tensor]
+_LARGE_KERNELS = ("plk_filter", "lk_channel", "lk_spatial")
 
 
-def recognise(
-    tensors: Tensors, settings: Mapping[str, Any] | None = None
-) -> tuple[ModelConfig, dict[str, str], str]:
-    """Find the network that published tensors belong to.
+# ---------------------------------------------------------------------------- layouts
 
-    Args:
-        tensors: By the names of the published file.
-        settings: What the file says of the network beside the tensors, if it does.
 
-    Returns:
-        The configuration, our name for each name of the file (buffers left out), and the
-        layout in words.
+@LAYOUTS.register("esc")
+def fixed_scale() -> Layout:
+    """The layout of all published ESC files of one scale."""
+    return Layout(
+        networks=(
+            "ESC, ESC-light, ESC-FP, ESC-XL, ESC-Real, ESC-Real with DySample, ESC-RealM, ESC-RIB, "
+            "these with FlashBias"
+        ),
+        detect=lambda tensors: any(name in tensors for name in _LARGE_KERNELS),
+        translate=_translate_fixed_scale,
+    )
 
-    Raises:
-        ValueError: If they are not of the ESC family; the message says what is missing.
-    """
-    # Networks of any scale keep the backbone below "encoder.", and the head's tensors beside it.
-    prefix = "encoder." if any(name.startswith("encoder.") for name in tensors) else ""
+
+@LAYOUTS.register("esc_any_scale")
+def any_scale() -> Layout:
+    """The layout of published files with the backbone below ``encoder.`` and the head beside it."""
+    return Layout(
+        networks="ESC with LIIF, LTE or LTE-fast",
+        detect=lambda tensors: any(f"encoder.{name}" in tensors for name in _LARGE_KERNELS),
+        translate=_translate_any_scale,
+    )
+
+
+def _translate_fixed_scale(tensors: Tensors, settings: Mapping[str, Any]) -> Translation:
+    args = _backbone_args(tensors)
+    return _translation(tensors, args, find_head(tensors, decomposed=args["decomposed"]))
+
+
+def _translate_any_scale(tensors: Tensors, settings: Mapping[str, Any]) -> Translation:
+    prefix = "encoder."
     body = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    if "plk_filter" not in body and not {"lk_channel", "lk_spatial"} & set(body):
-        some = ", ".join(list(tensors)[:4])
-        raise ValueError(
-            f"not a network of the ESC family: it has neither 'plk_filter' nor 'lk_channel' "
-            f"(it starts with {some}). Known published layouts: {_LAYOUTS}"
-        )
     args = _backbone_args(body)
-    if prefix:
-        parts = {name: t for name, t in tensors.items() if not name.startswith(prefix)}
-        head, head_args, head_names = find_implicit_head(parts, args["dim"], settings or {})
-    else:
-        head, head_args, head_names = find_head(body, decomposed=args["decomposed"])
+    parts = {name: t for name, t in tensors.items() if not name.startswith(prefix)}
+    return _translation(tensors, args, find_implicit_head(parts, args["dim"], settings), prefix)
+
+
+def _translation(
+    tensors: Tensors, args: dict[str, Any], found: HeadFound, prefix: str = ""
+) -> Translation:
+    head, head_args, head_names = found
     names = {name: f"head.{ours}" for name, ours in head_names.items()}
     names |= _backbone_names(tensors, names, prefix, unshuffled=args["unshuffle"] > 1)
     if len(set(names.values())) != len(names):
         raise ValueError("holds the tensors of two layouts at once; which one counts is unclear")
-    variant = _variant(args)
-    config = ModelConfig(backbone=variant, head=head, backbone_args=args, head_args=head_args)
-    return config, names, f"{variant} with {head}"
+    family = "esc_fp" if args["decomposed"] else "esc_real" if args["image_skip"] else "esc"
+    config = ModelConfig(backbone=family, head=head, backbone_args=args, head_args=head_args)
+    return Translation(config=config, names=names)
+
+
+# ---------------------------------------------------------------------------- backbones
 
 
 def _backbone_names(
@@ -138,32 +157,71 @@ def _backbone_name(name: str, *, unshuffled: bool) -> str | None:
 def _backbone_args(tensors: Tensors) -> dict[str, Any]:
     decomposed = "plk_filter" not in tensors
     kernel = _one(tensors, "lk_spatial" if decomposed else "plk_filter", dims=4)
-    table = _one(tensors, r"blocks\.\d+\.attn\.relative_position_bias", dims=2)
     shallow = _one(tensors, r"proj(?:\.1)?\.weight", dims=4)
     dim, in_channels = shallow.shape[:2]
     unshuffle = math.isqrt(in_channels // 3)
-    window = (math.isqrt(table.shape[1]) + 1) // 2
-    if in_channels != 3 * unshuffle**2 or table.shape[1] != (2 * window - 1) ** 2:
-        raise ValueError(
-            f"the shapes are not of an ESC network: {in_channels} input channels, "
-            f"{table.shape[1]} relative positions"
-        )
+    if in_channels != 3 * unshuffle**2:
+        raise ValueError(f"the shapes are not of an ESC network: {in_channels} input channels")
     return {
         "dim": dim,
         "partial_dim": kernel.shape[0],
         "num_blocks": _count(tensors, r"blocks\.(\d+)\..*"),
         "conv_blocks": _count(tensors, r"blocks\.\d+\.pconvs\.(\d+)\..*"),
-        "window_size": window,
-        "num_heads": table.shape[0],
         "kernel_size": kernel.shape[-1],
         "ffn_ratio": _ratio(tensors, r"blocks\.\d+\.convffns\.\d+\.proj\.weight", dim),
         "attention_ffn_ratio": _ratio(tensors, r"blocks\.\d+\.proj\.proj\.weight", dim),
         "conv_norm": any(re.fullmatch(r"blocks\.\d+\.lns\..*", name) for name in tensors),
         "decomposed": decomposed,
-        "last_norm": any(name.startswith("ln_last.") for name in tensors),
+        "last_norm": any(name.startswith(("ln_last.", "last.0.")) for name in tensors),
         "image_skip": any(name.startswith("skip.") for name in tensors),
         "unshuffle": unshuffle,
+        "attention_gate": any(re.fullmatch(r"blocks\.\d+\.attn\.gate\..*", n) for n in tensors),
+        **_attention_args(tensors),
     }
+
+
+def _attention_args(tensors: Tensors) -> dict[str, Any]:
+    """Window, heads and kind of bias."""
+    prefix = r"blocks\.\d+\.attn\."
+    kinds = {
+        kind
+        for kind, name in (
+            ("low_rank", "flashbias_[qk]"),
+            ("implicit", "to_hidden|hidden_b|to_[qk]"),
+            ("table", "relative_position_bias"),
+        )
+        if any(re.fullmatch(f"{prefix}(?:{name})", n) for n in tensors)
+    }
+    if len(kinds) > 1:
+        raise ValueError(
+            f"holds the tensors of two layouts at once: biases of the kinds {sorted(kinds)}"
+        )
+    args: dict[str, Any] = {"attention_bias": "table", "bias_rank": None}
+    if kinds == {"low_rank"}:
+        of_query = _one(tensors, prefix + "flashbias_q", dims=3)
+        heads, pixels, rank = of_query.shape
+        window = math.isqrt(pixels)
+        args = {"attention_bias": "low_rank", "bias_rank": rank}
+    elif kinds == {"implicit"}:
+        hidden = _one(tensors, prefix + "to_hidden", dims=2)
+        heads, _, rank = _one(tensors, prefix + "to_q", dims=3).shape
+        pixels, window = _RIB_WINDOW**2, _RIB_WINDOW
+        waves, hidden_dim = hidden.shape
+        if waves % 4 != 2:
+            raise ValueError(f"to_hidden takes {waves} numbers, which is 2 + 4 F for no F waves")
+        args = {"attention_bias": "implicit", "bias_rank": rank}
+        args |= {"bias_hidden_dim": hidden_dim, "bias_frequencies": waves // 4}
+    else:
+        heads, positions = _one(tensors, prefix + "relative_position_bias", dims=2).shape
+        window = (math.isqrt(positions) + 1) // 2
+        if positions != (2 * window - 1) ** 2:
+            raise ValueError(
+                f"the shapes are not of an ESC network: {positions} relative positions"
+            )
+        pixels = window**2
+    if pixels != window**2:
+        raise ValueError(f"flashbias_q has {pixels} rows, which is M² for no window of side M")
+    return args | {"window_size": window, "num_heads": heads}
 
 
 def _one(tensors: Tensors, pattern: str, *, dims: int) -> Tensor:
@@ -183,14 +241,3 @@ def _ratio(tensors: Tensors, pattern: str, dim: int) -> float:
     hidden = _one(tensors, pattern, dims=4).shape[0]
     ratio = hidden / dim
     return ratio if int(dim * ratio) == hidden else math.nextafter(ratio, math.inf)
-
-
-def _variant(args: Mapping[str, Any]) -> str:
-    """The registered name with these arguments, or the nearest relative."""
-    for name in ("esc", "esc_light", "esc_fp", "esc_xl", "esc_real"):
-        parameters = inspect.signature(BACKBONES.get(name)).parameters
-        if all(p.default == args[k] for k, p in parameters.items() if k != "unshuffle"):
-            return name
-    if args["decomposed"]:
-        return "esc_fp"
-    return "esc_real" if args["image_skip"] else "esc"

@@ -8,12 +8,13 @@ from torch import Tensor
 
 Tensors = Mapping[str, Tensor]
 _UPSAMPLERS = ("conv", "pixelshuffledirect", "pixelshuffle", "nearest+conv", "dysample")
+_UP_CONV = "upsampler.up_conv."
 
 HeadFound = tuple[str, dict[str, Any], dict[str, str]]
 
 
 def find_head(tensors: Tensors, *, decomposed: bool) -> HeadFound:
-    """Recognise a head of one scale, from the tensors below ``to_img``.
+    """Recognise a head of one scale, from the tensors below ``to_img`` or ``upsampler``.
 
     Args:
         tensors: Of the whole network.
@@ -26,6 +27,12 @@ def find_head(tensors: Tensors, *, decomposed: bool) -> HeadFound:
         ValueError: If tensors are missing, or no head has them.
     """
     parts = {n.removeprefix("to_img."): t for n, t in tensors.items() if n.startswith("to_img.")}
+    up_conv = {n: t for n, t in tensors.items() if n.startswith(_UP_CONV)}
+    if up_conv and not parts:
+        # ESC-RIB's name for the head of ESC.
+        parts = {n.removeprefix(_UP_CONV): t for n, t in up_conv.items()}
+        head, args, names = _pixel_shuffle(parts, "", image_skip="nearest")
+        return head, args, {n.replace("to_img.", _UP_CONV, 1): ours for n, ours in names.items()}
     if "weight" in parts:
         skip = "bicubic" if decomposed else "nearest"
         return _pixel_shuffle(parts, "", image_skip=skip)

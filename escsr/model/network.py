@@ -260,7 +260,9 @@ class SuperResolver(nn.Module):
             )
 
     def set_attention(self, mode: str) -> "SuperResolver":
-        """Choose how window attention is computed: "auto", "math", "sdpa" or "flex".
+        """Choose how window attention is computed: "auto", "math", "sdpa", "flex" or "concat".
+
+        "concat" is for biases that are products; attention with a table takes "sdpa" there.
 
         Returns:
             The network itself.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from escsr.layers import ATTENTION_MODES, WindowAttention
-from escsr.layers.attention import relative_bias, relative_bias_by_index
+from escsr.layers.attention_bias import relative_bias, relative_bias_by_index
 
 
 @pytest.mark.parametrize("window", [1, 2, 5, 8])

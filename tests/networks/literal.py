@@ -1,7 +1,8 @@
 """The published networks written down once more, word for word and slowly: the oracle.
 
 Independent of `escsr`: functions on a table of tensors under the published names, in the
-number type of the tensors, with loops where the library has tricks. Source: arXiv 2503.06671.
+number type of the tensors, with loops where the library has tricks. Sources: arXiv 2503.06671,
+FlashBias arXiv 2505.12044, ESC-RIB arXiv 2603.06738.
 """
 
 import math
@@ -38,8 +39,9 @@ def ffn(name: str, dim: int, ratio: float) -> dict[str, tuple]:
 def shapes(arch: str, c: dict) -> dict[str, tuple]:
     """Names and shapes of the tensors that a published file of this network holds."""
     dim, p, k, m = c["dim"], c["pdim"], c["kernel_size"], c["window_size"]
-    fp, real = arch == "ESCFP", arch in ("ESCReal", "ESCRealM")
+    fp, real, rib = arch == "ESCFP", arch in ("ESCReal", "ESCRealM"), arch == "ESCRIB"
     u = unshuffle(arch, c)
+    ratio = 1.5 if fp else 4 if rib else 2
     found: dict[str, tuple] = (
         {"lk_channel": (p, p, 1, 1), "lk_spatial": (p, 1, k, k)}
         if fp
@@ -48,10 +50,12 @@ def shapes(arch: str, c: dict) -> dict[str, tuple]:
     found |= conv("proj.1" if u > 1 else "proj", dim, 3 * u * u, 3)
     for i in range(c["n_blocks"]):
         b = f"blocks.{i}"
-        found |= norm(f"{b}.ln_proj", dim) | ffn(f"{b}.proj", dim, 1.5 if fp else 2)
+        found |= norm(f"{b}.ln_proj", dim) | ffn(f"{b}.proj", dim, ratio)
         found |= norm(f"{b}.ln_attn", dim) | norm(f"{b}.ln_out", dim)
         found |= conv(f"{b}.attn.to_qkv", 3 * dim, dim, 1) | conv(f"{b}.attn.to_out", dim, dim, 1)
-        found[f"{b}.attn.relative_position_bias"] = (c["num_heads"], (2 * m - 1) ** 2)
+        found |= bias_shapes(f"{b}.attn", c)
+        if rib:
+            found |= conv(f"{b}.attn.gate.0", dim, 1, 3) | conv(f"{b}.attn.gate.1", dim, dim, 1)
         for j in range(c["conv_blocks"]):
             if fp or real or c.get("use_ln"):
                 found |= norm(f"{b}.lns.{j}", dim)
@@ -63,12 +67,30 @@ def shapes(arch: str, c: dict) -> dict[str, tuple]:
         found |= conv(f"{b}.conv_out", dim, dim, 3)
     if fp:
         found |= norm("ln_last", dim)
-    found |= conv("last", dim, dim, 3)
+    if rib:
+        found |= norm("last.0", dim)
+    found |= conv("last.1" if rib else "last", dim, dim, 3)
     if real:
         a = 1 if u > 1 else 0
         found |= conv(f"skip.{a}", 2 * dim, 3 * u * u, 1) | conv(f"skip.{a + 1}", 2 * dim, 1, 7)
         found |= conv(f"skip.{a + 3}", dim, 2 * dim, 1)
     return found | head_shapes(arch, c)
+
+
+def bias_shapes(name: str, c: dict) -> dict[str, tuple]:
+    heads, m = c["num_heads"], c["window_size"]
+    kind = c.get("attn_type")
+    if kind == "FlashBias":
+        return {f"{name}.flashbias_{of}": (heads, m * m, c["flashbias_rank"]) for of in "qk"}
+    if kind == "RIB":
+        hidden = c["rib_hidden_dim"]
+        return {
+            f"{name}.to_hidden": (2 + 4 * c["rib_n_freqs"], hidden),
+            f"{name}.hidden_b": (1, hidden),
+            f"{name}.to_q": (heads, hidden, c["rank"]),
+            f"{name}.to_k": (heads, hidden, c["rank"]),
+        }
+    return {f"{name}.relative_position_bias": (heads, (2 * m - 1) ** 2)}
 
 
 def unshuffle(arch: str, c: dict) -> int:
@@ -93,7 +115,7 @@ def head_shapes(arch: str, c: dict) -> dict[str, tuple]:
             conv("to_img.8", 3, dim, 3)
         )
     if arch != "ESCRealM":
-        return conv("to_img", 3 * s * s, dim, 3)
+        return conv("upsampler.up_conv" if arch == "ESCRIB" else "to_img", 3 * s * s, dim, 3)
     kind, mid = c["upsampler"], c.get("mid_dim", 48)
     if kind == "conv" or s == 1:
         return conv("to_img.0", 3, dim, 3)
@@ -171,17 +193,14 @@ class Literal:
         return self.conv(f"{name}.aggr", h)
 
     def attention(self, name: str, x: Tensor) -> Tensor:
-        m, heads, table = (
-            self.c["window_size"],
-            self.c["num_heads"],
-            self.t[f"{name}.relative_position_bias"],
-        )
+        m, heads = self.c["window_size"], self.c["num_heads"]
         h, w = x.shape[-2:]
+        gate = self.gate(f"{name}.gate", x) if f"{name}.gate.0.weight" in self.t else None
         x = reflect(x, 0, -h % m, 0, -w % m)
         q, k, v = self.conv(f"{name}.to_qkv", x).chunk(3, dim=1)
         out = torch.zeros_like(q)
         d = q.shape[1] // heads
-        ys, xs = np.divmod(np.arange(m * m), m)
+        biases = [self.bias(name, a) for a in range(heads)]
         for b in range(x.shape[0]):
             for top in range(0, x.shape[-2], m):
                 for left in range(0, x.shape[-1], m):
@@ -189,11 +208,32 @@ class Literal:
                     for a in range(heads):
                         part = slice(a * d, (a + 1) * d)
                         qs, ks, vs = (z[(b, part, *place)].reshape(d, -1).T for z in (q, k, v))
-                        index = (ys[None] - ys[:, None] + m - 1) * (2 * m - 1)
-                        index = index + xs[None] - xs[:, None] + m - 1
-                        scores = qs @ ks.T / math.sqrt(d) + table[a][torch.from_numpy(index)]
+                        scores = qs @ ks.T / math.sqrt(d) + biases[a]
                         out[(b, part, *place)] = (scores.softmax(-1) @ vs).T.reshape(d, m, m)
-        return self.conv(f"{name}.to_out", out)[..., :h, :w]
+        out = out[..., :h, :w]
+        return self.conv(f"{name}.to_out", out if gate is None else out * gate)
+
+    def gate(self, name: str, x: Tensor) -> Tensor:
+        return self.conv(f"{name}.1", self.conv(f"{name}.0", x, groups=x.shape[1])).sigmoid()
+
+    def bias(self, name: str, head: int) -> Tensor:
+        m = self.c["window_size"]
+        ys, xs = np.divmod(np.arange(m * m), m)
+        kind = self.c.get("attn_type")
+        if kind == "FlashBias":
+            return self.t[f"{name}.flashbias_q"][head] @ self.t[f"{name}.flashbias_k"][head].T
+        if kind == "RIB":
+            x, y = 2 * (xs + 0.5) / m - 1, 2 * (ys + 0.5) / m - 1
+            columns = [x, y]
+            for n in range(self.c["rib_n_freqs"]):
+                f = 2.0**n
+                columns += [np.sin(f * x), np.sin(f * y), np.cos(f * x), np.cos(f * y)]
+            to_hidden, to_q, to_k = (self.t[f"{name}.{n}"] for n in ("to_hidden", "to_q", "to_k"))
+            e = torch.from_numpy(np.stack(columns, 1)).to(to_hidden)
+            hidden = F.relu(e @ to_hidden + self.t[f"{name}.hidden_b"])
+            return (hidden @ to_q[head]) @ (hidden @ to_k[head]).T / math.sqrt(self.c["rank"])
+        index = (ys[None] - ys[:, None] + m - 1) * (2 * m - 1) + xs[None] - xs[:, None] + m - 1
+        return self.t[f"{name}.relative_position_bias"][head][torch.from_numpy(index)]
 
     def conv_attention(self, name: str, x: Tensor) -> Tensor:
         p, fp = self.c["pdim"], self.arch == "ESCFP"
@@ -235,7 +275,10 @@ class Literal:
         shallow = f = self.conv("proj.1" if u > 1 else "proj", x)
         for i in range(self.c["n_blocks"]):
             f = self.block(f"blocks.{i}", f)
-        f = self.conv("last", self.norm("ln_last", f) if "ln_last.weight" in self.t else f)
+        if self.arch == "ESCRIB":
+            f = self.conv("last.1", self.norm("last.0", f))
+        else:
+            f = self.conv("last", self.norm("ln_last", f) if "ln_last.weight" in self.t else f)
         f = f + shallow
         if self.arch in ("ESCReal", "ESCRealM"):
             a = 1 if u > 1 else 0
@@ -246,9 +289,10 @@ class Literal:
 
     def head(self, f: Tensor, image: Tensor) -> Tensor:
         s = working_scale(self.arch, self.c)
-        if self.arch == "ESC":
+        if self.arch in ("ESC", "ESCRIB"):
+            up_conv = "to_img" if self.arch == "ESC" else "upsampler.up_conv"
             return F.pixel_shuffle(
-                self.conv("to_img", f) + torch.repeat_interleave(image, s * s, 1), s
+                self.conv(up_conv, f) + torch.repeat_interleave(image, s * s, 1), s
             )
         if self.arch == "ESCFP":
             base = F.interpolate(image, scale_factor=s, mode="bicubic", align_corners=False)
