@@ -6,7 +6,15 @@ Example:
     >>> model = escsr.build("esc_light", scale=2)
 """
 
-from escsr.build import build, initialise_from, list_backbones, list_heads, list_models, load
+from escsr.build import (
+    build,
+    initialise_from,
+    list_backbones,
+    list_heads,
+    list_models,
+    load,
+    with_low_rank_bias,
+)
 from escsr.inference import Cancelled, Upscaler, upscale
 from escsr.model import ModelConfig, SuperResolver
 from escsr.version import __version__
@@ -24,4 +32,5 @@ __all__ = [
     "list_models",
     "load",
     "upscale",
+    "with_low_rank_bias",
 ]

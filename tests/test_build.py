@@ -27,6 +27,9 @@ PARAMETERS = [
     ("esc_xl", None, 2, {}, 12_455_916),
     ("esc_xl", None, 3, {}, 12_481_851),
     ("esc_xl", None, 4, {}, 12_518_160),
+    ("esc_rib", None, 2, {}, 1_007_796),
+    ("esc_rib", None, 3, {}, 1_016_451),
+    ("esc_rib", None, 4, {}, 1_028_568),
     ("esc_real", None, 4, {}, 2_265_307),
     ("esc_real", "dysample", 4, {}, 2_169_499),
     ("esc_real", "pixel_shuffle", 4, {}, 2_180_488),
@@ -216,6 +219,31 @@ def test_initialise_from_a_relative(tmp_path: Path) -> None:
     other = escsr.build("esc_tiny", head="nearest_conv", scale=4)
     with pytest.raises(ValueError, match="pixel-shuffle heads"):
         escsr.initialise_from(other, path, head="resample")
+
+
+def test_low_rank_biases_of_a_trained_network(tmp_path: Path) -> None:
+    model = escsr.load("esc_tiny_x4")
+    lq = torch.rand(1, 3, 40, 36, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = model(lq)
+        differences, lost = [], []
+        for rank in (4, 16, 256):
+            other, errors = escsr.with_low_rank_bias(model, rank)
+            assert set(errors) == {f"backbone.blocks.{i}.attention" for i in range(2)}
+            assert all(len(per_head) == 2 for per_head in errors.values())
+            lost.append(max(map(max, errors.values())))
+            differences.append((other(lq) - wanted).abs().max().item())
+    assert 1 > lost[0] > lost[1] > lost[2] < 1e-6
+    assert differences[0] > differences[1] > differences[2] < 1e-5
+    assert not other.training
+    checkpoints.save(other, tmp_path / "low.safetensors")
+    again = escsr.load(tmp_path / "low.safetensors")
+    with torch.no_grad():
+        assert torch.equal(again(lq), other(lq))
+    with pytest.raises(ValueError, match="from 1 to 256"):
+        escsr.with_low_rank_bias(model, 257)
+    with pytest.raises(ValueError, match="keeps no tables"):
+        escsr.with_low_rank_bias(other, 4)
 
 
 def test_registry() -> None:

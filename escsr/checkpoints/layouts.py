@@ -53,6 +53,7 @@ class Layout:
 LAYOUTS: Registry[Callable[[], Layout]] = Registry(
     "published layout", entry_point_group="escsr.layouts"
 )
+"""Factories of `Layout`, by name."""
 
 
 def recognise(

@@ -50,13 +50,13 @@ def list_names(
     from escsr import models
     from escsr.heads import HEADS
 
-    backbones, heads = registries()
+    backbones, heads, layouts = registries()
     parts = {"backbones": list_parts(backbones), "heads": list_parts(heads)}
     for head in parts["heads"]:
         head["any_scale"] = _makes_any_scale(HEADS.get(head["name"]))
     parts["models"] = [{"name": name, **_about(path)} for name, path in models.embedded().items()]
     if as_json:
-        left_out = [vars(plugin) for plugin in (*backbones.broken, *heads.broken)]
+        left_out = [vars(plugin) for plugin in (*backbones.broken, *heads.broken, *layouts.broken)]
         typer.echo(json.dumps({**parts, "plugins_left_out": left_out}, indent=2))
         return
     for kind, entries in parts.items():
@@ -69,15 +69,16 @@ def list_names(
     show_left_out()
 
 
-def registries() -> "tuple[Registry[Any], Registry[Any]]":
-    """Backbones and heads, with plug-ins loaded and nothing said of those left out."""
+def registries() -> "tuple[Registry[Any], Registry[Any], Registry[Any]]":
+    """Backbones, heads and layouts, with plug-ins loaded and nothing said of those left out."""
     from escsr.backbones import BACKBONES
+    from escsr.checkpoints import LAYOUTS
     from escsr.heads import HEADS
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the commands here list them by themselves
-        list(BACKBONES), list(HEADS)
-    return BACKBONES, HEADS
+        list(BACKBONES), list(HEADS), list(LAYOUTS)
+    return BACKBONES, HEADS, LAYOUTS
 
 
 def list_parts(registry: "Registry[Any]") -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Building blocks of the networks."""
 
 from escsr.layers.attention import ATTENTION_MODES, WindowAttention
+from escsr.layers.attention_bias import BIASES, Factorization, Factors, factorize_table
 from escsr.layers.bands import Band, RowSource
 from escsr.layers.conv_attention import (
     ConvAttention,
@@ -19,17 +20,21 @@ from escsr.layers.planning import is_planning, planned_steps, planning
 
 __all__ = [
     "ATTENTION_MODES",
+    "BIASES",
     "Band",
     "ConvAttention",
     "ConvFFN",
     "DecomposedConvAttention",
     "DecomposedLargeKernel",
     "Derived",
+    "Factorization",
+    "Factors",
     "LargeKernel",
     "LayerNorm2d",
     "RowSource",
     "WindowAttention",
     "add",
+    "factorize_table",
     "gelu",
     "is_planning",
     "linear",

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 BIASES = ("table", "low_rank", "implicit")
+"""Kinds of bias that `WindowAttention` takes."""
+
 _DRAWN_STD = 0.02
 """Of a drawn table; the other kinds begin with a bias of about this size."""
 

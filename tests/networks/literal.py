@@ -38,7 +38,7 @@ def ffn(name: str, dim: int, ratio: float) -> dict[str, tuple]:
 
 def shapes(arch: str, c: dict) -> dict[str, tuple]:
     """Names and shapes of the tensors that a published file of this network holds."""
-    dim, p, k, m = c["dim"], c["pdim"], c["kernel_size"], c["window_size"]
+    dim, p, k = c["dim"], c["pdim"], c["kernel_size"]
     fp, real, rib = arch == "ESCFP", arch in ("ESCReal", "ESCRealM"), arch == "ESCRIB"
     u = unshuffle(arch, c)
     ratio = 1.5 if fp else 4 if rib else 2

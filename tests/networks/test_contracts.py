@@ -45,6 +45,15 @@ def test_contract(backbone: str, head: str, scale: int | None) -> None:
     testing.check_network(model)
 
 
+@pytest.mark.parametrize("attention", ["auto", "sdpa"])
+@pytest.mark.parametrize("bias", ["low_rank", "implicit"])
+def test_contract_of_other_biases(bias: str, attention: str) -> None:
+    torch.manual_seed(0)
+    args = SHORT | {"attention_bias": bias, "bias_rank": 12}
+    model = escsr.build("esc", scale=2, backbone_args=args, attention=attention)
+    testing.check_network(model)
+
+
 @pytest.mark.parametrize("head", [head for head, scales in SCALES.items() if None in scales])
 def test_any_scale_gives_exactly_the_size_asked(head: str) -> None:
     torch.manual_seed(0)

@@ -26,6 +26,20 @@ def test_exported_and_traced_networks_compute_the_same(head: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("attention", ["auto", "sdpa"])
+def test_biases_that_are_products_leave(attention: str) -> None:
+    torch.manual_seed(0)
+    small = {"num_blocks": 1, "conv_blocks": 1, "window_size": 8}
+    model = escsr.build("esc_rib", scale=2, backbone_args=small, attention=attention).eval()
+    lq = picture(12, 9)
+    with torch.no_grad():
+        expected = model(lq)
+        exported = torch.export.export(model, (lq,)).module()
+        for other in (exported, torch.jit.trace(model, (lq,))):
+            torch.testing.assert_close(other(lq), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("head", ["lte", "metasr", "lmf_lte"])
 def test_heads_for_any_scale_leave_at_one_size(head: str) -> None:
     torch.manual_seed(0)

@@ -23,8 +23,8 @@ def exact_matmul(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
-@pytest.mark.parametrize("attention", ["math", "sdpa", "flex", "auto"])
-@pytest.mark.parametrize("backbone", ["esc", "esc_fp", "esc_real"])
+@pytest.mark.parametrize("attention", escsr.layers.ATTENTION_MODES)
+@pytest.mark.parametrize("backbone", ["esc", "esc_fp", "esc_real", "esc_rib"])
 def test_gpu_equals_cpu(backbone: str, attention: str) -> None:
     torch.manual_seed(0)
     model = escsr.build(backbone, scale=2, attention="math").eval()
