@@ -12,9 +12,11 @@ from escsr.bench.networks import (
     use_default_layout,
 )
 from escsr.bench.profiling import Cost, costs
+from escsr.bench.sessions import Comparison, measure_sessions
 
 __all__ = [
     "VARIANTS",
+    "Comparison",
     "Cost",
     "HeadMeasurement",
     "HeadSetup",
@@ -23,6 +25,7 @@ __all__ = [
     "costs",
     "literal_picture",
     "make_literal",
+    "measure_sessions",
     "run",
     "run_heads",
     "train_step",

@@ -182,7 +182,7 @@ def measure(order: Mapping[str, Any]) -> dict[str, Any]:
     lq = torch.rand(setup.batch, 3, setup.height, setup.width).to(device)
     size = (setup.height * setup.scale, setup.width * setup.scale)
     estimated = estimate_memory(model, setup.height, setup.width, size)
-    passing = train_step if training else model
+    passing: Callable[..., Tensor] = train_step if training else model
     seconds = []
     with _peak(device) as peak, torch.inference_mode(not training):
         for _ in range(setup.repeats + 1):

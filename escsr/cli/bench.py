@@ -35,12 +35,20 @@ def bench(
     heads: Annotated[
         bool, typer.Option("--heads", help="The heads for any scale alone, without a backbone.")
     ] = False,
+    sessions: Annotated[
+        bool,
+        typer.Option(
+            "--sessions", help="What escsr.upscale adds to the bare network for small pictures."
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Compare a network, or the heads, with the literal definition: time, memory, difference."""
     from escsr.bench import HeadSetup, Setup
 
-    if heads:
+    if sessions:
+        report = _sessions(threads, repeats)
+    elif heads:
         if training or profile or batch != 1 or backbone != "esc":
             raise ValueError(
                 "--heads measures inference of heads alone: without --training, --profile, "
@@ -71,6 +79,18 @@ def bench(
             report["costs"] = _costs(setup, training=training)
     if output is not None:
         output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _sessions(threads: int, repeats: int) -> dict[str, object]:
+    """Measure, print, and return what goes into the file."""
+    from escsr.bench import measure_sessions
+
+    comparisons = measure_sessions(threads=threads, repeats=max(repeats, 15))
+    for found in comparisons:
+        print_line(
+            f"{found.what}: {1000 * found.seconds:.1f} ms, {found.ratio:.2f} x {found.against}"
+        )
+    return {"threads": threads, "comparisons": [asdict(found) for found in comparisons]}
 
 
 def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:

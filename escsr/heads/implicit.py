@@ -228,6 +228,7 @@ class ImplicitHead(QueryHead, abc.ABC):
                 block = sr[:, :, first - rows[0] : last - rows[0]]
                 for group in band:
                     self._fill(block, maps, group.between(first, last), (first, top), columns, cell)
+            del maps  # before the next band's are made
         return sr
 
     def _fill(

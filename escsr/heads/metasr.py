@@ -304,6 +304,7 @@ class MetaSR(ImplicitHead):
                     rgb = torch.baddbmm(always[number, :, None], weights.flatten(1, 2), found.mT)
                     rgb = rgb.reshape(*weights.shape[:3], 3).transpose(1, 2).flatten(0, 1)
                     picture[:, into, across] = rgb.index_select(0, kept).permute(2, 1, 0)
+            del maps, answers, always, found  # before the next band's are made
         return sr
 
 

@@ -21,7 +21,7 @@ from escsr.model import SuperResolver
 # in resident memory for networks of 100 k to 12 M parameters (x4 and x2, 96 to 768 pixels).
 _BESIDE_TENSORS = 1.08
 # Buffers of the libraries, whatever the picture.
-_LIBRARIES = 8 << 20
+_LIBRARIES = 12 << 20
 
 
 class _PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]

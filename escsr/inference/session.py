@@ -240,16 +240,17 @@ class Upscaler:
         return max(1, min(batch, _BATCH_PIXELS // (image_size[0] * image_size[1])))
 
     def _estimate(self, plan: Plan, *, pictures: int) -> int:
-        around = _around(plan, pictures)
+        before, after = _around(plan, pictures)
         if plan.network_size is None:
-            return around
-        return around + estimate_memory(
+            return before + after
+        network = estimate_memory(
             self._network,
             *plan.image_size,
             plan.network_size,
             batch=plan.batch,
             dtype=pick_precision(self.precision),
         )
+        return before + max(network, after)
 
     def _forecast(self, plan: Plan) -> float | None:
         speed = self._speed
@@ -383,7 +384,7 @@ class Upscaler:
         if plan.network_size is None:
             return plan.memory
         rough = self._bound(*plan.image_size, plan.network_size, batch=plan.batch)
-        rough += _around(plan, pictures)
+        rough += sum(_around(plan, pictures))
         return rough if rough <= _SURELY_FITS * least else plan.memory
 
     def _enlarge(self, lq: Tensor, *, plan: Plan, watch: Watch) -> Tensor:
@@ -405,12 +406,13 @@ class Upscaler:
         return torch.from_numpy(made.numpy())  # no longer a tensor of inference mode
 
 
-def _around(plan: Plan, pictures: int) -> int:
-    """Bytes that the pictures take beside the network's pass: floats, and the result."""
+def _around(plan: Plan, pictures: int) -> tuple[int, int]:
+    """Bytes of the pictures as floats before the network, and of all results after it."""
     made = plan.network_size or plan.image_size
-    floats = 12 * pictures * (plan.image_size[0] * plan.image_size[1] + made[0] * made[1])
-    resized = 48 if made != plan.size else 18  # float64 in the filter; float32 and the samples
-    return floats + resized * pictures * plan.size[0] * plan.size[1]
+    # In the filter of another size float64; else float32 once more, and the samples.
+    each = 48 if made != plan.size else 18
+    results = 12 * made[0] * made[1] + each * plan.size[0] * plan.size[1]
+    return 12 * pictures * plan.image_size[0] * plan.image_size[1], pictures * results
 
 
 @functools.cache

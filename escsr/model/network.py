@@ -1,6 +1,6 @@
 """The network that users hold: a backbone and a head."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,12 @@ class SuperResolver(nn.Module):
             return None
         scale = self.head.scale / self.backbone.stride
         return int(scale) if scale == int(scale) else scale
+
+    if TYPE_CHECKING:  # what PyTorch declares gives Any
+
+        def __call__(  # noqa: D102
+            self, lq: Tensor, scale: float | None = None, size: tuple[int, int] | None = None
+        ) -> Tensor: ...
 
     def forward(
         self, lq: Tensor, scale: float | None = None, size: tuple[int, int] | None = None
