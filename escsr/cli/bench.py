@@ -85,9 +85,10 @@ def _sessions(threads: int, repeats: int) -> dict[str, object]:
     """Measure, print, and return what goes into the file."""
     from escsr.bench import measure_sessions
 
+    console = make_console()
     comparisons = measure_sessions(threads=threads, repeats=max(repeats, 15))
     for found in comparisons:
-        print_line(
+        console.print(
             f"{found.what}: {1000 * found.seconds:.1f} ms, {found.ratio:.2f} x {found.against}"
         )
     return {"threads": threads, "comparisons": [asdict(found) for found in comparisons]}
