@@ -322,7 +322,10 @@ def test_every_number_is_documented(name):
         assert f"        {field.name}: " in (kind.__doc__ or "")
 
 
-@pytest.mark.parametrize("kind", {type(drawer) for drawer in DRAWERS}, ids=lambda k: k.__name__)
+# In the order of the list: the workers of pytest-xdist must collect the same tests.
+@pytest.mark.parametrize(
+    "kind", dict.fromkeys(type(drawer) for drawer in DRAWERS), ids=lambda kind: kind.__name__
+)
 def test_every_range_is_documented(kind):
     for field in dataclasses.fields(kind):
         assert f"        {field.name}: " in (kind.__doc__ or "")
