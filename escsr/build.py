@@ -15,7 +15,7 @@ from escsr.backbones import BACKBONES, Backbone
 from escsr.heads import HEADS, FixedScaleHead, Head, PixelShuffle
 from escsr.layers import WindowAttention
 from escsr.layers.attention_bias import factorize_table
-from escsr.model import ModelConfig, SuperResolver
+from escsr.model import ModelConfig, SuperResolver, unwrapped
 from escsr.names import unknown_name
 from escsr.registry import unwrap
 
@@ -50,8 +50,8 @@ def build(
         head: A name of `list_heads`; by default the one that the backbone was published
             with.
         scale: For a head of one fixed scale, the enlargement of the picture.
-        weights: A weight file or an embedded model with exactly this network's tensors. To
-            start from other weights see `initialise_from`.
+        weights: A weight file or an embedded model with exactly this network's tensors; a file
+            with its bare ``state_dict()`` too. To start from other weights see `initialise_from`.
         backbone_args: Arguments of the backbone that differ from the named variant.
         head_args: Arguments of the head.
         attention: "auto", "math", "sdpa", "flex" or "concat".
@@ -91,7 +91,7 @@ def build(
     )
     model = _with_head(made, config, attention)
     if weights is not None:
-        _load_into(model, _read(weights), str(weights))
+        _load_into(model, _read(weights, config), str(weights))
     return model
 
 
@@ -138,7 +138,8 @@ def initialise_from(
     """Start a network from the weights of a relative, for fine-tuning.
 
     Args:
-        model: The network to fill.
+        model: The network to fill, compiled or not. It counts as trained then, unless its head
+            is fresh or the weights are of an untrained network.
         weights: A weight file or an embedded model with the same backbone.
         head: What to do with the head: "same" takes it over and insists that it fits;
             "fresh" leaves it as drawn; "resample" makes a pixel-shuffle head of another
@@ -155,17 +156,19 @@ def initialise_from(
         >>> model = escsr.build("esc", scale=4)
         >>> escsr.initialise_from(model, "esc_x2.safetensors", head="resample")
     """
-    checkpoint = _read(weights)
+    network = unwrapped(model)
+    checkpoint = _read(weights, network.config)
     tensors = dict(checkpoint.tensors)
     if head not in ("same", "fresh", "resample"):
         raise ValueError(f"head is 'same', 'fresh' or 'resample', not {head!r}")
     if head != "same":
-        own = {k: v for k, v in model.state_dict().items() if k.startswith("head.")}
+        own = {k: v for k, v in network.state_dict().items() if k.startswith("head.")}
         if head == "resample":
-            own = _resampled_head(model, checkpoint, own)
+            own = _resampled_head(network, checkpoint, own)
         tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")} | own
-    _check_tensors(model, tensors, checkpoint.names, str(weights))
-    model.load_state_dict(tensors, strict=True)
+    _check_tensors(network, tensors, checkpoint.names, str(weights))
+    network.load_state_dict(tensors, strict=True)
+    network.trained = head != "fresh" and bool(checkpoint.facts.get("trained", True))
     return model
 
 
@@ -188,7 +191,7 @@ def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
     The bias is then never spread over pairs of pixels, and GPUs run kernels that know of no mask.
 
     Args:
-        model: A network whose window attention keeps tables; left as it is.
+        model: A network, compiled or not, whose window attention keeps tables; left as it is.
         rank: Columns of the factors, from 1 to M². The published ones have 48.
 
     Returns:
@@ -204,6 +207,7 @@ def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
     Source:
         FlashBias, arXiv 2505.12044.
     """
+    model = unwrapped(model)
     state, errors = model.state_dict(), {}
     for name, layer in model.named_modules():
         if isinstance(layer, WindowAttention) and f"{name}.bias_table" in state:
@@ -255,8 +259,9 @@ def find_weights(path_or_name: PathLike) -> Path:
     )
 
 
-def _read(path_or_name: PathLike) -> checkpoints.Checkpoint:
-    checkpoint = checkpoints.read(find_weights(path_or_name))
+def _read(path_or_name: PathLike, config: ModelConfig | None = None) -> checkpoints.Checkpoint:
+    """Read a file, or an embedded model; bare tensors of ours are those of a given network."""
+    checkpoint = checkpoints.read(find_weights(path_or_name), config=config)
     if checkpoint.names:  # a file of others, who do not know our variants
         return replace(checkpoint, config=_by_variant(checkpoint.config))
     return checkpoint
@@ -361,7 +366,7 @@ def _resampled_head(
             f"{checkpoint.config.head!r} to {model.config.head!r}"
         )
     resampled = dict(own)
-    for name in own:
+    for name in own.keys() & checkpoint.tensors.keys():
         tensor = checkpoint.tensors[name]
         old = round((tensor.shape[0] / 3) ** 0.5)
         # (3 s², …) → (…, s, s) per colour: channel is colour · s² + row · s + column.

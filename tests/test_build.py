@@ -165,6 +165,9 @@ def test_save_and_load_keep_everything(tmp_path: Path) -> None:
     assert not model.trained
     path = tmp_path / "mine.safetensors"
     checkpoints.save(model, path, facts={"steps": 7})
+    assert not escsr.load(path).trained, "notes on weights do not train them"
+    model.trained = True
+    checkpoints.save(model, path, facts={"steps": 7})
     again = escsr.load(path)
     assert again.trained
     assert again.facts["steps"] == 7
@@ -201,6 +204,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 def test_initialise_from_a_relative(tmp_path: Path) -> None:
     two = escsr.build("esc_tiny", scale=2)
     path = tmp_path / "two.safetensors"
+    two.trained = True
     checkpoints.save(two, path)
     four = escsr.build("esc_tiny", scale=4)
     drawn_head = four.head.conv.weight.clone()
@@ -209,7 +213,9 @@ def test_initialise_from_a_relative(tmp_path: Path) -> None:
     escsr.initialise_from(four, path, head="fresh")
     assert torch.equal(four.head.conv.weight, drawn_head)
     assert torch.equal(four.backbone.last.weight, two.backbone.last.weight)
+    assert not four.trained, "its head is drawn"
     escsr.initialise_from(four, path, head="resample")
+    assert four.trained
     # Bilinear resampling of a 2×2 grid to 4×4 keeps the corners and the mean.
     old = two.head.conv.weight.reshape(3, 2, 2, -1)
     new = four.head.conv.weight.reshape(3, 4, 4, -1)

@@ -17,13 +17,20 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from escsr.checkpoints.layouts import recognise
+from escsr.checkpoints.layouts import detected, recognise
+from escsr.checkpoints.wrappings import below_one_prefix, find_table, plain_names
 from escsr.files import write_bytes
-from escsr.model import ModelConfig, SuperResolver
+from escsr.model import ModelConfig, SuperResolver, unwrapped
 from escsr.version import __version__
 
 FORMAT = 1
 _HEADER_KEY = "escsr"
+_NO_CONFIG = (
+    "the bare state_dict() of an escsr network: the tensors are there, but not the configuration "
+    "that says which network they belong to. Fill the network that they are of, "
+    "escsr.build(BACKBONE, ..., weights=FILE), and keep it with "
+    "escsr.checkpoints.save(model, 'NAME.safetensors'), which escsr.load opens"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +60,24 @@ def save(
     The file appears complete or not at all: an interrupted call leaves the previous one.
 
     Args:
-        model: The network; its raw state is stored, on whatever device it is.
+        model: The network, compiled or not; its raw state is stored, on whatever device it is.
         path: Where to; the suffix should be ``.safetensors``.
-        facts: JSON-able notes on the weights; by default ``model.facts``.
+        facts: JSON-able notes on the weights; by default ``model.facts``. They do not make a
+            network a trained one: that says ``model.trained``.
 
     Raises:
         OSError: If the file cannot be written.
+        TypeError: If ``model`` is no network of ours.
 
     Example:
         >>> escsr.checkpoints.save(model, "mine.safetensors", facts={"steps": 1000})
     """
+    model = unwrapped(model)
     header = {
         "format": FORMAT,
         "version": __version__,
         "config": asdict(model.config),
-        "trained": model.trained or facts is not None,
+        "trained": model.trained,
         "facts": dict(model.facts if facts is None else facts),
     }
     write_tensors(model.state_dict(), path, metadata={_HEADER_KEY: json.dumps(header)})
@@ -94,21 +104,24 @@ def write_tensors(
     write_bytes(path, data, durable=True)
 
 
-def read(path: str | os.PathLike[str]) -> Checkpoint:
+def read(path: str | os.PathLike[str], *, config: ModelConfig | None = None) -> Checkpoint:
     """Read a weight file of ours or of the authors.
 
     Args:
-        path: A safetensors file, or a ``.pth`` that holds tensors, bare or below
-            ``params_ema`` (preferred), ``params``, or ``sd`` in ``model`` (arbitrary scale).
-            Nothing in it is executed.
+        path: A safetensors file, or a ``.pth`` that holds tensors, bare or below a key such as
+            ``params_ema`` (preferred), ``params``, ``state_dict`` or ``model``. What
+            ``torch.compile``, DistributedDataParallel and averaged models add to the names is
+            taken off. Nothing in the file is executed.
+        config: The network, for a bare ``state_dict()`` of ours, which does not say; other
+            files say what they hold, and it is not looked at.
 
     Returns:
         Configuration and tensors, under our names.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds other things than tensors, or is not of the ESC
-            family.
+        ValueError: If it is damaged, holds other things than tensors, is not of the ESC family,
+            or is a bare ``state_dict()`` of ours without ``config``.
     """
     path = Path(path)
     if not path.exists():
@@ -116,12 +129,12 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a weight file")
     if is_safetensors(path):
-        return _read_safetensors(path)
+        return _read_safetensors(path, config)
     try:
         content = unpickle(path)
         _refuse_training_state(content, path)
-        tensors, where, settings = _bare_tensors(content)
-        return _published(tensors, where, settings)
+        table = find_table(content)
+        return _described(table.tensors, table.where, config, table.settings)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -145,7 +158,7 @@ def _refuse_training_state(content: object, path: Path) -> None:
     )
 
 
-def _read_safetensors(path: Path) -> Checkpoint:
+def _read_safetensors(path: Path, known: ModelConfig | None) -> Checkpoint:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -154,7 +167,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: the safetensors file is damaged ({error})") from error
     if _HEADER_KEY not in metadata:
         try:
-            return _published(tensors, "safetensors")
+            return _described(plain_names(tensors), "safetensors", known)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     try:
@@ -198,36 +211,19 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__} {first}".strip()[:200]
 
 
-def _bare_tensors(content: object) -> tuple[dict[str, Tensor], str, Mapping[str, Any]]:
-    """The tensors, where in the file they were, and what it says of the network beside them."""
-    where = "bare"
-    settings: Mapping[str, Any] = {}
-    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        # Training states of LIIF and LTE: {"model": {"name", "args", "sd"}, "optimizer", …}.
-        described = content["model"].get("args")
-        settings = described if isinstance(described, Mapping) else {}
-        content, where = content["model"].get("sd"), "model.sd"
-    for key in ("params_ema", "params"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content, where = content[key], key
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"holds {type(content).__name__}, not a table of tensors by name")
-    other = [k for k, v in content.items() if not (isinstance(k, str) and isinstance(v, Tensor))]
-    if other:
-        raise ValueError(
-            f"holds things that are no tensors ({', '.join(map(repr, other[:3]))}…); expected "
-            "a table of tensors by name, bare or below 'params_ema', 'params' or 'model.sd'"
-        )
-    tensors = dict(content)
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
-    return tensors, where, settings
-
-
-def _published(
-    tensors: dict[str, Tensor], where: str, settings: Mapping[str, Any] | None = None
+def _described(
+    tensors: dict[str, Tensor],
+    where: str,
+    config: ModelConfig | None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
+    """The network of tensors that say nothing of it: of others, or bare ones of ours."""
+    if not _is_known(tensors):  # Lightning and others keep a network below a name of theirs
+        tensors = below_one_prefix(tensors, _is_known) or tensors
+    if _is_ours(tensors):
+        if config is None:
+            raise ValueError(_NO_CONFIG)
+        return Checkpoint(config=config, tensors=tensors, layout=f"escsr state_dict ({where})")
     found, layout = recognise(tensors, settings)
     names = {ours: theirs for theirs, ours in found.names.items()}
     return Checkpoint(
@@ -236,3 +232,12 @@ def _published(
         layout=f"published {layout} ({where})",
         names=names,
     )
+
+
+def _is_ours(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether this is the ``state_dict()`` of a `SuperResolver`."""
+    return {name.partition(".")[0] for name in tensors} == {"backbone", "head"}
+
+
+def _is_known(tensors: Mapping[str, Tensor]) -> bool:
+    return _is_ours(tensors) or detected(tensors)

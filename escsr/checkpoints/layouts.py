@@ -56,6 +56,11 @@ LAYOUTS: Registry[Callable[[], Layout]] = Registry(
 """Factories of `Layout`, by name."""
 
 
+def detected(tensors: Tensors) -> bool:
+    """Whether any layout takes tensors for its own."""
+    return any(LAYOUTS.get(name)().detect(tensors) for name in LAYOUTS)
+
+
 def recognise(
     tensors: Tensors, settings: Mapping[str, Any] | None = None
 ) -> tuple[Translation, str]:

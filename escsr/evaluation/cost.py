@@ -7,7 +7,6 @@ import torch
 from escsr.devices import evaluating
 from escsr.evaluation.entrants import Entrant
 from escsr.layers import planning
-from escsr.model import SuperResolver
 
 __all__ = ["COST_SIZE", "cost_of"]
 
@@ -28,8 +27,8 @@ def cost_of(entrant: Entrant, scale: float) -> dict[str, Any]:
     Returns:
         ``multiply_adds``, or ``multiply_adds_unknown`` with the reason, or nothing.
     """
-    network = entrant.network
-    if not isinstance(network, SuperResolver):
+    network = entrant.resolver
+    if network is None:
         return {}
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode

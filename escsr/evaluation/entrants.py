@@ -16,7 +16,8 @@ from escsr.evaluation.catalogue import Array, Rgb
 from escsr.evaluation.protocol import Rounding
 from escsr.images import from_float, to_float
 from escsr.inference import choose_model, estimate_memory, free_memory, pick_device
-from escsr.model import SuperResolver
+from escsr.inference.networks import is_compiled
+from escsr.model import SuperResolver, unwrapped
 from escsr.resize import imresize
 
 __all__ = ["BICUBIC", "Entrant", "ModelLike", "WrongScaleError", "enter", "file_hash", "label"]
@@ -49,6 +50,11 @@ class Entrant:
     identity: str
     facts: dict[str, Any]
     resized: bool = False
+
+    @property
+    def resolver(self) -> SuperResolver | None:
+        """The network without what PyTorch wrapped around it; None if it is not of ours."""
+        return None if self.network is None else _resolver(self.network)
 
     @property
     def device(self) -> str:
@@ -104,7 +110,7 @@ class Entrant:
         """The size that the network itself makes on the way to ``size``."""
         if not self.resized:
             return size
-        own = float(getattr(self.network, "scale", 1))
+        own = float(getattr(self.resolver or self.network, "scale", 1))
         return round(own * lq_size[0]), round(own * lq_size[1])
 
     def check_memory(self, lq_size: tuple[int, int], size: tuple[int, int], name: str) -> None:
@@ -118,12 +124,13 @@ class Entrant:
         Raises:
             MemoryError: with both figures.
         """
-        if not isinstance(self.network, SuperResolver):
+        network = self.resolver
+        if network is None:
             return
         free = free_memory(torch.device(self.device))
         if free is None:
             return
-        needed = estimate_memory(self.network, *lq_size, self.makes(lq_size, size))
+        needed = estimate_memory(network, *lq_size, self.makes(lq_size, size))
         if needed > free:
             raise MemoryError(
                 f"{name} ({lq_size[0]} x {lq_size[1]}) would take about {needed / 2**30:.1f} GiB "
@@ -164,7 +171,7 @@ def enter(
         words = {"network": "MATLAB's bicubic, in float, rounded once at the end"}
         return Entrant(name=name, network=None, identity=BICUBIC, facts=words)
     network, facts, identity = _open(model)
-    own = getattr(network, "scale", None)
+    own = getattr(_resolver(network) or network, "scale", None)
     resized = own is not None and scale != own
     if own is not None and resized and not resize:
         raise WrongScaleError(_does_not_make(name, own, scale))
@@ -180,7 +187,7 @@ def enter(
 def label(model: ModelLike) -> str:
     """What a model is called in tables: its name, its file without the ending, or its parts."""
     if isinstance(model, nn.Module):
-        config = getattr(model, "config", None)
+        config = getattr(_resolver(model) or model, "config", None)
         return f"{config.backbone} + {config.head}" if config is not None else type(model).__name__
     return Path(model).stem if Path(model).suffix else str(model)
 
@@ -191,10 +198,18 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _resolver(network: nn.Module) -> SuperResolver | None:
+    try:
+        return unwrapped(network)
+    except TypeError:  # any module that enlarges may be evaluated
+        return None
+
+
 def _open(model: ModelLike) -> tuple[nn.Module, dict[str, Any], str]:
     """The network, what it is, and its hash."""
     if isinstance(model, nn.Module):
-        return model, {"network": label(model)}, _tensor_hash(model)
+        network = model if is_compiled(model) else _resolver(model) or model
+        return network, {"network": label(model)}, _tensor_hash(_resolver(model) or model)
     path = find_weights(model)
     network = choose_model(model)
     identity = file_hash(path)

@@ -5,20 +5,20 @@ import itertools
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
 
 from escsr.build import find_weights, load
-from escsr.model import SuperResolver
+from escsr.model import SuperResolver, unwrapped
 
 
 def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver:
     """Find the network that a name, an alias such as "default" or a file means, on the CPU.
 
     A file is opened once and again only after it changed. A network is returned as it is, one
-    that was compiled without what `torch.compile` wrapped around it.
+    that was compiled or shared between processes without what was wrapped around it.
 
     Raises:
         FileNotFoundError: If there is no such model.
@@ -27,13 +27,13 @@ def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver
     if isinstance(model, str | os.PathLike):
         path = find_weights(model)
         return _load_once(path, path.stat().st_mtime_ns)
-    network: object = getattr(model, "_orig_mod", model)
-    if isinstance(network, SuperResolver):
-        return network
-    raise TypeError(
-        "a model is a name of escsr.list_models(), a weight file or a network of escsr.build or "
-        f"escsr.load, not a {type(model).__name__}"
-    )
+    try:
+        return unwrapped(model)
+    except TypeError as error:
+        raise TypeError(
+            "a model is a name of escsr.list_models(), a weight file or a network of escsr.build "
+            f"or escsr.load, not a {type(model).__name__}"
+        ) from error
 
 
 @lru_cache(maxsize=4)
@@ -83,6 +83,11 @@ _TABLES = {
     *("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     "_forward_pre_hooks_with_kwargs",
 }
+
+
+def is_compiled(model: object) -> TypeGuard[nn.Module]:
+    """Whether `torch.compile` made this module."""
+    return isinstance(model, nn.Module) and "_orig_mod" in model._modules
 
 
 def is_on(network: nn.Module, device: torch.device) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, TypeVar, Unpack, ove
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from escsr.devices import autocast, pick_device, pick_precision
 from escsr.images import Picture, PictureSource
@@ -27,7 +27,7 @@ from escsr.inference.memory import (
     free_memory,
     parse_memory,
 )
-from escsr.inference.networks import choose_model, is_on, private_network
+from escsr.inference.networks import choose_model, is_compiled, is_on, private_network
 from escsr.inference.pictures import is_uniform, upscale_batch, upscale_picture
 from escsr.inference.plans import Plan, network_size, notices_of, request_of
 from escsr.inference.sizes import SizeRequest
@@ -141,7 +141,7 @@ class Upscaler:
         self._layers = make_watchable(network)
         self._network = network
         self._run: Callable[..., Tensor] = network
-        if isinstance(model, nn.Module) and model is not given and is_on(given, self.device):
+        if is_compiled(model) and is_on(given, self.device):
             self._run = model  # compiled: to compile a copy takes longer than most calls
         self._bound = RoughBound(network)
         self._budget = MemoryBudget(limit=None if memory is None else parse_memory(memory))

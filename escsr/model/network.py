@@ -287,3 +287,28 @@ class SuperResolver(nn.Module):
         scale = "any scale" if self.scale is None else f"×{self.scale}"
         trained = "" if self.trained else ", untrained"
         return f"{self.config.backbone} + {self.config.head}, {scale}{trained}"
+
+
+def unwrapped(model: nn.Module) -> SuperResolver:
+    """The network inside what `torch.compile`, DistributedDataParallel or AveragedModel made of it.
+
+    Args:
+        model: A network, wrapped any number of times or not at all.
+
+    Raises:
+        TypeError: If there is no `SuperResolver` in it.
+
+    Example:
+        >>> unwrapped(torch.compile(model)) is model
+        True
+    """
+    inner: object = model
+    while isinstance(inner, nn.Module) and not isinstance(inner, SuperResolver):
+        modules = inner._modules
+        inner = modules.get("_orig_mod", modules.get("module"))
+    if isinstance(inner, SuperResolver):
+        return inner
+    raise TypeError(
+        "a network of escsr.build or escsr.load is wanted, as it is or wrapped by PyTorch, not "
+        f"a {type(model).__name__}"
+    )

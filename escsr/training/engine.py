@@ -14,6 +14,7 @@ from escsr import checkpoints
 from escsr.build import initialise_from
 from escsr.data.loader import Batch
 from escsr.devices import autocast
+from escsr.model import unwrapped
 from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
 from escsr.training.losses import compare
@@ -231,9 +232,17 @@ class Engine:
         self.skipped = state["skipped"]
         self.bad_in_a_row = state["bad_in_a_row"]
 
-    def export(self, path: Path, facts: dict[str, Any]) -> None:
-        """Write the averaged weights as a file that `escsr.load` opens."""
-        checkpoints.save(self.average.model, path, facts=facts)  # type: ignore[arg-type]
+    def export(self, path: Path, facts: dict[str, Any], *, trained: bool) -> None:
+        """Write the averaged weights as a file that `escsr.load` opens.
+
+        Args:
+            path: Where to.
+            facts: Notes on the weights.
+            trained: Whether any step was done; weights that a run starts from may be trained, too.
+        """
+        network = unwrapped(self.average.model)
+        network.trained = network.trained or trained
+        checkpoints.save(network, path, facts=facts)
 
     def export_discriminator(self, path: Path) -> None:
         """Write the discriminator, for ``adversary.start_from``; without one write nothing."""

@@ -279,6 +279,5 @@ class Run:
             "seed": self.recipe.seed,
             "ema": self.recipe.ema,
             "metrics": self.metrics,
-            "trained": True,
         }
-        self.engine.export(path, facts)
+        self.engine.export(path, facts, trained=self.step > 0)

@@ -8,14 +8,15 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from escsr.checkpoints.files import is_safetensors, unpickle
+from escsr.checkpoints.wrappings import find_table, plain_names
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Read a file of tensors by name; nothing in it is executed.
 
     Args:
-        path: Safetensors, or a file of `torch.save` that holds tensors, bare or below ``params``
-            or ``state_dict``.
+        path: Safetensors, or a file of `torch.save` that holds tensors, bare or below a key
+            such as ``params`` or ``state_dict``.
 
     Returns:
         Name to tensor, on the CPU.
@@ -29,16 +30,10 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"no such file: {path}")
     try:
         if is_safetensors(path):
-            return safetensors.torch.load_file(path)
-        content = unpickle(path)
+            return plain_names(safetensors.torch.load_file(path))
+        return find_table(unpickle(path)).tensors
     except (safetensors.SafetensorError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    for key in ("params", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ValueError(f"{path} does not hold a table of tensors by name")
-    return {str(name): tensor for name, tensor in content.items()}
 
 
 def fill(

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = escsr.build("esc_tiny", scale=2, backbone_args={"num_blocks": 1, "conv_blocks": 1})
+    model.trained = True
     path = tmp_path_factory.mktemp("weights") / "two.safetensors"
     checkpoints.save(model, path, facts={"recipe": "none"})
     return path

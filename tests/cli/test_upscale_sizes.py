@@ -20,6 +20,7 @@ from escsr.images import Picture, image_size, write_image
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = escsr.build("esc_tiny", scale=2, backbone_args={"num_blocks": 1, "conv_blocks": 1})
+    model.trained = True
     path = tmp_path_factory.mktemp("weights") / "two.safetensors"
     checkpoints.save(model, path, facts={"recipe": "none"})
     return path
