@@ -1,6 +1,10 @@
-"""Backbones: from a picture to features."""
+"""Backbones: from a picture to features.
+
+`escsr.backbones.stages` has what a backbone needs that can be run in bands of rows.
+"""
 
 from escsr.backbones.base import BACKBONES, Backbone
 from escsr.backbones.esc import ESC, ESCFP, ESCReal
+from escsr.backbones.stages import Made, Stage
 
-__all__ = ["BACKBONES", "ESC", "ESCFP", "Backbone", "ESCReal"]
+__all__ = ["BACKBONES", "ESC", "ESCFP", "Backbone", "ESCReal", "Made", "Stage"]

@@ -1,11 +1,12 @@
 """The contract of backbones, and their registry."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from escsr.backbones.stages import Stage
 from escsr.registry import Registry
 
 
@@ -39,9 +40,26 @@ class Backbone(nn.Module, abc.ABC):
         """Arguments that this family takes by default under a head of one fixed scale."""
         return {}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Forget the stages of the parent where ``forward`` is another."""
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls) and "stages" not in vars(cls):
+            cls.stages = Backbone.stages  # type: ignore[method-assign]
+
     @abc.abstractmethod
     def forward(self, lq: Tensor) -> Tensor:
         """Make features of a picture."""
+
+    def stages(self) -> Sequence[Stage] | None:
+        """How ``forward`` is computed, so that large pictures can be made in bands of rows.
+
+        ``forward`` of a backbone that says so is `run_whole` of these. The others are run on
+        overlapping tiles of large pictures, which is an approximation.
+
+        Returns:
+            The stages in their order, for one picture or batch; None if there are none.
+        """
+        return None
 
 
 BACKBONES: Registry[Callable[..., Backbone]] = Registry(

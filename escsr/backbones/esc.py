@@ -8,13 +8,14 @@ description of the networks; the variants differ only in arguments.
 import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from escsr.backbones.base import BACKBONES, Backbone
+from escsr.backbones.stages import FEATURES, PICTURE, Made, Maps, Stage, run_whole
 from escsr.layers import (
     ConvAttention,
     ConvFFN,
@@ -22,6 +23,7 @@ from escsr.layers import (
     DecomposedLargeKernel,
     LargeKernel,
     LayerNorm2d,
+    Overlap,
     WindowAttention,
     add,
     reflect_pad,
@@ -82,22 +84,109 @@ class ESCBlock(nn.Module):
         self.norm_out = LayerNorm2d(dim)
         self.conv_out = nn.Conv2d(dim, dim, 3, padding=1)
 
-    def forward(self, x: Tensor, kernels: tuple[Tensor, ...]) -> Tensor:
-        """Refine the features."""
-        skip = x
-        x = self.ffn_in(self.norm_in(x))
-        x = add(self.attention(self.norm_attention(x)), x)
-        with self._wide_range(x) as wide:
-            x = x.float() if wide else x
-            for norm, ffn, conv_attention in zip(
-                self.norms, self.ffns, self.conv_attentions, strict=True
-            ):
-                x = add(conv_attention(ffn(norm(x)), kernels), x)
-        return add(self.conv_out(self.norm_out(x)), skip)
+    def stages(self, source: str, result: str, kernels: tuple[Tensor, ...]) -> Iterator[Stage]:
+        """The stages that make the map ``result`` of the map ``source``.
+
+        Args:
+            source: Name of (B, dim, h, w) features.
+            result: Name of the refined ones, of the same shape.
+            kernels: What the shared large kernel is made of.
+        """
+        reach = 1 + self.attention.reach
+        yield Stage(
+            "window attention",
+            (source,),
+            ("x",),
+            partial(self._attend, source),
+            halo=reach,
+            align=self.attention.window_size,
+        )
+        if not self.ffns:
+            finish = partial(self._finish, source, result, kernels)
+            yield Stage("last", ("x", source), (result,), finish, halo=1)
+            return
+        yield Stage("feed-forward", ("x",), ("hidden",), self._prepare, halo=1)
+        last = len(self.ffns) - 1
+        reach = kernels[-1].shape[-1] // 2 + 1
+        for i in range(last):
+            mix = partial(self._mix, i, kernels)
+            yield Stage(
+                "convolutional attention", ("x", "hidden"), ("x", "hidden"), mix, halo=reach
+            )
+        yield Stage(
+            "last convolutional attention",
+            ("x", "hidden", source),
+            (result,),
+            partial(self._finish, source, result, kernels),
+            halo=reach,
+        )
+
+    def _attend(self, source: str, maps: Maps, overlap: Overlap, _statistic: Tensor | None) -> Made:
+        x = self.ffn_in(self.norm_in(maps[source]))
+        reach = self.attention.reach
+        attended = self.attention(self.norm_attention(overlap.cut(x, reach)), overlap.keep(reach))
+        return Made({"x": add(attended, overlap.cut(x))})
+
+    def _prepare(self, maps: Maps, overlap: Overlap, _statistic: Tensor | None) -> Made:
+        """What the first convolutional attention needs."""
+        with self._wide_range(maps["x"]) as x:
+            hidden, pooled = self._hidden(0, x, overlap)
+        return Made({"hidden": hidden}, pooled)
+
+    def _mix(
+        self,
+        i: int,
+        kernels: tuple[Tensor, ...],
+        maps: Maps,
+        overlap: Overlap,
+        pooled: Tensor | None,
+    ) -> Made:
+        """A convolutional attention, and what the next one needs."""
+        with self._wide_range(maps.pop("x")) as x:
+            x = self._mixed(i, kernels, x, maps.pop("hidden"), overlap, pooled)
+            hidden, pooled = self._hidden(i + 1, x, overlap.keep(1))
+        return Made({"x": overlap.keep(1).cut(x), "hidden": hidden}, pooled)
+
+    def _finish(
+        self,
+        source: str,
+        result: str,
+        kernels: tuple[Tensor, ...],
+        maps: Maps,
+        overlap: Overlap,
+        pooled: Tensor | None,
+    ) -> Made:
+        """The last convolutional attention, and the skip around the block."""
+        x = maps.pop("x")
+        if self.ffns:
+            with self._wide_range(x) as x:
+                hidden = maps.pop("hidden")
+                x = self._mixed(len(self.ffns) - 1, kernels, x, hidden, overlap, pooled)
+        refined = overlap.keep(1).cut(self.conv_out(self.norm_out(x)))
+        return Made({result: add(refined, overlap.cut(maps[source]))})
+
+    def _mixed(
+        self,
+        i: int,
+        kernels: tuple[Tensor, ...],
+        x: Tensor,
+        hidden: Tensor,
+        overlap: Overlap,
+        pooled: Tensor | None,
+    ) -> Tensor:
+        """The i-th convolutional attention around ``x``; with one row of the overlap left."""
+        mixed = self.conv_attentions[i](hidden, kernels, pooled)
+        return add(overlap.cut(mixed, keep=1), overlap.cut(x, keep=1))
+
+    def _hidden(self, i: int, x: Tensor, overlap: Overlap) -> tuple[Tensor, Tensor]:
+        """What the i-th convolutional attention is applied to, and its mean."""
+        hidden = overlap.cut(self.ffns[i](self.norms[i](x)))
+        attention = cast(ConvAttention, self.conv_attentions[i])
+        return hidden, attention.pool(hidden)
 
     @contextlib.contextmanager
-    def _wide_range(self, x: Tensor) -> Iterator[bool]:
-        """Leave float16 autocast where numbers may outgrow it; says whether it did.
+    def _wide_range(self, x: Tensor) -> Iterator[Tensor]:
+        """Leave float16 autocast where numbers may outgrow it; gives ``x``, as float32 there.
 
         A dynamic kernel multiplies features by features. Without a norm in between, five
         such layers square their way past 65504; bfloat16 and float32 have room for that.
@@ -107,10 +196,10 @@ class ESCBlock(nn.Module):
             torch.get_autocast_dtype(device) == torch.float16
         )
         if self.conv_norm or not half:
-            yield False
+            yield x
         else:
             with torch.autocast(device, enabled=False):
-                yield True
+                yield x.float()
 
 
 class ImageSkip(nn.Module):
@@ -238,20 +327,37 @@ class ESC(Backbone):
 
     def forward(self, lq: Tensor) -> Tensor:
         """Make features of a picture."""
-        image = self._fold(lq)
+        return run_whole(self.stages(), lq)
+
+    def stages(self) -> list[Stage]:
+        """See `Backbone.stages`."""
+        kernels = self.large_kernel()
+        names = ["shallow", *(f"block {i}" for i in range(1, len(self.blocks) + 1))]
+        folded = ("image",) if self.image_skip is not None else ()
+        found = [
+            Stage("shallow", (PICTURE,), (*folded, "shallow"), self._begin, halo=1),
+        ]
+        for block, source, result in zip(self.blocks, names, names[1:], strict=False):
+            found += cast(ESCBlock, block).stages(source, result, kernels)
+        reads = dict.fromkeys((names[-1], "shallow", *folded))
+        last = partial(self._end, names[-1])
+        halo = 1 if self.image_skip is None else 3
+        return [*found, Stage("last convolution", tuple(reads), (FEATURES,), last, halo=halo)]
+
+    def _begin(self, maps: Maps, overlap: Overlap, _statistic: Tensor | None) -> Made:
+        image = self._fold(maps[PICTURE])
         if image.device.type == "cpu":
             # Everything downstream inherits this layout; on a CPU the pointwise and
             # depthwise convolutions run several times faster in it (`escsr bench`).
             image = image.contiguous(memory_format=torch.channels_last)
-        shallow: Tensor = self.shallow(image)
-        features: Tensor = shallow
-        kernels = self.large_kernel()
-        for block in self.blocks:
-            features = block(features, kernels)
-        features = add(self.last(self.norm_last(features)), shallow)
+        return Made({"image": overlap.cut(image), "shallow": overlap.cut(self.shallow(image))})
+
+    def _end(self, source: str, maps: Maps, overlap: Overlap, _statistic: Tensor | None) -> Made:
+        last = overlap.cut(self.last(self.norm_last(maps[source])))
+        features = add(last, overlap.cut(maps["shallow"]))
         if self.image_skip is not None:
-            features = add(self.image_skip(image), features)
-        return features
+            features = add(overlap.cut(self.image_skip(maps["image"])), features)
+        return Made({FEATURES: features})
 
     def _fold(self, lq: Tensor) -> Tensor:
         if self.stride == 1:

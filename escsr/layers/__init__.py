@@ -2,7 +2,7 @@
 
 from escsr.layers.attention import ATTENTION_MODES, WindowAttention
 from escsr.layers.attention_bias import BIASES, Factorization, Factors, factorize_table
-from escsr.layers.bands import Band, RowSource
+from escsr.layers.bands import Band, Overlap, RowSource
 from escsr.layers.conv_attention import (
     ConvAttention,
     DecomposedConvAttention,
@@ -31,6 +31,7 @@ __all__ = [
     "Factors",
     "LargeKernel",
     "LayerNorm2d",
+    "Overlap",
     "RowSource",
     "WindowAttention",
     "add",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from escsr.layers.attention_bias import Factors, TableBias, make_bias, relative_bias
 from escsr.layers.attention_blocks import attend_blocks
+from escsr.layers.bands import WHOLE, Overlap
 from escsr.layers.derived import Derived, being_recorded
 from escsr.layers.padding import reflect_pad
 
@@ -207,8 +208,22 @@ class WindowAttention(nn.Module):
         self.bias.clear()
         return super().train(mode)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend inside each window."""
+    @property
+    def reach(self) -> int:
+        """Rows beyond its windows that the layer looks at: those of the gate."""
+        return 0 if self.gate is None else 1
+
+    def forward(self, x: Tensor, overlap: Overlap = WHOLE) -> Tensor:
+        """Attend inside each window.
+
+        Args:
+            x: (B, dim, H, W), or a band of it.
+            overlap: Rows of the band beyond those to make, which begin where windows do.
+
+        Returns:
+            (B, dim, H, W) without the overlap.
+        """
+        band, x = x, overlap.cut(x)
         height, width = x.shape[-2:]
         m = self.window_size
         padded = reflect_pad(x, right=-width % m, bottom=-height % m)
@@ -230,7 +245,7 @@ class WindowAttention(nn.Module):
             m=m,
         ).permute(0, 3, 1, 2)
         if self.gate is not None:
-            attended = attended[..., :height, :width] * self.gate(x)
+            attended = attended[..., :height, :width] * overlap.cut(self.gate(band))
         out: Tensor = self.out(attended)
         return out[..., :height, :width]
 

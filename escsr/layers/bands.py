@@ -1,7 +1,7 @@
 """Bands: maps that are read some rows at a time, because the whole may not fit in memory."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -82,6 +82,41 @@ class Band:
                 f"of {self.height}"
             )
         return self.values[:, :, top - self.top : bottom - self.top]
+
+
+class Overlap(NamedTuple):
+    """Rows of a band that are there only because its outer rows depend on them.
+
+    Whatever a network makes of a band is right except near cuts that are no border of the
+    picture; there as many rows are wrong as it looks beyond its own, and are cut off.
+
+    Attributes:
+        above: Rows above those that are to be made.
+        below: Rows below them.
+
+    Example:
+        >>> band = torch.rand(1, 64, 20, 50)
+        >>> Overlap(3, 2).cut(band).shape
+        torch.Size([1, 64, 15, 50])
+    """
+
+    above: int = 0
+    below: int = 0
+
+    def keep(self, rows: int) -> "Overlap":
+        """What is left where at most so many rows are kept on either side."""
+        return Overlap(min(self.above, rows), min(self.below, rows))
+
+    def cut(self, values: Tensor, keep: int = 0) -> Tensor:
+        """Cut (B, C, rows, W) to the rows that are to be made and at most ``keep`` beyond."""
+        above, below = max(self.above - keep, 0), max(self.below - keep, 0)
+        if not above and not below:
+            return values
+        return values[:, :, above : values.shape[2] - below]
+
+
+WHOLE = Overlap()
+"""Of a band that is the whole picture."""
 
 
 def as_rows(values: Tensor | RowSource) -> RowSource:
