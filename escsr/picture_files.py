@@ -1,6 +1,8 @@
-"""Finding picture files in folders, and planning which file each of them becomes."""
+"""Finding picture files in folders."""
 
-from collections.abc import Mapping, Sequence
+import os
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -10,6 +12,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 """File name endings (lower case) that are taken for pictures."""
 
+_WILD = "*?["
+
 
 @dataclass(frozen=True)
 class Source:
@@ -18,129 +22,96 @@ class Source:
     Attributes:
         path: Where it is.
         name: Its path below the input that it was found in, with forward slashes; the bare name
-            for a file that was given itself.
+            for a file that was given itself. Of several folders each name begins with its
+            folder's.
     """
 
     path: Path
     name: str
 
 
-@dataclass(frozen=True)
-class PictureTask:
-    """A picture file and the file it becomes.
-
-    Attributes:
-        source: What is read.
-        target: What is written.
-        name: Of the source, relative to the input that it was found in.
-    """
-
-    source: Path
-    target: Path
-    name: str
-
-
-def find_pictures(inputs: Sequence[Path]) -> list[Source]:
+def find_pictures(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """Expand the inputs of a command: files stay, folders become the pictures in them.
 
+    An input that does not exist and holds ``*``, ``?`` or ``[…]`` is a pattern: ``**`` stands for
+    any number of folders, and folders that match are taken with all their pictures.
+
     Args:
-        inputs: Picture files and folders.
+        inputs: Picture files, folders (see `list_images`) and patterns.
 
     Returns:
-        At least one picture, in the order of the inputs.
+        At least one picture, in the order of the inputs. A warning names the links to folders
+        that were followed.
 
     Raises:
         FileNotFoundError: If an input does not exist, or there are no pictures at all.
     """
-    found = [source for path in inputs for source in _expand(path)]
+    paths = [Path(given) for given in inputs]
+    several = sum(path.is_dir() or _is_pattern(path) for path in paths) > 1
+    found = [source for path in paths for source in _expand(path, named=several)]
     if not found:
         raise FileNotFoundError(f"there are no pictures in {', '.join(map(str, inputs))}")
     return found
 
 
-def _expand(path: Path) -> list[Source]:
-    if path.is_dir():
-        return [Source(file, file.relative_to(path).as_posix()) for file in list_images([path])]
-    if not path.exists():
+def _expand(path: Path, *, named: bool) -> list[Source]:
+    if _is_pattern(path):
+        root, files = _match_pattern(path)
+    elif path.is_dir():
+        root, files = path, list_images([path])
+        _tell_links(root, files)
+    elif path.is_symlink() and not path.exists():
+        raise FileNotFoundError(f"there is no picture {path}: the link leads to {_end_of(path)}")
+    elif not path.exists():
         raise FileNotFoundError(f"there is no picture {path}")
-    return [Source(path, path.name)]
+    else:
+        return [Source(path, path.name)]
+    above = f"{root.resolve().name}/" if named and root.resolve().name else ""
+    return [Source(file, above + file.relative_to(root).as_posix()) for file in files]
 
 
-def plan_targets(
-    sources: Sequence[Source],
-    output: Path,
-    *,
-    writable: Sequence[str],
-    suffix: str | None = None,
-    dotted_folder: bool = False,
-    reserved: Mapping[Path, str] | None = None,
-) -> list[PictureTask]:
-    """Decide which file each picture becomes; every problem is found before any work is done.
-
-    Args:
-        sources: The pictures, from `find_pictures`.
-        output: A file for one picture (its suffix is writable and it is no folder), else a folder.
-        writable: Suffixes that can be written (``".png"``), lower case.
-        suffix: Suffix of all files in a folder; None: that of the source where it is writable,
-            else ``".png"``.
-        dotted_folder: Whether a new folder for one picture may have a dot in its name; otherwise
-            ``out.xyz`` is taken for a file that cannot be written.
-        reserved: Other files that the command writes, and what they are, for messages.
-
-    Returns:
-        One task for each picture, in the same order.
-
-    Raises:
-        ValueError: If the output cannot be written or is one file for several pictures, or a
-            target is itself a source, a folder, or the target of another picture.
-    """
-    to_file = output.suffix.lower() in writable and not output.is_dir()
-    meant_as_file = output.suffix and not output.exists() and len(sources) == 1
-    if meant_as_file and not to_file and not dotted_folder:
-        raise ValueError(
-            f"cannot write {output.suffix} files; give -o a folder or a name that ends in one "
-            f"of {', '.join(writable)}"
-        )
-    if to_file and len(sources) > 1:
-        raise ValueError(f"{len(sources)} pictures cannot go into one file {output}: name a folder")
-    if output.exists() and not to_file and not output.is_dir():
-        raise ValueError(f"{output} is a file and no picture: give -o a folder or another name")
-    tasks = []
-    for source in sources:
-        own = source.path.suffix.lower()
-        ending = suffix or (own if own in writable else ".png")
-        target = output if to_file else output / (source.path.stem + ending)
-        tasks.append(PictureTask(source.path, target, source.name))
-    check_targets(tasks, reserved=reserved)
-    return tasks
+def _is_pattern(path: Path) -> bool:
+    return any(sign in str(path) for sign in _WILD) and not os.path.lexists(path)
 
 
-def check_targets(
-    tasks: Sequence[PictureTask], *, reserved: Mapping[Path, str] | None = None
-) -> None:
-    """Refuse targets that would overwrite a source, a folder or one another.
+def _match_pattern(pattern: Path) -> tuple[Path, list[Path]]:
+    """The folder before the first wildcard, and the files below it that match."""
+    parts = pattern.parts
+    first = next(n for n, part in enumerate(parts) if any(sign in part for sign in _WILD))
+    root, wild = Path(*parts[:first]), parts[first:]
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}, where {pattern} would match")
+    # '*.heic' names a kind of file; '*' means pictures.
+    ending = Path(wild[-1]).suffix
+    every = bool(ending) and not any(sign in ending for sign in _WILD)
+    found = []
+    for path in sorted(_walk(root)):
+        below = path.relative_to(root).parts
+        in_folder = any(_parts_match(below[:n], wild) for n in range(1, len(below)))
+        is_picture = path.suffix.lower() in IMAGE_SUFFIXES
+        if (in_folder and is_picture) or ((every or is_picture) and _parts_match(below, wild)):
+            found.append(path)
+    if not found:
+        raise FileNotFoundError(f"no picture matches {pattern}")
+    _tell_links(root, found)
+    return root, found
 
-    Args:
-        tasks: What is to be read and written.
-        reserved: Other files that the command writes, and what they are, for messages.
 
-    Raises:
-        ValueError: Naming the first such target.
-    """
-    taken = {path.resolve(): what for path, what in (reserved or {}).items()}
-    sources = {task.source.resolve() for task in tasks}
-    for task in tasks:
-        target = task.target.resolve()
-        if target in sources:
-            raise ValueError(f"{task.target} is itself an input: choose another folder or name")
-        if target in taken:
-            raise ValueError(
-                f"{taken[target]} and {task.source} would both be written to {task.target}: "
-                "rename one, or write them into different folders"
-            )
-        if target.is_dir():
-            raise ValueError(f"{task.target} is a folder: choose another folder or name")
-        taken[target] = str(task.source)
+def _tell_links(root: Path, files: Sequence[Path]) -> None:
+    """Say which links to folders were followed: what is behind them may be more than is meant."""
+    folders = {above for file in files for above in file.parents if root in above.parents}
+    links = [str(folder) for folder in sorted(folders) if folder.is_symlink()]
+    if links:
+        _warn(f"links to folders are followed: {', '.join(links)}")
+
+
+def _parts_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether names one below the other match a pattern; ``**`` is any number of them."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_parts_match(parts[n:], pattern[1:]) for n in range(len(parts) + 1))
+    return bool(parts) and fnmatch(parts[0], pattern[0]) and _parts_match(parts[1:], pattern[1:])
 
 
 def list_images(
@@ -151,8 +122,10 @@ def list_images(
 ) -> list[Path]:
     """List the picture files below some folders, in an order that never depends on the disk.
 
-    Folders are searched recursively, hidden files and folders are left out, and the result
-    is sorted within each root; the roots keep the order in which they were given.
+    Folders are searched recursively, links to folders too (one that leads back to a folder it
+    lies in is passed over); hidden files and folders are left out, and the result is sorted
+    within each root; the roots keep the order in which they were given. Links that lead nowhere
+    and folders that may not be read are named in a warning.
 
     Args:
         roots: Folders to search.
@@ -174,15 +147,49 @@ def list_images(
         )
     found: list[Path] = []
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
+        for path in sorted(_walk(folder)):
             relative = path.relative_to(folder)
-            if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
-                continue
-            if any(part.startswith(".") for part in relative.parts):
-                continue
-            if matches(relative, include) and not matches(relative, exclude):
+            wanted = path.suffix.lower() in IMAGE_SUFFIXES
+            if wanted and matches(relative, include) and not matches(relative, exclude):
                 found.append(path)
     return found
+
+
+def _walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """All files below a folder that are not hidden, through links.
+
+    Args:
+        folder: Where to look.
+        above: Where the folders that it lies in really are: none is entered again.
+    """
+    above |= {os.path.realpath(folder)}
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        _warn(f"{folder} is left out: {error.strerror or error}")
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if not entry.is_symlink() or os.path.realpath(path) not in above:
+                yield from _walk(path, above)
+        elif entry.is_file():
+            yield path
+        elif entry.is_symlink() and not path.exists():
+            _warn(f"{path} is left out: the link leads to {_end_of(path)}")
+
+
+def _end_of(link: Path) -> str:
+    """Where a link leads that has no end, for a message."""
+    target = os.readlink(link)
+    real = Path(os.path.realpath(link))
+    return target if os.path.lexists(real) else f"{target}, which does not exist"
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
 
 
 def matches(relative: Path, patterns: Sequence[str]) -> bool:

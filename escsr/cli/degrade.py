@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from escsr.degradations import Draw, Pipeline
-    from escsr.picture_files import PictureTask
+    from escsr.picture_targets import PictureTask
 
 
 def degrade(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="Picture files, or folders of them.")
+        list[str],
+        typer.Argument(
+            metavar="IN...", help="Picture files, folders of them, patterns: 'in/**/*.tif'."
+        ),
     ],
     output: Annotated[
-        Path,
+        str,
         typer.Option("--output", "-o", help="A folder, or a .png file for one input."),
     ],
     preset: Annotated[str, typer.Option(help="bicubic, real, real_light, bsrgan_like.")] = "real",
@@ -52,7 +55,7 @@ def degrade(
         tasks, console, pipeline, scale=scale, seed=seed, again=again, preset=preset
     )
     if sheet is not None and good:
-        path = output / "sheet.png"
+        path = Path(output) / "sheet.png"
         _write_sheet(path, good, pipeline, scale, seed, sheet)
         console.print(f"{sheet} draws → {path}", soft_wrap=True)
     if bad := len(tasks) - len(good):
@@ -102,23 +105,23 @@ def _read_draw(path: Path) -> "Draw":
         raise ValueError(f"{path}: {error}") from None
 
 
-def _plan(inputs: list[Path], output: Path, sheet: int | None) -> "list[PictureTask]":
+def _plan(inputs: list[str], output: str, sheet: int | None) -> "list[PictureTask]":
     """Decide for every picture where it goes; all problems are found before any work."""
     from escsr.images import writable_suffixes
-    from escsr.picture_files import find_pictures, plan_targets
+    from escsr.picture_files import find_pictures
+    from escsr.picture_targets import is_picture_name, plan_targets
 
     found = find_pictures(inputs)
     writable = writable_suffixes()
-    to_file = output.suffix.lower() in writable and not output.is_dir()
-    if to_file and (output.suffix.lower() != ".png" or len(found) > 1 or sheet is not None):
+    to_file = is_picture_name(output, writable=writable, single=len(found) == 1)
+    is_png = Path(output).suffix.lower() == ".png"
+    if to_file and (not is_png or len(found) > 1 or sheet is not None):
         raise ValueError(
             f"{output}: give -o a folder, or for one picture without --sheet a name that ends in "
             ".png (another format would change the pixels once more)"
         )
-    reserved = {} if sheet is None else {output / "sheet.png": "the sheet"}
-    tasks = plan_targets(
-        found, output, writable=writable, suffix=".png", dotted_folder=True, reserved=reserved
-    )
+    reserved = {} if sheet is None else {Path(output) / "sheet.png": "the sheet"}
+    tasks = plan_targets(found, output, writable=writable, suffix=".png", reserved=reserved)
     for task in tasks:
         _check_record(_record(task))
     return tasks

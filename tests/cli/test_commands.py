@@ -67,6 +67,27 @@ def test_folder_with_a_broken_picture(photos: Path, weights: Path, tmp_path: Pat
     assert read_image(out / "b.jpg").size == (36, 51)
 
 
+def test_existing_outputs_and_names(photos: Path, weights: Path, tmp_path: Path) -> None:
+    options = (photos, "-o", tmp_path / "res_v1.2", "--name", "{stem}_x{scale}{suffix}")
+    first, second = (tmp_path / "res_v1.2" / f"{name}" for name in ("a_x2.png", "b_x2.jpg"))
+    assert run("upscale", *options, "-m", weights)[0] == 0
+    assert first.exists()
+    assert second.exists()
+    first.write_bytes(b"mine")
+    second.unlink()
+    code, said = run("upscale", *options, "-m", weights, "--existing", "refuse")
+    assert code != 0
+    assert "1 of 2 outputs exist" in said
+    code, said = run("upscale", *options, "-m", weights, "--skip-existing")
+    assert code == 0
+    assert "1 of 2 outputs exist and stay" in said
+    assert first.read_bytes() == b"mine"
+    assert second.exists()
+    code, said = run("upscale", *options, "-m", weights)
+    assert "2 of 2 outputs exist and are overwritten" in said
+    assert read_image(first).size == (24, 34)
+
+
 def test_an_empty_folder_is_an_error(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     code, said = run("upscale", tmp_path / "empty", "-o", tmp_path / "out", "-m", weights)

@@ -34,9 +34,9 @@ def test_a_folder(photos, tmp_path):
     out = tmp_path / "out"
     code, said = run(photos, "-o", out, "--preset", "real_light", "--seed", 3)
     assert code == 0, said
-    names = sorted(path.name for path in out.iterdir())
-    assert names == ["a.json", "a.png", "b.json", "b.png", "c.json", "c.png"]
-    for name, height in (("a", 48), ("b", 48), ("c", 52)):
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    assert names == ["a.json", "a.png", "b.json", "b.png", "deep/c.json", "deep/c.png"]
+    for name, height in (("a", 48), ("b", 48), ("deep/c", 52)):
         lq = read_image(out / f"{name}.png").pixels
         assert lq.shape == (height // 4, 17, 3)
         draw = Draw.from_json((out / f"{name}.json").read_text())
@@ -123,7 +123,7 @@ def test_broken_pictures_are_named_and_the_others_made(photos, tmp_path):
     assert code != 0
     assert "d.png" in said
     assert "1 of 4" in said
-    assert sorted(path.stem for path in (tmp_path / "out").glob("*.png")) == ["a", "b", "c"]
+    assert sorted(path.stem for path in (tmp_path / "out").rglob("*.png")) == ["a", "b", "c"]
 
 
 def test_sheet_of_those_that_could_be_read(photos, tmp_path):

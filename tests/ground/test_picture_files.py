@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from escsr.picture_files import PictureTask, Source, check_targets, find_pictures, plan_targets
+from escsr.picture_files import Source, find_pictures, list_images
+from escsr.picture_targets import PictureTask, check_targets, plan_targets, split_existing
 
 WRITABLE = (".png", ".jpg", ".webp")
 
@@ -41,7 +42,8 @@ def test_endings(folder):
     names = [task.target.name for task in plan_targets(sources, folder / "o", writable=WRITABLE)]
     assert names == ["a.jpg", "b.png", "c.png", "d.jpg"]
     tasks = plan_targets(sources, folder / "o", writable=WRITABLE, suffix=".webp")
-    assert [task.target for task in tasks] == [folder / "o" / f"{n}.webp" for n in "abcd"]
+    names = ("a", "b", "sub/c", "d")  # the tree is kept
+    assert [task.target for task in tasks] == [folder / "o" / f"{n}.webp" for n in names]
     assert [task.name for task in tasks] == ["a.jpg", "b.gif", "sub/c.png", "d.JPG"]
 
 
@@ -52,10 +54,14 @@ def test_one_picture_into_a_file_or_a_folder(folder):
     (folder / "x.png").mkdir()  # an existing folder is one, whatever its name
     (task,) = plan_targets(one, folder / "x.png", writable=WRITABLE)
     assert task.target == folder / "x.png" / "a.jpg"
-    with pytest.raises(ValueError, match=r"cannot write \.v2 files"):
-        plan_targets(one, folder / "o.v2", writable=WRITABLE)
-    (task,) = plan_targets(one, folder / "o.v2", writable=WRITABLE, dotted_folder=True)
-    assert task.target == folder / "o.v2" / "a.jpg"
+    for name in ("res_v1.2", "res_v1.2/", "my.pictures", "new.png/", "new.xyz/", "plain"):
+        (task,) = plan_targets(one, f"{folder}/{name}", writable=WRITABLE)
+        assert task.target == folder / name / "a.jpg", name
+    for name in ("o.gif", "o.jpgg", "o.heic"):
+        with pytest.raises(ValueError, match=r"cannot write \.\w+ files; .* a folder"):
+            plan_targets(one, folder / name, writable=WRITABLE)
+    with pytest.raises(ValueError, match="not written to standard output"):
+        plan_targets(one, "-", writable=WRITABLE)
 
 
 def test_outputs_that_cannot_be(folder):
@@ -90,3 +96,89 @@ def test_a_link_to_an_input_is_that_input(folder):
         pytest.skip("no symbolic links here")
     with pytest.raises(ValueError, match="is itself an input"):
         plan_targets(find_pictures([folder / "in/a.jpg"]), folder / "o", writable=WRITABLE)
+
+
+def test_patterns(folder):
+    def names(pattern):
+        return [source.name for source in find_pictures([f"{folder}/{pattern}"])]
+
+    assert names("in/*") == ["a.jpg", "b.gif", "sub/c.png"]  # sub is a folder that matches
+    assert names("in/*.*") == ["a.jpg", "b.gif"]
+    assert names("in/**/*.png") == ["sub/c.png"]
+    assert names("**/[a-b].*") == ["in/a.jpg", "in/b.gif"]
+    assert names("i?/s*") == ["in/sub/c.png"]
+    assert names("in/*.txt") == ["notes.txt"]  # a kind of file that was named is taken
+    with pytest.raises(FileNotFoundError, match="no picture matches"):
+        names("in/*.webp")
+    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+        names("nowhere/*.webp")
+    (folder / "[a].png").touch()  # a file that is there is no pattern
+    assert names("[a].png") == ["[a].png"]
+
+
+def test_several_folders_stay_apart(folder):
+    sources = find_pictures([folder / "in/sub", folder / "in", folder / "d.JPG"])
+    assert [s.name for s in sources] == [
+        *("sub/c.png", "in/a.jpg", "in/b.gif", "in/sub/c.png", "d.JPG")
+    ]
+    targets = [t.target for t in plan_targets(sources, folder / "o", writable=WRITABLE)]
+    assert len(set(targets)) == 5
+
+
+def test_names_by_a_template(folder):
+    sources = find_pictures([folder / "in"])
+    template, fields = "{stem}_x{scale}_{type}{suffix}", {"scale": "2.5"}
+    tasks = plan_targets(sources, folder / "o", writable=WRITABLE, template=template, fields=fields)
+    wanted = ["a_x2.5_jpg.jpg", "b_x2.5_gif.png", "sub/c_x2.5_png.png"]
+    assert [t.target.relative_to(folder / "o").as_posix() for t in tasks] == wanted
+    for wrong, said in {
+        "{steem}{suffix}": r"did you mean 'stem'\?",
+        "{stem}_{width}{suffix}": "There are: scale, stem, suffix, type",
+        "{stem": "cannot be read",
+        "{}{suffix}": "names {}",
+        "{stem.x}{suffix}": "names {stem.x}",
+        "../{stem}{suffix}": "not a path",
+        "{stem}.gif": "must end in",
+    }.items():
+        with pytest.raises(ValueError, match=said):
+            plan_targets(sources, folder / "o", writable=WRITABLE, template=wrong, fields=fields)
+    with pytest.raises(ValueError, match="both be written"):
+        plan_targets(sources[:2], folder / "o", writable=WRITABLE, template="one.png")
+    with pytest.raises(ValueError, match="is one file"):
+        plan_targets(sources[:1], folder / "x.png", writable=WRITABLE, template="y{stem}.png")
+
+
+def test_outputs_that_exist(folder):
+    tasks = plan_targets(find_pictures([folder / "in"]), folder / "o", writable=WRITABLE)
+    (folder / "o").mkdir()
+    tasks[1].target.touch()
+    assert split_existing(tasks, "overwrite") == (tasks, [tasks[1]])
+    assert split_existing(tasks, "skip") == ([tasks[0], tasks[2]], [tasks[1]])
+    with pytest.raises(ValueError, match=r"1 of 3 outputs exist, such as .*b\.png"):
+        split_existing(tasks, "refuse")
+    with pytest.raises(ValueError, match="overwrite, skip, refuse, not keep"):
+        split_existing(tasks, "keep")
+
+
+def test_links_are_followed_and_loops_cut(folder):
+    (folder / "disk").mkdir()
+    (folder / "disk/e.png").touch()
+    try:
+        (folder / "in/linked").symlink_to(folder / "disk")
+        (folder / "disk/back").symlink_to(folder / "in")
+        (folder / "in/self").symlink_to(folder / "in")
+        (folder / "in/gone.png").symlink_to(folder / "lost.png")
+    except OSError:
+        pytest.skip("no symbolic links here")
+    with pytest.warns(
+        UserWarning, match=r"gone\.png is left out: .*lost\.png, which does not exist"
+    ):
+        found = list_images([folder / "in"])
+    (folder / "in/gone.png").unlink()
+    with pytest.warns(UserWarning, match=r"links to folders are followed: \S*in/linked$"):
+        assert [source.path for source in find_pictures([folder / "in"])] == found
+    names = [path.relative_to(folder / "in").as_posix() for path in found]
+    assert names == ["a.jpg", "b.gif", "linked/e.png", "sub/c.png"]
+    (folder / "gone.png").symlink_to(folder / "lost.png")
+    with pytest.raises(FileNotFoundError, match=r"gone\.png: the link leads to .*lost\.png"):
+        find_pictures([folder / "gone.png"])

@@ -1,0 +1,105 @@
+"""The options of ``escsr upscale``, one class a group; add a field, and it is an option."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeOptions:
+    """Size of the result."""
+
+    scale: Annotated[
+        float | None,
+        typer.Option("--scale", "-s", help="Factor of both sides, up to 30. Default: the model's."),
+    ] = None
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Width x height to make, e.g. 3840x2160.")
+    ] = None
+    width: Annotated[
+        int | None, typer.Option(help="Width to make, in pixels; the height follows.")
+    ] = None
+    height: Annotated[int | None, typer.Option(help="Height to make; the width follows.")] = None
+    min_side: Annotated[
+        int | None, typer.Option(help="What the shorter side becomes; the other follows.")
+    ] = None
+    max_side: Annotated[
+        int | None, typer.Option(help="What the longer side becomes; the other follows.")
+    ] = None
+
+    def wanted(self) -> dict[str, Any]:
+        """The one option that says the size, by the name that Python has for it; checked."""
+        from escsr.inference import SizeRequest
+
+        asked = {**vars(self), "size": _parse_size(self.size)}
+        given = {name: value for name, value in asked.items() if value is not None}
+        if len(given) > 1:
+            options, every = (
+                ["--" + name.replace("_", "-") for name in names] for names in (given, asked)
+            )
+            raise ValueError(
+                f"give one of {', '.join(every[:-1])} and {every[-1]}, not {' and '.join(options)}"
+            )
+        SizeRequest(**given)  # what is wrong for every picture is said once, before any work
+        return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """Network."""
+
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A name of 'escsr list', or a weight file.")
+    ] = "default"
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """Files."""
+
+    suffix: Annotated[
+        str | None,
+        typer.Option("--format", help="File type in a folder, e.g. png. Default: the input's."),
+    ] = None
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Names in a folder, of {stem}, {suffix}, {type} (the input's), {scale}, {width}, "
+            "{height} (as asked), {model}.",
+        ),
+    ] = "{stem}{suffix}"
+    existing: Annotated[
+        str, typer.Option(help="Outputs that exist: overwrite, skip or refuse.")
+    ] = "overwrite"
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="The same as --existing skip.")
+    ] = False
+
+    def suffix_of(self, writable: tuple[str, ...]) -> str | None:
+        """The ending that was asked for, with its dot; checked."""
+        if self.suffix is None:
+            return None
+        suffix = "." + self.suffix.lower().lstrip(".")
+        if suffix not in writable:
+            raise ValueError(f"--format is one of {', '.join(writable)}, not {suffix}")
+        return suffix
+
+    def if_existing(self) -> str:
+        """What becomes of existing outputs; checked by those who plan."""
+        if self.skip_existing and self.existing == "refuse":
+            raise ValueError("give one of --skip-existing and --existing refuse")
+        return "skip" if self.skip_existing else self.existing
+
+
+def _parse_size(text: str | None) -> tuple[int, int] | None:
+    """'3840x2160' (width × height) to (H, W)."""
+    if text is None:
+        return None
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise ValueError(f"--size is WIDTHxHEIGHT in pixels, e.g. 3840x2160, not {text!r}")
+    return int(parts[1]), int(parts[0])
