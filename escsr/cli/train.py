@@ -29,7 +29,8 @@ def train(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only check the recipe; nothing is written.")
+        bool,
+        typer.Option("--check", help="Only check the recipe and its pictures; write nothing."),
     ] = False,
 ) -> None:
     """Train a network as a recipe says; Ctrl-C saves and stops."""
@@ -40,7 +41,7 @@ def train(
     folder = out or Path("runs") / described.name
     if resume and not folder.is_dir():
         raise FileNotFoundError(f"there is no run in {folder} to resume; leave out --resume")
-    found = escsr.recipe.examine(described, resumed=resume)
+    found = escsr.recipe.examine(described, resumed=resume, decode=check)
     problems += found.problems
     if problems:
         errors = make_console(stderr=True)

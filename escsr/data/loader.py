@@ -3,7 +3,9 @@
 import random
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,19 @@ Batch = dict[str, Tensor]
 def _leave_interrupts_to_the_loop(worker: int) -> None:
     """Let workers live on after Ctrl-C, which reaches them too, until the loop ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Undo what a DataLoader does to SIGCHLD: raise in the middle of whatever the loop does.
+
+    That a worker was killed is found out in any case when its batch is waited for.
+    """
+    signals = hasattr(signal, "SIGCHLD") and current_thread() is main_thread()
+    before = signal.getsignal(signal.SIGCHLD) if signals else None
+    yield
+    if before is not None:
+        signal.signal(signal.SIGCHLD, before)
 
 
 class _Seeded(Dataset[Any]):
@@ -224,6 +239,10 @@ class BatchLoader:
         return stack([self._dataset[index] for index in indices])
 
     def _from_workers(self) -> Iterator[Batch]:
+        with _handlers_kept():
+            return self._workers_started()
+
+    def _workers_started(self) -> Iterator[Batch]:
         return iter(
             DataLoader(
                 _Seeded(self._dataset, seed=self._seed),

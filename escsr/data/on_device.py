@@ -43,6 +43,17 @@ class DeviceBatches:
     def _all_pools(self) -> Sequence[PhotoPool]:
         return (self._pool,)
 
+    @property
+    def files(self) -> list[Path]:
+        """All picture files that samples are made of."""
+        pools = self._all_pools()
+        return list(dict.fromkeys(path for p in pools for entry in p.entries for path in entry))
+
+    @property
+    def skips_damaged(self) -> bool:
+        """Whether damaged files are passed over (``bad_files="skip"``)."""
+        return self._all_pools()[0].skips_damaged
+
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Make the samples of some indices, stacked, on the device."""
         raise NotImplementedError

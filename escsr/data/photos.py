@@ -1,7 +1,9 @@
 """The photos of a dataset: which files can be used, and drawing one of them by area."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -44,7 +46,7 @@ class PhotoPool:
     ) -> None:
         self.entries = list(entries)
         self.photo = photo
-        self._skip = skip
+        self.skips_damaged = skip
         self._cumulated = np.cumsum(areas, dtype=np.float64)
 
     def draw(self, rng: np.random.Generator) -> tuple[Photo, ...]:
@@ -74,7 +76,7 @@ class PhotoPool:
             try:
                 return read(number)
             except ValueError as error:
-                if not self._skip:
+                if not self.skips_damaged:
                     raise ValueError(f'{error}; remove the file or set bad_files="skip"') from error
                 _LOG.warning("%s; another photo is used", error)
         raise ValueError(f"{_TRIES} photos drawn in a row could not be decoded")
@@ -153,6 +155,24 @@ def open_pool(
         read_rgb, needed=3 * sum(areas), cache_bytes=cache_bytes, cache_folder=cache_folder
     )
     return PhotoPool([(path,) for path in good], areas, photo=photo, skip=skip)
+
+
+def damaged_files(paths: Iterable[Path]) -> list[str]:
+    """Decode picture files and say which cannot be, one line each; headers may outlive the rest.
+
+    Args:
+        paths: The files; those of a size that fits in memory.
+    """
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:  # decoders leave Python's lock
+        return [line for line in threads.map(_damage, paths) if line is not None]
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        read_rgb(path)
+    except Exception as error:  # decoders raise many kinds; none may pass unnamed
+        return str(error) if str(path) in str(error) else f"{path} cannot be decoded: {error}"
+    return None
 
 
 def tell_bad(bad: Sequence[str], bad_files: BadFiles, *, of: int) -> bool:

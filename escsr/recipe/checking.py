@@ -11,6 +11,7 @@ import torch
 from escsr.names import did_you_mean
 from escsr.recipe.advice import advice
 from escsr.recipe.agreeing import disagreements, is_weights
+from escsr.recipe.decoding import Damage, damage
 from escsr.recipe.definition import OPTIONAL, PARTS, Recipe, Supplied
 from escsr.recipe.signatures import (
     fits,
@@ -85,12 +86,14 @@ def check(recipe: Recipe, *, resumed: bool = False) -> list[str]:
     return examine(recipe, resumed=resumed).problems
 
 
-def examine(recipe: Recipe, *, resumed: bool = False) -> Findings:
+def examine(recipe: Recipe, *, resumed: bool = False, decode: bool = False) -> Findings:
     """Find all problems of a recipe as `check` does, and what its author may want to know.
 
     Args:
         recipe: The recipe.
         resumed: See `check`.
+        decode: Whether to decode all pictures too, which finds those that are cut short behind
+            their headers and takes as long as reading them all.
 
     Returns:
         Problems and advice.
@@ -113,7 +116,9 @@ def examine(recipe: Recipe, *, resumed: bool = False) -> Findings:
                 found = [f"{key}: {error}"]
         problems += found
     problems += disagreements(recipe, built, resumed=resumed)
-    return Findings(problems, advice(recipe, built, resumed=resumed))
+    damaged = damage(built) if decode else Damage([], [])
+    told = advice(recipe, built, resumed=resumed)
+    return Findings(problems + damaged.problems, told + damaged.advice)
 
 
 def _value_problems(recipe: Recipe) -> list[str]:

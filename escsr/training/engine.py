@@ -113,6 +113,8 @@ class Engine:
             self.opponent = Opponent(recipe.adversary(), recipe, self.processes)
         self.skipped = 0
         self.bad_in_a_row = 0
+        self.updating = False
+        """Whether weights are being changed: what stops now leaves them half changed."""
 
     def initialise(self) -> None:
         """Start from the recipe's weights, and the adversary's, if they name some."""
@@ -160,14 +162,17 @@ class Engine:
         if self.opponent is not None:
             terms["d_grad_norm"] = self.opponent.trainee.gradient_norm()
         finite = all(map(math.isfinite, (loss, norm, *terms.values())))
+        self.updating = True
         self.trainee.update(step=finite)
         if self.opponent is not None:  # both change, or neither
             self.opponent.trainee.update(step=finite)
+        if finite:
+            self.average.update(self.model)
+        self.updating = False
         if not finite:
             self._skip(step, loss, norm, terms.get("d_grad_norm"))
             return None
         self.bad_in_a_row = 0
-        self.average.update(self.model)
         return StepResult(loss, norm, terms)
 
     def _add_gradients(self, batch: Batch, pieces: int, number: int) -> dict[str, float]:

@@ -55,13 +55,21 @@ class Run:
     Args:
         recipe: A checked recipe.
         folder: Where everything is written, by the main process alone.
+        processes: Who shares the run.
         console: Where progress is shown; None: standard output.
     """
 
-    def __init__(self, recipe: Recipe, folder: RunFolder, *, console: Console | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        processes: Processes,
+        *,
+        console: Console | None,
+    ) -> None:
         self.recipe = recipe
         self.folder = folder
-        self.processes = Processes(recipe.device)
+        self.processes = processes
         self.console = console if self.processes.is_main else Console(quiet=True)
         self.description = describe(recipe)
         self.engine = Engine(recipe, self.processes)
@@ -135,9 +143,13 @@ class Run:
         with loader, display, board:
             if self.step:
                 display.say(f"resumed at step {self.step}")
-            while self.step < recipe.steps and not self._all_stop(stop()):
-                self._advance(loader)
-                self._report(display, board)
+            try:
+                while self.step < recipe.steps and not self._all_stop(stop()):
+                    self._advance(loader)
+                    self._report(display, board)
+            except BaseException as error:
+                self._rescue(display, error)
+                raise
             self._finish(display)
         return self._summary(stop(), time.monotonic() - began)
 
@@ -235,9 +247,30 @@ class Run:
         )
         return new_best
 
+    def _rescue(self, display: Display, error: BaseException) -> None:
+        """Save before an error ends the run, so that no step is lost by it."""
+        if not self.processes.is_main or self.step == self.saved_step:
+            return
+        if self.engine.updating:
+            display.say(f"interrupted while weights changed: step {self.step} cannot be saved")
+            return
+        if isinstance(error, TrainingError):
+            self.engine.bad_in_a_row = 0  # who goes on from here will have changed something
+        try:
+            self._write([rng_state()], new_best=False)  # the others may not come to gather theirs
+            self._export(self.folder.weights)
+        except Exception as second:  # the first error is the one to be told
+            display.say(f"step {self.step} could not be saved: {second}")
+        else:
+            display.say(f"saved at step {self.step}; go on with --resume")
+
     def _save(self, *, new_best: bool) -> None:
         generators = self.processes.gather(rng_state())
-        self.saved_step = self.step
+        self._write(generators, new_best=new_best)
+        self.processes.wait()
+
+    def _write(self, generators: list[dict[str, Any]], *, new_best: bool) -> None:
+        """Write a checkpoint, with the states of each process's generators."""
         if self.processes.is_main:
             state = {
                 "format": FORMAT,
@@ -254,7 +287,7 @@ class Run:
             save_state(self.folder.checkpoints, state, keep=self.recipe.keep, best=new_best)
             if new_best:
                 self._export(self.folder.best_weights)
-        self.processes.wait()
+        self.saved_step = self.step
 
     def _finish(self, display: Display) -> None:
         if self.saved_step != self.step:  # stopped between two checkpoints

@@ -4,7 +4,7 @@ import random
 import signal
 import types
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ import torch
 from rich.console import Console
 
 from escsr.recipe import Recipe, RecipeError, check
+from escsr.training.locking import only_run
+from escsr.training.processes import Processes
 from escsr.training.run import Run, Summary
 from escsr.training.run_folder import RunFolder
 from escsr.training.state import rng_state, set_rng_state
@@ -35,8 +37,9 @@ def train(
     files, checkpoints, and at the end ``model.safetensors`` with the averaged weights, which
     `escsr.load` opens. ``best.safetensors`` holds those of the best validation so far.
 
-    A run that is interrupted (Ctrl-C, SIGTERM, a crash) is resumed from its last checkpoint;
-    on a CPU its weights and its log are then those of an uninterrupted run, bit for bit.
+    Whatever ends a run but a kill (Ctrl-C, SIGTERM, an error) saves its state first. Resumed, it
+    goes on from the last checkpoint: on a CPU its weights and its log are then those of an
+    uninterrupted run, bit for bit.
 
     Several processes, started by ``accelerate launch`` or ``torchrun``, share each batch.
 
@@ -55,7 +58,7 @@ def train(
 
     Raises:
         RecipeError: If the recipe has problems; all are listed, and nothing is written.
-        FileExistsError: If ``out`` holds a run and ``resume`` is False.
+        FileExistsError: If ``out`` holds a run and ``resume`` is False, or a run goes on there.
         ValueError: If a resumed run's recipe was changed, or its checkpoint is damaged.
         OSError: If something cannot be written, e.g. as the disk is full; the checkpoints
             written before stay as they are.
@@ -70,8 +73,11 @@ def train(
     problems = check(recipe, resumed=resume and folder.has_checkpoint())
     if problems:
         raise RecipeError(problems)
-    with _random_state(recipe.seed):
-        run = Run(recipe, folder, console=console)
+    processes = Processes(recipe.device)
+    # From the first moment, as what a run writes first it writes only after a while.
+    alone = only_run(folder.path) if processes.is_main else nullcontext()
+    with alone, _random_state(recipe.seed):
+        run = Run(recipe, folder, processes, console=console)
         run.start(resume=resume, changing=changing, source=source)
         with _stop_signals() as stop:
             return run.loop(stop)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.packages import make_package, run_python
+from tests.plugins.packages import make_package, run_in_python
 
 LAYOUT = """
 from escsr import ModelConfig
@@ -15,15 +15,17 @@ CONFIG = ModelConfig(
     head_args={"scale": 2},
 )
 
+LONG = {"b": "backbone", "h": "head"}
+
 
 def translate(tensors, settings):
-    return Translation(config=CONFIG, names={n: n.removeprefix("g.") for n in tensors})
+    return Translation(config=CONFIG, names={n: LONG[n[0]] + n[1:] for n in tensors})
 
 
 def layout():
     return Layout(
         networks="renamed networks",
-        detect=lambda tensors: all(name.startswith("g.") for name in tensors),
+        detect=lambda tensors: all(name.startswith(("b.", "h.")) for name in tensors),
         translate=translate,
     )
 
@@ -35,7 +37,11 @@ def greedy():
 OPEN = """
 import sys, escsr, torch
 model = escsr.build("esc_tiny", scale=2, backbone_args={"num_blocks": 1}).eval()
-torch.save({f"g.{n}": t for n, t in model.state_dict().items()}, "renamed.pth")
+short = {"backbone": "b", "head": "h"}
+torch.save(
+    {short[n.split(".")[0]] + n[n.index("."):]: t for n, t in model.state_dict().items()},
+    "renamed.pth",
+)
 try:
     other = escsr.load("renamed.pth")
 except ValueError as error:
@@ -63,7 +69,7 @@ def test_a_layout_of_another_package(
     points: dict, printed: str, error: str, tmp_path: Path
 ) -> None:
     make_package(tmp_path, "lay", LAYOUT, {"escsr.layouts": points})
-    done = run_python("-c", OPEN, packages=tmp_path, cwd=tmp_path)
+    done = run_in_python("-c", OPEN, packages=tmp_path, cwd=tmp_path)
     assert done.stdout.strip() == printed, done.stderr
     assert (done.returncode == 0) == (not error)
     for part in error.split(".*"):

@@ -127,6 +127,21 @@ def test_check_trains_nothing(tmp_path):
     assert run(SMOKE, "--check", "steps=0").exit_code == 2
 
 
+def test_photo_cut_short_is_found_by_check(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    whole = (ROOT / "tests" / "data" / "photo.png").read_bytes()
+    (photos / "whole.png").write_bytes(whole)
+    (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
+    found = run(SMOKE, f"*.roots={photos}", "validation.include=w*", "data.exclude=w*", "--check")
+    assert found.exit_code == 2
+    assert "1 of 1 files are damaged" in found.output
+    assert "cut.png: a damaged or cut short picture" in found.output
+    skipped = run(SMOKE, f"data.roots={photos}", "data.bad_files=skip", "--check")
+    assert skipped.exit_code == 0
+    assert "note: data: 1 damaged files will be passed over" in skipped.output
+
+
 def test_existing_run_is_refused_without_resume(tmp_path):
     arguments = (SMOKE, "steps=5", "schedule.milestones=4", "--out", tmp_path / "run")
     assert run(*arguments).exit_code == 0

@@ -21,7 +21,15 @@ from rich.console import Console
 import escsr
 from escsr.data import FolderDataset
 from escsr.recipe import Recipe, RecipeError
-from escsr.training import L1, CropValidation, TrainingError, cosine, run_folder, train
+from escsr.training import (
+    L1,
+    CropValidation,
+    TrainingError,
+    WeightAverage,
+    cosine,
+    run_folder,
+    train,
+)
 from escsr.training.state import checkpoints, load_state
 
 PHOTOS = Path(__file__).parents[1] / "data"
@@ -213,7 +221,7 @@ def test_parts_that_draw_from_global_generators_are_resumed_too(tmp_path, worker
     assert_equal(last_state(tmp_path / "run")["engine"], last_state(tmp_path / "whole")["engine"])
 
 
-def test_crashed_run_goes_on_from_its_last_checkpoint(tmp_path, whole_run):
+def test_crashed_run_is_saved_and_goes_on_from_there(tmp_path, whole_run):
     def crash(model):
         raise MemoryError("no more")
 
@@ -221,7 +229,8 @@ def test_crashed_run_goes_on_from_its_last_checkpoint(tmp_path, whole_run):
     out = tmp_path / "run"
     with pytest.raises(MemoryError):
         train(recipe, out=out, console=QUIET)
-    assert [path.name for path in checkpoints(out / "checkpoints")][-1] == "step_000000003.pt"
+    assert [path.name for path in checkpoints(out / "checkpoints")][-1] == "step_000000005.pt"
+    assert escsr.load(out / "model.safetensors").facts["steps"] == 5
     with (out / "log.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')  # a line cut off by a kill
     summary = train(recipe, out=out, resume=True, console=QUIET)
@@ -230,16 +239,68 @@ def test_crashed_run_goes_on_from_its_last_checkpoint(tmp_path, whole_run):
     assert [record for record in log(out) if "loss" in record] == log(whole_run[0])
 
 
-def test_run_that_crashed_before_its_first_checkpoint_begins_again(tmp_path, whole_run):
-    def crash(model):
-        raise MemoryError("no more")
+class Broken(FolderDataset):
+    """Photos of which one vanishes in the middle of a run."""
 
-    recipe = replace(RECIPE, validate_every=2, validation=partial(Script, at=1, action=crash))
+    def __getitem__(self, index):
+        if index == 9:
+            raise ValueError("a photo has vanished")
+        return super().__getitem__(index)
+
+
+def test_error_of_the_data_loses_no_step(tmp_path, whole_run):
+    broken = replace(RECIPE, data=partial(Broken, **RECIPE.data.keywords))
+    with pytest.raises(ValueError, match="vanished"):
+        train(broken, out=tmp_path, console=QUIET)
+    assert last_state(tmp_path)["step"] == 4
+    train(RECIPE, out=tmp_path, resume=True, changing=["data"], console=QUIET)
+    assert_equal(last_state(tmp_path)["engine"], last_state(whole_run[0])["engine"])
+
+
+def test_weights_that_are_half_changed_are_not_saved(tmp_path, monkeypatch, whole_run):
+    def interrupt(self, model):
+        if self.updates == 4:
+            raise KeyboardInterrupt
+        return update(self, model)
+
+    update = WeightAverage.update
+    monkeypatch.setattr(WeightAverage, "update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, out=tmp_path, console=QUIET)
+    assert last_state(tmp_path)["step"] == 3
+    monkeypatch.undo()
+    train(RECIPE, out=tmp_path, resume=True, console=QUIET)
+    assert_equal(last_state(tmp_path)["engine"], last_state(whole_run[0])["engine"])
+
+
+def test_second_run_in_a_folder_is_refused_while_the_first_goes_on(tmp_path):
+    seen = []
+
+    def begin_another(model):
+        for resume in (False, True):
+            with pytest.raises(
+                FileExistsError, match=f"goes on in.*process {os.getpid()}"
+            ) as error:
+                train(replace(RECIPE, seed=1), out=tmp_path, resume=resume, console=QUIET)
+            seen.append(error)
+
+    recipe = replace(
+        RECIPE, validate_every=9, validation=partial(Script, at=1, action=begin_another)
+    )
+    assert train(recipe, out=tmp_path, console=QUIET).finished
+    assert len(seen) == 2
+    assert len(events(tmp_path, "begun")) == 1
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_run_that_ended_before_its_first_checkpoint_begins_again(tmp_path, whole_run):
     out = tmp_path / "run"
-    with pytest.raises(MemoryError):
-        train(recipe, out=out, console=QUIET)
-    train(recipe, out=out, resume=True, console=QUIET)
+    folder = run_folder.RunFolder(out)  # as a kill leaves it
+    folder.begin({}, None)
+    folder.log({"step": 4, "loss": 1.0})
+    train(RECIPE, out=out, resume=True, console=QUIET)
     assert_equal(last_state(out)["engine"], last_state(whole_run[0])["engine"])
+    assert log(out) == log(whole_run[0])
 
 
 def test_finished_run_resumed_changes_nothing(tmp_path):
@@ -510,7 +571,8 @@ def test_run_without_finite_steps_stops_with_a_clear_error(tmp_path):
     with pytest.raises(TrainingError, match="3 steps in a row") as caught:
         train(recipe, out=tmp_path / "run", console=QUIET)
     assert "learning rate" in str(caught.value)
-    assert last_state(tmp_path / "run")["step"] == 3  # the last good checkpoint stays
+    found = [load_state(path)["step"] for path in checkpoints(tmp_path / "run" / "checkpoints")]
+    assert found == [3, 5]  # the last good one stays, and what led to the end can be looked at
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
