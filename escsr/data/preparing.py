@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from escsr.data.inspecting import PhotoFacts, inspect_photo, mark_duplicates, summarise
 from escsr.data.photos import check_whole_numbers
 from escsr.files import write_json
-from escsr.images import Picture, read_image, write_image
+from escsr.images import Display, Picture, read_image, write_image
 from escsr.picture_files import list_images
 
 REPORT = "prepared.json"
@@ -145,7 +145,9 @@ def cut_photo(photo: PhotoFacts, folder: Path, *, crop: int, step: int) -> list[
         missing[0][0].parent.mkdir(parents=True, exist_ok=True)
         for path, (top, left) in missing:
             pixels = picture.pixels[top : top + crop, left : left + crop]
-            write_image(path, Picture(pixels=pixels, gray=picture.gray, icc=picture.icc))
+            write_image(
+                path, Picture(pixels=pixels, gray=picture.gray, display=Display(icc=picture.icc))
+            )
     return [path for path, _ in cuts]
 
 

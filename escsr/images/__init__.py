@@ -1,20 +1,30 @@
 """Picture files to arrays and back, without losing what a picture carries.
 
-Orientation, transparency, bit depth, gray and the colour profile survive a round trip. libvips does
-the decoding and encoding; it is imported on first use.
+Orientation, transparency, bit depth, gray, colours, resolution, EXIF, XMP and IPTC survive a round
+trip where the format has room for them. libvips does the decoding and encoding; it is imported on
+first use.
 """
 
 from escsr.images._alpha import fill_transparent, resize_with_alpha
 from escsr.images._colour import cmyk_to_rgb
+from escsr.images._display import Display
 from escsr.images._picture import Picture
 from escsr.images._reading import image_size, is_gray_file, read_image, read_rgb, upright
 from escsr.images._source import PictureSource
-from escsr.images._writing import encode_image, suffix_of, writable_suffixes, write_image
+from escsr.images._writing import (
+    check_writable,
+    encode_image,
+    suffix_of,
+    writable_suffixes,
+    write_image,
+)
 from escsr.pixels import from_float, to_float
 
 __all__ = [
+    "Display",
     "Picture",
     "PictureSource",
+    "check_writable",
     "cmyk_to_rgb",
     "encode_image",
     "fill_transparent",

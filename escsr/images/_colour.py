@@ -11,7 +11,7 @@ PLAIN_SPACES = {"b-w", "grey16", "srgb", "rgb", "rgb16", "multiband"}
 """libvips' names of the spaces whose numbers stay as stored."""
 
 
-def to_plain_space(image: Any, icc: bytes | None) -> tuple[Any, bytes | None]:
+def to_plain_space(image: Any, icc: bytes | None) -> Any:
     """Bring a libvips image to 8- or 16-bit gray or RGB, with or without alpha."""
     if image.interpretation not in PLAIN_SPACES:
         deep = image.format != "uchar"
@@ -19,12 +19,11 @@ def to_plain_space(image: Any, icc: bytes | None) -> tuple[Any, bytes | None]:
             image = image.icc_transform("srgb", embedded=True, depth=16 if deep else 8)
         else:
             image = image.colourspace("rgb16" if deep else "srgb")
-        icc = None  # the numbers are sRGB now
     if image.format not in ("uchar", "ushort"):
         raise ValueError(f"its pixels are of type {image.format}; save it with 8 or 16 bits")
     if image.bands > 4:
         raise ValueError(f"it has {image.bands} channels; at most RGB and alpha can be read")
-    return image, icc
+    return image
 
 
 def cmyk_to_rgb(samples: Array, icc: bytes | None = None) -> Array:
@@ -34,6 +33,5 @@ def cmyk_to_rgb(samples: Array, icc: bytes | None = None) -> Array:
     if icc is not None:
         image = image.copy()
         image.set_type(vips.GValue.blob_type, "icc-profile-data", icc)
-    plain, _ = to_plain_space(image, icc)
-    rgb: Array = plain.numpy()[..., :3]
+    rgb: Array = to_plain_space(image, icc).numpy()[..., :3]
     return rgb

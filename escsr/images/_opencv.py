@@ -1,9 +1,14 @@
 """BMP, which the binary libvips of PyPI cannot read, through OpenCV."""
 
+import struct
+from typing import BinaryIO
+
 import numpy as np
 import numpy.typing as npt
 
+from escsr.images._facts import Facts
 from escsr.images._picture import Array
+from escsr.images._profiles import Primaries
 
 
 def is_bmp(head: bytes) -> bool:
@@ -59,3 +64,45 @@ def read_bmp(contents: bytes) -> Array:
     if samples.shape[2] == 4 and samples[..., 3].any():
         return np.concatenate([rgb, samples[..., 3:]], axis=2)
     return np.ascontiguousarray(rgb)
+
+
+def bmp_facts(file: BinaryIO) -> Facts:
+    """Resolution and colours, which the later kinds of header say.
+
+    Source: BITMAPV4HEADER and BITMAPV5HEADER (Microsoft, Windows GDI).
+    """
+    facts = Facts()
+    file.seek(0)
+    head = file.read(138)
+    size = int.from_bytes(head[14:18], "little")
+    if size < 40 or len(head) < 54:
+        return facts
+    x, y = struct.unpack_from("<ii", head, 38)
+    if x > 0 and y > 0:
+        facts.dpi = (x * 0.0254, y * 0.0254)
+    if size < 108 or len(head) < 122:
+        return facts
+    kind = head[70:74][::-1]
+    if kind == bytes(4):  # calibrated: corners in XYZ and powers, as fractions of 2³⁰ and 2¹⁶
+        _take_corners(facts, struct.unpack_from("<9I3I", head, 74))
+    elif size >= 124 and kind == b"MBED":
+        place, length = struct.unpack_from("<II", head, 126)
+        file.seek(14 + place)
+        facts.icc = file.read(length) or None
+    elif size >= 124 and kind == b"LINK":
+        facts.notes.append("its colour profile is a file elsewhere, left out")
+    return facts
+
+
+def _take_corners(facts: Facts, values: tuple[int, ...]) -> None:
+    xyz = np.array(values[:9]).reshape(3, 3) / 2**30
+    powers = np.array(values[9:]) / 2**16
+    sums = xyz.sum(axis=1)
+    if min(sums) <= 0 or min(powers) <= 0:
+        return  # left empty, as many programs do: sRGB
+    white = xyz.sum(axis=0) / xyz.sum()
+    red, green, blue, light = (
+        (float(x), float(y)) for x, y in [*(xyz / sums[:, None])[:, :2], white[:2]]
+    )
+    facts.primaries = Primaries(red, green, blue, light)
+    facts.curve = (float(powers.mean()),)

@@ -1,10 +1,12 @@
 """A decoded picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from escsr.images._display import Display
 
 Array = npt.NDArray[Any]
 
@@ -17,7 +19,7 @@ class Picture:
         pixels: (H, W, 3) RGB, uint8 or uint16 over the full range. Gray is repeated three times.
         alpha: (H, W) of the same dtype (0 transparent), or None. Colours are not premultiplied.
         gray: whether the picture has one channel; it is then written with one, taken from green.
-        icc: colour profile that the numbers refer to; None means sRGB.
+        display: how it is to be shown (colours, resolution), and what else its file said.
 
     Raises:
         TypeError: ``pixels`` is not uint8 or uint16, or ``alpha`` differs from it.
@@ -31,7 +33,7 @@ class Picture:
     pixels: Array
     alpha: Array | None = None
     gray: bool = False
-    icc: bytes | None = None
+    display: Display = field(default_factory=Display)
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
@@ -45,6 +47,11 @@ class Picture:
             raise TypeError(f"alpha is {self.alpha.dtype}, pixels are {self.pixels.dtype}")
         if self.alpha.shape != self.pixels.shape[:2]:
             raise ValueError(f"alpha is {self.alpha.shape}, pixels are {self.pixels.shape}")
+
+    @property
+    def icc(self) -> bytes | None:
+        """Colour profile that the numbers refer to; None means sRGB, or what ``cicp`` says."""
+        return self.display.icc
 
     @property
     def depth(self) -> int:

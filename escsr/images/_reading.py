@@ -1,6 +1,7 @@
 """Picture files to arrays."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -8,17 +9,37 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from escsr.images._avif import is_avif_sequence
+from escsr.images._carrying import read_display
 from escsr.images._colour import PLAIN_SPACES, to_plain_space
+from escsr.images._display import Display
 from escsr.images._netpbm import is_netpbm, netpbm_size, read_netpbm
 from escsr.images._opencv import is_bmp, read_bmp
 from escsr.images._picture import Array, Picture, to_uint8
 from escsr.images._source import PictureSource
+from escsr.images._tiff import is_8_bit_lab, is_tiff
 from escsr.images._vips import libvips, reason
 
 Origin = str | os.PathLike[str] | bytes | BinaryIO | PictureSource
 
 # libvips also "loads" .csv, .svg, .pdf and raw dumps: none of them is a photo.
-_LOADERS = ("jpeg", "png", "webp", "tiff", "heif", "gif", "jp2k", "jxl", "ppm", "magick", "radload")
+_LOADERS = (
+    "jpeg",
+    "png",
+    "webp",
+    "tiff",
+    "heif",
+    "gif",
+    "jp2k",
+    "jxl",
+    "ppm",
+    "magick",
+    "radload",
+    "uhdr",
+)
+
+# What libvips says of a file beside its pixels, where no reader of ours does.
+_CARRIED = ("icc-profile-data", "exif-data", "xmp-data")
 
 # EXIF orientation -> what brings the stored pixels upright.
 _UPRIGHT: dict[int, Callable[[Array], Array]] = {
@@ -36,8 +57,10 @@ def read_image(source: Origin) -> Picture:
     """Read a picture.
 
     The EXIF orientation is applied. CMYK, Lab and linear-light floats become sRGB; RGB and gray
-    numbers stay as stored, with their colour profile beside them. The bit depth is the file's. Of
-    an animation or a multi-page file the first page is read, with a warning.
+    numbers stay as stored, with their colour profile beside them; colours that a file says in
+    numbers (gAMA and cHRM of PNG, corners of BMP) become a profile. The bit depth is the file's.
+    Resolution, EXIF, XMP and IPTC come along, without orientation and thumbnails. What cannot be
+    kept is told by a warning, as are the other pages of an animation or a multi-page file.
 
     Args:
         source: A path, ``bytes``, a file object opened for reading bytes, or a `PictureSource`.
@@ -61,12 +84,12 @@ def read_image(source: Origin) -> Picture:
     head = source.head(3)
     try:
         if is_bmp(head):
-            return _picture(read_bmp(source.contents()), icc=None)
+            return _described(source, read_bmp(source.contents()))
         if is_netpbm(head):
             samples, more = read_netpbm(source.contents())
             if more:
                 _warn(source, "only the first of its pictures is read")
-            return _picture(samples, icc=None)
+            return _picture(samples, Display())
     except ValueError as error:
         raise ValueError(f"{source.name}: {error}") from None
     return _read_by_libvips(source)
@@ -76,28 +99,45 @@ def _read_by_libvips(source: PictureSource) -> Picture:
     image = _open(source)
     pages = _field(image, "n-pages", 1)
     turn = _field(image, "orientation", 1)
+    fields = {name: image.get(name) for name in _CARRIED if image.get_typeof(name)}
     space = image.interpretation
     if space not in PLAIN_SPACES:
         _warn(source, f"its colours ({space}) are converted to sRGB")
     try:
-        image, icc = to_plain_space(image, _field(image, "icc-profile-data", None))
+        image = to_plain_space(image, fields.get("icc-profile-data"))
         samples = image.numpy()
     except (libvips().Error, ValueError) as error:
-        raise ValueError(f"{source.name}: {reason(error)}") from None
+        raise ValueError(f"{source.name}: {_reason(source, error)}") from None
     if pages > 1:
         _warn(source, f"only the first of its {pages} pages is read")
     samples = upright(samples.reshape(image.height, image.width, image.bands), turn)
-    if icc is not None and icc[16:20] != (b"GRAY" if image.bands < 3 else b"RGB "):
-        _warn(source, "its colour profile is for other pixels, left out")
-        icc = None
-    return _picture(samples, icc)
+    return _described(source, samples, fields, plain=space in PLAIN_SPACES)
+
+
+def _described(
+    source: PictureSource,
+    samples: Array,
+    fields: dict[str, Any] | None = None,
+    *,
+    plain: bool = True,
+) -> Picture:
+    """Samples as a `Picture`, with all that its file says of it; what is not kept is told."""
+    gray = samples.shape[2] < 3
+    display, notes = read_display(source, gray=gray, fields=fields or {}, plain=plain)
+    for note in notes:
+        _warn(source, note)
+    return _picture(samples, display)
 
 
 def _warn(source: PictureSource, text: str) -> None:
-    warnings.warn(f"{source.name}: {text}", stacklevel=4)  # at the line that called `read_image`
+    """Warn at the line that called this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("escsr."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(f"{source.name}: {text}", stacklevel=level)
 
 
-def _picture(samples: Array, icc: bytes | None) -> Picture:
+def _picture(samples: Array, display: Display) -> Picture:
     """(H, W, C) samples, gray or RGB, with or without alpha, as a `Picture`."""
     bands = samples.shape[2]
     gray = bands < 3
@@ -105,7 +145,7 @@ def _picture(samples: Array, icc: bytes | None) -> Picture:
         pixels=np.repeat(samples[..., :1], 3, axis=2) if gray else samples[..., :3].copy(),
         alpha=samples[..., -1].copy() if bands in (2, 4) else None,
         gray=gray,
-        icc=icc,
+        display=display,
     )
 
 
@@ -168,16 +208,35 @@ def _open(source: PictureSource) -> Any:
     try:
         # fail_on "truncated" lets a cut TIFF through, with black where pixels are missing.
         image = vips.Image.new_from_source(
-            source.for_libvips(), "", access="sequential", fail_on="error"
+            _for_libvips(source), "", access="sequential", fail_on="error"
         )
     except vips.Error as error:
-        raise ValueError(f"{source.name}: {reason(error)}") from None
+        raise ValueError(f"{source.name}: {_reason(source, error)}") from None
     loader = image.get("vips-loader")
     if not loader.startswith(_LOADERS):
         raise ValueError(
             f"{source.name}: not a picture made of pixels (libvips reads it by {loader})"
         )
     return image
+
+
+def _for_libvips(source: PictureSource) -> Any:
+    if is_avif_sequence(source.head(12)):
+        # libvips goes by the first brand; the still picture in front is there all the same.
+        contents = source.contents()
+        return libvips().Source.new_from_memory(contents[:8] + b"avif" + contents[12:])
+    return source.for_libvips()
+
+
+def _reason(source: PictureSource, error: Exception) -> str:
+    if is_tiff(source.head(4)):
+        with source.open() as file:
+            if is_8_bit_lab(file):
+                return (
+                    "a TIFF of 8-bit CIE Lab colours, which cannot be read; save it as RGB, or "
+                    "with 16 bits"
+                )
+    return reason(error)
 
 
 def _field(image: Any, name: str, default: Any) -> Any:

@@ -1,27 +1,53 @@
 """Arrays to picture files."""
 
+import dataclasses
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from escsr.files import replacing
+from escsr.files import write_bytes
 from escsr.images._alpha import on_white
+from escsr.images._carrying import display_for, file_with
+from escsr.images._display import Display
 from escsr.images._picture import Picture, to_uint8
+from escsr.images._saving import Chroma, SaveOptions
 from escsr.images._vips import libvips, reason
 
-_SAVERS = {
-    ".png": "pngsave",
-    ".jpg": "jpegsave",
-    ".jpeg": "jpegsave",
-    ".webp": "webpsave",
-    ".tif": "tiffsave",
-    ".tiff": "tiffsave",
-    ".avif": "heifsave",
+
+class Format(NamedTuple):
+    """A kind of file that can be written.
+
+    Attributes:
+        name: Of the format.
+        saver: libvips' function for it.
+        depth: Bits that it keeps, at most.
+        side: Pixels of a side, at most.
+        gray: Whether it has pictures of one channel.
+    """
+
+    name: str
+    saver: str
+    depth: int
+    side: int
+    gray: bool
+
+
+_JPEG = Format("JPEG", "jpegsave", 8, 65500, True)
+_TIFF = Format("TIFF", "tiffsave", 16, 2**31 - 1, True)
+_FORMATS = {
+    ".png": Format("PNG", "pngsave", 16, 2**31 - 1, True),
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": Format("WebP", "webpsave", 8, 16383, False),
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".avif": Format("AVIF", "heifsave", 12, 16384, False),
 }
-_DEEP = {"pngsave", "tiffsave"}  # savers that hold 16 bits; the bundled AVIF encoder writes 8
+_BIG_TIFF = 3 << 30
+"""Bytes of pixels from which on a TIFF has offsets of 64 bits."""
 
 
 def write_image(
@@ -30,21 +56,31 @@ def write_image(
     *,
     quality: int = 95,
     lossless: bool = False,
+    chroma: Chroma = "444",
+    compression: int = 6,
+    strip_metadata: bool = False,
 ) -> None:
     """Write a picture in the format that the file name's ending names.
 
-    The file appears complete or not at all, and replaces one of the same name. Its colour profile
-    goes with it. What a format cannot hold is given up with a warning: JPEG has no transparency
-    (the picture is laid on white), and JPEG, WebP and AVIF keep 8 bits.
+    The file appears complete or not at all, and replaces one of the same name. What travels with
+    the picture (`Display`) goes with it, its sizes mended. What a format cannot hold is given up
+    with a warning: JPEG has no transparency (the picture is laid on white), JPEG and WebP keep 8
+    bits and AVIF 12, WebP and AVIF hold no IPTC.
 
     Args:
         path: where to; see `writable_suffixes`. The folder must exist.
         picture: what to write.
-        quality: 1 to 100 for JPEG (4:4:4), WebP and AVIF.
+        quality: 1 to 100, of JPEG, WebP and AVIF. At 95 the loss is hard to see.
         lossless: exact pixels in WebP and AVIF too (PNG and TIFF always are).
+        chroma: "444" keeps the colours of JPEG and of lossy AVIF at full size, "420" at half. Lossy
+            WebP always has them at half.
+        compression: 0 to 9, of PNG and TIFF: how long to look for a smaller file of the same
+            pixels; 0 does not compress.
+        strip_metadata: whether EXIF, XMP and IPTC are left out. What colours and resolution need
+            stays.
 
     Raises:
-        ValueError: an unknown ending, a quality out of range, or a side the format cannot hold.
+        ValueError: an unknown ending, a side the format cannot hold, or an option out of range.
         FileNotFoundError: the folder does not exist.
         OSError: it cannot be written there.
 
@@ -52,19 +88,28 @@ def write_image(
         >>> write_image("out.png", Picture(pixels=np.zeros((4, 4, 3), np.uint8)))  # doctest: +SKIP
     """
     path = Path(path)
-    vips = libvips()
-    saver = _checked_saver(picture, path, quality)
-    image = _encode_ready(picture, saver, path)
-    try:
-        with replacing(path, suffix=path.suffix.lower()) as temporary:
-            options = _save_options(saver, quality, lossless)
-            vips.Operation.call(saver, image, str(temporary), keep="icc", **options)
-    except vips.Error as error:
-        raise OSError(f"{path}: not written: {reason(error)}") from None
+    options = SaveOptions(
+        quality=quality,
+        lossless=lossless,
+        chroma=chroma,
+        compression=compression,
+        strip_metadata=strip_metadata,
+    )
+    data, notes = _encoded(picture, path, options)
+    write_bytes(path, data)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
 
 
 def encode_image(
-    picture: Picture, suffix: str = ".png", *, quality: int = 95, lossless: bool = False
+    picture: Picture,
+    suffix: str = ".png",
+    *,
+    quality: int = 95,
+    lossless: bool = False,
+    chroma: Chroma = "444",
+    compression: int = 6,
+    strip_metadata: bool = False,
 ) -> bytes:
     """Encode a picture in memory, as `write_image` writes it.
 
@@ -73,28 +118,32 @@ def encode_image(
         suffix: File name ending of the format; see `writable_suffixes`.
         quality: See `write_image`.
         lossless: See `write_image`.
+        chroma: See `write_image`.
+        compression: See `write_image`.
+        strip_metadata: See `write_image`.
 
     Returns:
         The contents of the file.
 
     Raises:
         TypeError: ``picture`` is no `Picture`.
-        ValueError: an unknown ending, a quality out of range, or a side the format cannot hold.
+        ValueError: an unknown ending, a side the format cannot hold, or an option out of range.
 
     Example:
         >>> encode_image(Picture(pixels=np.zeros((4, 4, 3), np.uint8)), ".webp")[:4]
         b'RIFF'
     """
-    name = Path(f"picture{suffix}")
-    vips = libvips()
-    saver = _checked_saver(picture, name, quality)
-    image = _encode_ready(picture, saver, name)
-    options = _save_options(saver, quality, lossless)
-    try:
-        data = vips.Operation.call(f"{saver}_buffer", image, keep="icc", **options)
-    except vips.Error as error:
-        raise ValueError(f"cannot be encoded as {suffix}: {reason(error)}") from None
-    return bytes(data)
+    options = SaveOptions(
+        quality=quality,
+        lossless=lossless,
+        chroma=chroma,
+        compression=compression,
+        strip_metadata=strip_metadata,
+    )
+    data, notes = _encoded(picture, Path(f"picture{suffix}"), options)
+    for note in notes:
+        warnings.warn(f"{suffix}: {note}", stacklevel=2)
+    return data
 
 
 def suffix_of(head: bytes) -> str:
@@ -118,61 +167,106 @@ def suffix_of(head: bytes) -> str:
     return ".png"
 
 
-def _checked_saver(picture: Picture, path: Path, quality: int) -> str:
-    if not isinstance(picture, Picture):
-        raise TypeError(
-            f"write_image takes a Picture, not {type(picture).__name__}; "
-            "wrap an array: Picture(pixels=array)"
+def writable_suffixes() -> tuple[str, ...]:
+    """File name endings that `write_image` takes on this machine, in lower case."""
+    vips = libvips()
+    return tuple(e for e, kind in _FORMATS.items() if vips.type_find("VipsOperation", kind.saver))
+
+
+def check_writable(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+    """Refuse what the format of a file cannot hold, before a picture is made for it.
+
+    Args:
+        path: Where it will be written.
+        size: (H, W) of the picture.
+
+    Raises:
+        ValueError: an unknown ending, or a side the format cannot hold.
+
+    Example:
+        >>> check_writable("a.png", (100, 20000))
+    """
+    kind = _format_of(Path(path))
+    if max(size) > kind.side:
+        height, width = size
+        others = [f.name for f in dict.fromkeys(_FORMATS.values()) if f.side >= max(size)]
+        raise ValueError(
+            f"{path}: {kind.name} holds sides of at most {kind.side} pixels, and the picture is "
+            f"{width}×{height}; write {' or '.join(others) or 'a smaller one'}"
         )
+
+
+def _format_of(path: Path) -> Format:
     if path.suffix.lower() not in writable_suffixes():
         raise ValueError(
             f"{path}: cannot write {path.suffix or 'a file without an ending'}; "
             f"allowed: {', '.join(writable_suffixes())}"
         )
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality must be 1 to 100, got {quality}")
-    return _SAVERS[path.suffix.lower()]
+    return _FORMATS[path.suffix.lower()]
 
 
-def writable_suffixes() -> tuple[str, ...]:
-    """File name endings that `write_image` takes on this machine, in lower case."""
+def _encoded(picture: Picture, path: Path, options: SaveOptions) -> tuple[bytes, list[str]]:
+    """A file's contents, and what it cannot hold."""
+    if not isinstance(picture, Picture):
+        raise TypeError(
+            f"write_image takes a Picture, not {type(picture).__name__}; "
+            "wrap an array: Picture(pixels=array)"
+        )
+    check_writable(path, picture.size)
+    kind = _format_of(path)
+    picture, notes = _fitted(picture, kind)
+    wanted = picture.display.stripped() if options.strip_metadata else picture.display
+    display, more = display_for(kind.saver, wanted, picture.size, gray=picture.gray)
+    image = _libvips_image(picture, kind, display)
+    arguments = options.arguments(kind.saver) | _depending(kind, picture)
+    try:
+        data = libvips().Operation.call(f"{kind.saver}_buffer", image, keep="icc", **arguments)
+    except libvips().Error as error:
+        raise ValueError(f"{path}: cannot be encoded as {kind.name}: {reason(error)}") from None
+    alpha = picture.alpha is not None
+    data, left_out = file_with(kind.saver, bytes(data), display, picture.size, alpha=alpha)
+    return data, notes + more + left_out
+
+
+def _depending(kind: Format, picture: Picture) -> dict[str, Any]:
+    """Arguments that follow from the picture."""
+    if kind.saver == "heifsave":
+        return {"bitdepth": min(picture.depth, kind.depth)}
+    channels = 1 if picture.gray else 3
+    length = picture.pixels.nbytes * channels // 3
+    if picture.alpha is not None:
+        length += picture.alpha.nbytes
+    return {"bigtiff": True} if kind.saver == "tiffsave" and length > _BIG_TIFF else {}
+
+
+def _fitted(picture: Picture, kind: Format) -> tuple[Picture, list[str]]:
+    """A picture without what a format cannot hold, and what that was."""
+    notes = []
+    if picture.alpha is not None and kind.name == "JPEG":
+        notes.append("JPEG has no transparency; laid on white")
+        pixels = on_white(picture.pixels, picture.alpha)
+        picture = dataclasses.replace(picture, pixels=pixels, alpha=None)
+    if picture.depth > kind.depth:
+        notes.append(f"this format keeps {kind.depth} of the 16 bits; use PNG or TIFF")
+    if picture.depth > kind.depth == 8:
+        alpha = None if picture.alpha is None else to_uint8(picture.alpha)
+        picture = dataclasses.replace(picture, pixels=to_uint8(picture.pixels), alpha=alpha)
+    return picture, notes
+
+
+def _libvips_image(picture: Picture, kind: Format, display: Display) -> Any:
+    """A libvips image with its profile; gray as RGB where the format has no gray."""
     vips = libvips()
-    return tuple(end for end, saver in _SAVERS.items() if vips.type_find("VipsOperation", saver))
-
-
-def _encode_ready(picture: Picture, saver: str, path: Path) -> Any:
-    """A libvips image holding what the format can hold; warns about the rest."""
-    pixels, alpha = picture.pixels, picture.alpha
-    if alpha is not None and saver == "jpegsave":
-        warnings.warn(f"{path}: JPEG has no transparency; laid on white", stacklevel=3)
-        pixels, alpha = on_white(pixels, alpha), None
-    if picture.depth == 16 and saver not in _DEEP:
-        warnings.warn(f"{path}: this format keeps 8 of the 16 bits; use PNG or TIFF", stacklevel=3)
-        pixels, alpha = to_uint8(pixels), None if alpha is None else to_uint8(alpha)
-    samples = pixels[..., 1:2] if picture.gray else pixels
-    if alpha is not None:
-        samples = np.concatenate([samples, alpha[..., None]], axis=2)
-    vips = libvips()
+    samples = picture.pixels[..., 1:2] if picture.gray else picture.pixels
+    if picture.alpha is not None:
+        samples = np.concatenate([samples, picture.alpha[..., None]], axis=2)
     deep = samples.dtype == np.uint16
     space = ("grey16" if deep else "b-w") if picture.gray else ("rgb16" if deep else "srgb")
     image = vips.Image.new_from_array(np.ascontiguousarray(samples)).copy(interpretation=space)
-    if picture.icc is not None:
-        image.set_type(vips.GValue.blob_type, "icc-profile-data", picture.icc)
+    if display.icc is not None:
+        image.set_type(vips.GValue.blob_type, "icc-profile-data", display.icc)
+    if picture.gray and not kind.gray and display.icc is not None:
+        image = image.icc_transform("srgb", embedded=True, depth=8 * samples.dtype.itemsize)
+        image = image.copy()
+        image.remove("icc-profile-data")
     return image
-
-
-def _save_options(saver: str, quality: int, lossless: bool) -> dict[str, Any]:
-    options: dict[str, dict[str, Any]] = {
-        "pngsave": {"compression": 6},
-        "jpegsave": {"Q": quality, "subsample_mode": "off", "optimize_coding": True},
-        "webpsave": {"Q": quality, "lossless": lossless, "exact": True},
-        "tiffsave": {"compression": "deflate", "predictor": "horizontal"},
-        "heifsave": {
-            "Q": quality,
-            "lossless": lossless,
-            "compression": "av1",
-            "subsample_mode": "off",
-            "bitdepth": 8,
-        },
-    }
-    return options[saver]

@@ -1,7 +1,9 @@
 """The kinds of picture that people hold, and the way to and from `Picture`."""
 
+import dataclasses
 import os
 import warnings
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escsr.images import (
+    Display,
     Picture,
     PictureSource,
     cmyk_to_rgb,
@@ -143,7 +146,7 @@ def _check_shape(image: NDArray[Any]) -> None:
     )
 
 
-def _from_samples(samples: NDArray[Any], icc: bytes | None = None) -> Picture:
+def _from_samples(samples: NDArray[Any], display: Display | None = None) -> Picture:
     """(H, W, 1 to 4) unsigned integers of any byte order to a `Picture`."""
     native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     bands = native.shape[2]
@@ -152,7 +155,7 @@ def _from_samples(samples: NDArray[Any], icc: bytes | None = None) -> Picture:
         pixels=np.repeat(native[..., :1], 3, axis=2) if gray else native[..., :3].copy(),
         alpha=native[..., -1].copy() if bands in (2, 4) else None,
         gray=gray,
-        icc=icc,
+        display=display or Display(),
     )
 
 
@@ -179,7 +182,19 @@ def _from_pil(image: Any) -> Picture:
     if not is_plain:
         warnings.warn(f"a PIL image of mode {image.mode!r} is converted to RGB", stacklevel=2)
         icc = None
-    return _from_samples(upright(samples, turn), icc)
+    return _from_samples(upright(samples, turn), _display_of_pil(image.info, icc))
+
+
+def _display_of_pil(info: dict[str, Any], icc: bytes | None) -> Display:
+    """What Pillow's readers leave in ``info``; what cannot be understood there is left out."""
+    exif = (info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
+    display = Display(icc=icc, xmp=info.get("xmp") or None).upright()
+    with suppress(ValueError):
+        display = dataclasses.replace(display, exif=exif).upright()
+    with suppress(ValueError, TypeError):
+        x, y = info.get("dpi", ())
+        display = dataclasses.replace(display, dpi=(float(x), float(y)))
+    return display
 
 
 def _samples_of_pil(image: Any, icc: bytes | None) -> tuple[NDArray[Any], bool]:
@@ -266,6 +281,13 @@ def _to_pil(picture: Picture, original: Any) -> Any:
     elif samples.dtype == np.uint16 and samples.ndim == 3:
         samples = to_levels(samples / 65535)  # PIL has 16 bits only in gray without alpha
     image = fromarray(samples)
-    if picture.icc is not None:
-        image.info["icc_profile"] = picture.icc  # where PIL's writers look for it
+    display = picture.display.sized(picture.size)
+    said = {
+        "icc_profile": display.icc,
+        "exif": display.exif,
+        "xmp": display.xmp,
+        "dpi": display.dpi,
+    }
+    # Where Pillow's own readers leave it, and its writers look for the profile.
+    image.info.update({name: value for name, value in said.items() if value is not None})
     return image

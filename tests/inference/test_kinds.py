@@ -231,3 +231,16 @@ def test_other_things():
     with pytest.raises(TypeError, match=re.escape("cannot upscale a dict")):
         to_picture({})
     assert to_picture(saved(Image.fromarray(RGB))).size == (9, 12)
+
+
+def test_what_travels_with_a_pil_image():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    exif.get_ifd(0x8769)[0xA002] = 12
+    image = Image.open(io.BytesIO(saved(Image.fromarray(RGB), exif=exif, dpi=(300, 300))))
+    picture = to_picture(image)
+    large = Picture(pixels=np.zeros((50, 60, 3), np.uint8), display=picture.display)
+    made = like(image, large)
+    kept = made.getexif()
+    assert (kept[0x0112], kept[0x010F], kept.get_ifd(0x8769)[0xA002]) == (1, "Maker", 60)
+    assert made.info["dpi"] == pytest.approx((300, 300), abs=0.01)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import escsr
 from escsr import models
-from escsr.images import Picture, encode_image, read_image, to_float, write_image
+from escsr.images import Display, Picture, encode_image, read_image, to_float, write_image
 from escsr.inference import UpscaleNotice, choose_model, estimate_memory
 from escsr.resize import imresize
 
@@ -51,7 +51,9 @@ def test_every_kind_comes_back_as_it_came(
     image = escsr.upscale(Image.fromarray(pixels), scale=2, model=model)
     assert isinstance(image, Image.Image)
     assert np.array_equal(np.asarray(image), expected)
-    picture = escsr.upscale(Picture(pixels=pixels, icc=b"profile"), scale=2, model=model)
+    picture = escsr.upscale(
+        Picture(pixels=pixels, display=Display(icc=b"profile")), scale=2, model=model
+    )
     assert isinstance(picture, Picture)
     assert picture.icc == b"profile"
     assert np.array_equal(picture.pixels, expected)

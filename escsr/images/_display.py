@@ -1,0 +1,94 @@
+"""What travels with the pixels of a picture."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+from escsr.images._exif import sized_exif, upright_exif
+
+
+@dataclass(frozen=True, kw_only=True)
+class Display:
+    """How a picture is to be shown, and what else its file says about it.
+
+    Attributes:
+        icc: Colour profile that the numbers refer to; None means sRGB, or what ``cicp`` says.
+        cicp: Code points of ITU-T H.273 (primaries, transfer, matrix, full range), which say HDR:
+            (9, 16, 0, 1) is PQ. They go before a profile.
+        dpi: Pixels per inch, horizontally and vertically.
+        exif: EXIF data, starting with ``II`` or ``MM``. Its orientation is 1, and it has no
+            thumbnail.
+        xmp: XMP packet. Its orientation is 1, and it has no thumbnails.
+        iptc: IPTC-IIM records.
+
+    Raises:
+        ValueError: If ``cicp`` or ``dpi`` is impossible, or ``exif`` does not start as it must.
+
+    Example:
+        >>> Display(dpi=(300, 300)).dpi
+        (300, 300)
+    """
+
+    icc: bytes | None = None
+    cicp: tuple[int, int, int, int] | None = None
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """Check what would make files that nobody can read."""
+        if self.cicp is not None and (
+            len(self.cicp) != 4 or not all(0 <= code <= 255 for code in self.cicp)
+        ):
+            raise ValueError(f"cicp is four numbers from 0 to 255, not {self.cicp}")
+        if self.dpi is not None and (
+            len(self.dpi) != 2 or not all(0 < value < 4e5 for value in self.dpi)
+        ):
+            raise ValueError(f"dpi is two numbers above 0 and below 400000, not {self.dpi}")
+        if self.exif is not None and self.exif[:4] not in (b"II*\0", b"MM\0*"):
+            raise ValueError("exif must start with II*\\0 or MM\\0*; without the mark 'Exif'")
+
+    def stripped(self) -> "Display":
+        """The same without EXIF, XMP and IPTC: what colours and resolution need stays."""
+        return dataclasses.replace(self, exif=None, xmp=None, iptc=None)
+
+    def upright(self) -> "Display":
+        """The same for a picture that was turned upright: orientation 1, and no thumbnails.
+
+        All else in EXIF stays where it is, bit for bit.
+
+        Raises:
+            ValueError: If ``exif`` is damaged.
+        """
+        exif = None if self.exif is None else upright_exif(self.exif)
+        xmp = None if self.xmp is None else upright_xmp(self.xmp)
+        return dataclasses.replace(self, exif=exif, xmp=xmp)
+
+    def sized(self, size: tuple[int, int]) -> "Display":
+        """The same with ``size`` (H, W) where EXIF and XMP say one.
+
+        Raises:
+            ValueError: If ``exif`` is damaged.
+        """
+        exif = None if self.exif is None else sized_exif(self.exif, size)
+        xmp = None if self.xmp is None else sized_xmp(self.xmp, size)
+        return dataclasses.replace(self, exif=exif, xmp=xmp)
+
+
+_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))\s*\d+")
+_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
+_NUMBER = rb"((?:tiff:Image%s|exif:Pixel%sDimension)(?:\s*=\s*[\"']|>))\s*\d+"
+_WIDTH = re.compile(_NUMBER % (b"Width", b"X"))
+_HEIGHT = re.compile(_NUMBER % (b"Length", b"Y"))
+
+
+def upright_xmp(data: bytes) -> bytes:
+    """An XMP packet of a picture that was turned upright, without thumbnails."""
+    return _THUMBNAILS.sub(b"", _ORIENTATION.sub(rb"\g<1>1", data))
+
+
+def sized_xmp(data: bytes, size: tuple[int, int]) -> bytes:
+    """An XMP packet whose width and height, where it has any, say ``size`` (H, W)."""
+    height, width = (rb"\g<1>" + str(side).encode() for side in size)
+    return _HEIGHT.sub(height, _WIDTH.sub(width, data))

@@ -1,0 +1,101 @@
+"""Segments of JPEG files.
+
+Source: ITU-T T.81, annex B; JFIF 1.02; Exif 2.32, section 4.7; XMP part 3 (Adobe, 2020), 1.1.3.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from escsr.images._display import Display
+from escsr.images._facts import Facts, iptc_of_resources, resources_of_iptc
+
+_EXIF, _XMP, _IRB = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
+_LONGEST = 65533  # bytes in one segment
+
+
+def is_jpeg(head: bytes) -> bool:
+    """Whether a file that starts like this is a JPEG."""
+    return head[:3] == b"\xff\xd8\xff"
+
+
+def jpeg_facts(file: BinaryIO) -> Facts:
+    """What the segments of a file say beside its pixels."""
+    facts = Facts()
+    resources = b""
+    for marker, data in jpeg_segments(file):
+        if marker == 0xE0 and data[:5] == b"JFIF\0" and len(data) >= 12:
+            _take_density(facts, *struct.unpack_from(">BHH", data, 7))
+        elif marker == 0xE1 and data.startswith(_EXIF):
+            facts.exif = facts.exif or data
+        elif marker == 0xE1 and data.startswith(_XMP):
+            facts.xmp = data[len(_XMP) :]
+        elif marker == 0xED and data.startswith(_IRB):
+            resources += data[len(_IRB) :]
+        elif marker == 0xE2 and data.startswith(b"urn:iso:std:iso:ts:21496:-1\0"):
+            _note_gain_map(facts)
+    facts.iptc = iptc_of_resources(resources)
+    if facts.xmp is not None and b"hdr-gain-map/1.0/" in facts.xmp:
+        _note_gain_map(facts)
+    if facts.xmp is not None and b"HasExtendedXMP" in facts.xmp:
+        facts.notes.append("only the first 64 kB of its XMP are read")
+    return facts
+
+
+def _note_gain_map(facts: Facts) -> None:
+    text = "its gain map, which makes it HDR, is left out: the result is its SDR picture"
+    if text not in facts.notes:
+        facts.notes.append(text)
+
+
+def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Marker and contents of each segment before the first scan."""
+    file.seek(2)
+    while (byte := file.read(1)) == b"\xff":
+        while byte == b"\xff":
+            byte = file.read(1)
+        length = int.from_bytes(file.read(2), "big")
+        if not byte or byte[0] in (0xDA, 0xD9) or length < 2:
+            return
+        yield byte[0], file.read(length - 2)
+
+
+def _take_density(facts: Facts, unit: int, x: int, y: int) -> None:
+    if unit in (1, 2) and x and y:
+        factor = 1.0 if unit == 1 else 2.54
+        facts.dpi = (x * factor, y * factor)
+    else:
+        facts.say_pixel_shape(x, y)
+
+
+def jpeg_with(data: bytes, display: Display) -> tuple[bytes, list[str]]:
+    """A file with what belongs to its picture, and the names of what is too long for it.
+
+    Args:
+        data: As libvips writes it: JFIF, perhaps a profile, no EXIF, XMP and IPTC.
+        display: What to add; its profile is in the file already.
+    """
+    parts, left_out = [], []
+    for name, marker, mark, content in (
+        ("EXIF", 0xE1, _EXIF, display.exif),
+        ("XMP", 0xE1, _XMP, display.xmp),
+        ("IPTC", 0xED, _IRB, display.iptc and resources_of_iptc(display.iptc)),
+    ):
+        if content is None:
+            continue
+        if len(mark) + len(content) > _LONGEST:
+            left_out.append(f"{name} of more than 64 kB")
+            continue
+        length = 2 + len(mark) + len(content)
+        parts.append(struct.pack(">BBH", 0xFF, marker, length) + mark + content)
+    end = 2
+    if data[2:4] == b"\xff\xe0":
+        end = 4 + int.from_bytes(data[4:6], "big")
+    return b"".join([data[:2], _jfif(display.dpi), *parts, data[end:]]), left_out
+
+
+def _jfif(dpi: tuple[float, float] | None) -> bytes:
+    unit, x, y = 0, 1, 1
+    if dpi is not None:
+        unit, x, y = 1, *(min(max(round(value), 1), 65535) for value in dpi)
+    return struct.pack(">HH5sHBHHBB", 0xFFE0, 16, b"JFIF\0", 0x0101, unit, x, y, 0, 0)
