@@ -4,7 +4,6 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -22,7 +21,6 @@ from escsr.registry import unwrap
 __all__ = [
     "build",
     "build_from_config",
-    "find_weights",
     "initialise_from",
     "list_backbones",
     "list_heads",
@@ -108,23 +106,26 @@ def build_from_config(config: ModelConfig, *, attention: str = "auto") -> SuperR
 
 
 def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
-    """Open a weight file or an embedded model.
+    """Open a weight file, an embedded model or a published one, which is fetched on first use.
 
     Args:
         path_or_name: A safetensors file of ours, any published ESC file (recognised by its
-            content, not by its name), a name of `list_models`, or "default".
+            content, not by its name), a name of `list_models`, "default", a name of
+            `escsr.models.published`, or ``hf://user/repo[@revision][/file]``.
         attention: "auto", "math", "sdpa", "flex" or "concat".
 
     Returns:
         The network with its weights, in evaluation mode, on the CPU.
 
     Raises:
-        FileNotFoundError: If there is neither such a file nor such a model.
+        FileNotFoundError: If there is neither such a file nor such a model, or it cannot be
+            fetched (`escsr.models.NotFetchedError`).
         ValueError: If the file is damaged, incomplete, or of another network.
 
     Example:
         >>> model = escsr.load("ESC_X4.pth")
         >>> model = escsr.load("esc_tiny_x4")
+        >>> model = escsr.load("esc_dflip_x4")  # fetched from the authors' page
     """
     checkpoint = _read(path_or_name)
     model = build_from_config(checkpoint.config, attention=attention)
@@ -239,29 +240,9 @@ def list_models() -> list[str]:
     return list(models.embedded())
 
 
-def find_weights(path_or_name: PathLike) -> Path:
-    """The file that a path or the name of an embedded model means.
-
-    Raises:
-        FileNotFoundError: If there is neither; the message lists the embedded models.
-    """
-    path = Path(path_or_name)
-    name = models.resolve(str(path_or_name))
-    known = models.embedded()
-    # A folder may well be called "real"; a file of that name is what the user made himself.
-    if path.exists() and not (path.is_dir() and name in known):
-        return path
-    if name in known:
-        return known[name]
-    raise FileNotFoundError(
-        f"there is no file {str(path_or_name)!r} and no embedded model of that name: "
-        + unknown_name("model", name, [*known, *models.ALIASES])
-    )
-
-
 def _read(path_or_name: PathLike, config: ModelConfig | None = None) -> checkpoints.Checkpoint:
     """Read a file, or an embedded model; bare tensors of ours are those of a given network."""
-    checkpoint = checkpoints.read(find_weights(path_or_name), config=config)
+    checkpoint = checkpoints.read(models.fetch(path_or_name), config=config)
     if checkpoint.names:  # a file of others, who do not know our variants
         return replace(checkpoint, config=_by_variant(checkpoint.config))
     return checkpoint

@@ -29,6 +29,9 @@ HEAVY = (
     "cv2",
     "accelerate",
     "tensorboard",
+    "pooch",
+    "requests",
+    "huggingface_hub",
 )
 
 

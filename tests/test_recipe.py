@@ -106,7 +106,7 @@ def test_recipes_of_the_project_are_fine_but_for_the_data(path):
     recipe = load(path)
     assert recipe.name == path.stem
     for problem in check(recipe):  # a fresh clone has neither datasets nor runs
-        assert "no such folder" in problem or "no such file: runs/" in problem
+        assert "no such folder" in problem or "there is no file 'runs/" in problem
     commands = re.findall(
         r"^    (?:python|accelerate launch) tools/train\.py", path.read_text(), re.M
     )
@@ -295,7 +295,7 @@ WRONG = {
         },
         ["best: 'psnr'; did you mean 'psnr_y'"],
     ),
-    "weights to start from": ({"start_from": "none.safetensors"}, ["start_from: no such file"]),
+    "weights to start from": ({"start_from": "none.safetensors"}, ["start_from: there is no file"]),
     "file that holds no weights": (
         {"start_from": str(PHOTOS / "photo.png")},
         ["start_from: ", "photo.png"],

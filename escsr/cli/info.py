@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escsr.cli.fetch import about_published, about_unfetched, published_entries, published_line
+
 if TYPE_CHECKING:
     from escsr.registry import Registry
 
@@ -15,24 +17,19 @@ def info(
     name: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Weight file or model name.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what network a weight file holds."""
-    from escsr.build import find_weights, load
+    """Say what network a weight file holds, or will hold once it is fetched."""
+    from escsr import models
 
-    path = find_weights(name)
-    model = load(path)
-    facts = dict(model.facts)
-    facts.pop("trained", None)
-    about = {
-        "file": str(path),
-        "layout": facts.pop("layout"),
-        "network": f"{model.config.backbone} + {model.config.head}",
-        "scale": "any" if model.scale is None else f"×{model.scale}",
-        "trained": model.trained,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "backbone_args": dict(model.config.backbone_args),
-        "head_args": dict(model.config.head_args),
-        "facts": facts,
-    }
+    entry = models.published().get(name)
+    try:
+        about = _about_file(models.locate(name))
+    except models.NotFetchedError:
+        if entry is None:
+            raise
+        about = about_unfetched(entry)
+    else:
+        if entry is not None and Path(about["file"]).name == entry.file:
+            about |= about_published(entry)
     if as_json:
         typer.echo(json.dumps(about, indent=2))
         return
@@ -43,11 +40,39 @@ def info(
         typer.echo(f"{key.replace('_', ' ') + ':':<15}{text}")
 
 
+def _about_file(path: Path) -> dict[str, Any]:
+    from escsr.build import load
+
+    model = load(path)
+    facts = dict(model.facts)
+    facts.pop("trained", None)
+    return {
+        "file": str(path),
+        "layout": facts.pop("layout"),
+        "network": f"{model.config.backbone} + {model.config.head}",
+        "scale": "any" if model.scale is None else f"×{model.scale}",
+        "trained": model.trained,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "backbone_args": dict(model.config.backbone_args),
+        "head_args": dict(model.config.head_args),
+        "facts": facts,
+    }
+
+
 def list_names(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    only_published: Annotated[
+        bool, typer.Option("--published", help="The weights of others that can be fetched.")
+    ] = False,
 ) -> None:
     """List backbones, heads and embedded models; those of plug-ins with their package."""
     from escsr import models
+
+    if only_published:
+        entries = published_entries()
+        lines = [json.dumps(entries, indent=2)] if as_json else map(published_line, entries)
+        typer.echo("\n".join(lines))
+        return
     from escsr.heads import HEADS
 
     backbones, heads, layouts = registries()

@@ -10,6 +10,7 @@ from escsr.cli.console import make_console, protect_streams
 from escsr.cli.degrade import degrade
 from escsr.cli.doctor import doctor
 from escsr.cli.evaluate import evaluate
+from escsr.cli.fetch import fetch
 from escsr.cli.info import info, list_names
 from escsr.cli.train import train
 from escsr.cli.upscale import upscale
@@ -26,6 +27,7 @@ app.command()(evaluate)
 app.command()(degrade)
 app.command()(bench)
 app.command()(info)
+app.command()(fetch)
 app.command("list")(list_names)
 app.command()(doctor)
 
@@ -49,6 +51,8 @@ def options(
 def main() -> None:
     """Run the program. Expected errors are one line and exit code 1; others a traceback.
 
+    Weights that are not on this machine and cannot be fetched end it with exit code 2.
+
     Set ESCSR_DEBUG=1 to see the traceback of every error.
     """
     protect_streams()
@@ -68,7 +72,12 @@ def main() -> None:
         if os.environ.get("ESCSR_DEBUG"):
             raise
         print_error(error)
-        sys.exit(1)
+        sys.exit(2 if _is_not_fetched(error) else 1)
+
+
+def _is_not_fetched(error: BaseException) -> bool:
+    """Whether weights are missing; asked by module, because importing it takes a second."""
+    return type(error).__module__ == "escsr.models.errors"
 
 
 def print_error(error: BaseException) -> None:

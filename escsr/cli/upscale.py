@@ -45,9 +45,12 @@ def upscale(
     """
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
+    from escsr.models import fetch
+
     wanted = sizes.wanted()
     console = make_console()
     tasks = _plan(inputs, output, files, _name_fields(files.name, network.model, wanted), console)
+    fetch(network.model)  # before the bar of the pictures, with one of its own
     failures = 0
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with make_progress(*columns, console=console) as bar:

@@ -50,7 +50,7 @@ class NetworkOptions:
     """Network."""
 
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A name of 'escsr list', or a weight file.")
+        str, typer.Option("--model", "-m", help="A name of 'escsr list [--published]', or a file.")
     ] = "default"
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32"

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from escsr.build import find_weights
 from escsr.devices import autocast, evaluating
 from escsr.evaluation.catalogue import Array, Rgb
 from escsr.evaluation.protocol import Rounding
@@ -18,6 +17,7 @@ from escsr.images import from_float, to_float
 from escsr.inference import choose_model, estimate_memory, free_memory, pick_device
 from escsr.inference.networks import is_compiled
 from escsr.model import SuperResolver, unwrapped
+from escsr.models import fetch
 from escsr.resize import imresize
 
 __all__ = ["BICUBIC", "Entrant", "ModelLike", "WrongScaleError", "enter", "file_hash", "label"]
@@ -210,7 +210,7 @@ def _open(model: ModelLike) -> tuple[nn.Module, dict[str, Any], str]:
     if isinstance(model, nn.Module):
         network = model if is_compiled(model) else _resolver(model) or model
         return network, {"network": label(model)}, _tensor_hash(_resolver(model) or model)
-    path = find_weights(model)
+    path = fetch(model)
     network = choose_model(model)
     identity = file_hash(path)
     facts = {

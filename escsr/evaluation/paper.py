@@ -1,8 +1,9 @@
 """Published figures, and whether a file reproduces its row.
 
 Source: the tables of ESC, "Emulating Self-attention with Convolution for Efficient Image
-Super-Resolution" (arXiv 2503.06671): trained on DIV2K, PSNR and SSIM of the luma, ``scale`` pixels
-cropped. Figures stand as printed, also where they look like a misprint (ESC-FP x4 on Set5).
+Super-Resolution" (arXiv 2503.06671), and of ESC-RIB (arXiv 2603.06738): PSNR and SSIM of the luma,
+``scale`` pixels cropped; trained on DIV2K, but for the rows marked DFLIP (DIV2K, Flickr2K, LSDIR,
+DiverSeg-IP). Figures stand as printed, also where they look like a misprint (ESC-FP x4 on Set5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,6 +99,12 @@ _ROWS = (
          32.68, .9011, 28.93, .7902, 27.80, .7447, 27.07, .8144, 31.54, .9207),
     _row("hit_srf", "HiT-SRF", 4,
          32.55, .8999, 28.87, .7880, 27.75, .7432, 26.80, .8069, 31.26, .9171),
+    _row("esc_dflip", "ESC, DFLIP", 4,
+         32.79, .9025, 29.06, .7927, 27.85, .7466, 27.45, .8229, 31.87, .9239),
+    _row("esc_rib_dflip", "ESC-RIB, DFLIP", 2,
+         38.40, .9621, 34.45, .9236, 32.52, .9040, 34.09, .9440, 39.77, .9796),
+    _row("esc_rib_dflip", "ESC-RIB, DFLIP", 4,
+         32.82, .9027, 29.06, .7926, 27.87, .7474, 27.59, .8258, 31.93, .9245),
     _lte(2, 38.29, 33.30),
     _lte(3, 34.79, 29.21),
     _lte(4, 32.72, 27.04),

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from escsr.build import find_weights
 from escsr.evaluation.entrants import (
     BICUBIC,
     Entrant,
@@ -226,7 +225,7 @@ def settle_scales(models: Mapping[str, ModelLike], scales: Sequence[float] | Non
             continue
         network = model
         if isinstance(model, str | os.PathLike):
-            network = choose_model(find_weights(model))
+            network = choose_model(model)
         scale = getattr(network, "scale", None)
         if scale is not None:
             own[name] = float(scale)

@@ -10,8 +10,9 @@ from typing import Any, TypeGuard
 import torch
 from torch import nn
 
-from escsr.build import find_weights, load
+from escsr.build import load
 from escsr.model import SuperResolver, unwrapped
+from escsr.models import fetch
 
 
 def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver:
@@ -25,7 +26,7 @@ def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver
         TypeError: If ``model`` is neither a name, a file nor a network.
     """
     if isinstance(model, str | os.PathLike):
-        path = find_weights(model)
+        path = fetch(model)
         return _load_once(path, path.stat().st_mtime_ns)
     try:
         return unwrapped(model)

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.build import find_weights
 from escsr.images import Picture
 from escsr.inference.session import CallOptions, Sample, Upscaler
 from escsr.inference.watching import Cancel
 from escsr.model import SuperResolver
+from escsr.models import fetch
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -143,7 +143,7 @@ def session_for(
     """
     if not isinstance(model, str | os.PathLike):
         return Upscaler.sharing(model, device=device, precision=precision)
-    path = find_weights(model)
+    path = fetch(model)
     return _kept_session(path, path.stat().st_mtime_ns, str(device), precision)
 
 

@@ -1,25 +1,17 @@
-"""Networks that come with the library: weights and their cards."""
+"""Weights by name: those that come with the library, and published ones, fetched on first use."""
 
-from pathlib import Path
+from escsr.models.errors import NotFetchedError
+from escsr.models.locating import fetch, locate
+from escsr.models.shipped import ALIASES, embedded, resolve
+from escsr.models.table import Published, published
 
-__all__ = ["ALIASES", "embedded", "resolve"]
-
-ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real"}
-"""Names for what a network is good at: clean photographs, damaged ones."""
-
-
-def embedded() -> dict[str, Path]:
-    """The embedded networks, name to weight file."""
-    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}
-
-
-def resolve(name: str) -> str:
-    """The embedded network that a name or an alias means.
-
-    Args:
-        name: A name of `embedded`, a key of `ALIASES`, or anything else.
-
-    Returns:
-        The name behind an alias; other names as they are.
-    """
-    return ALIASES.get(name, name)
+__all__ = [
+    "ALIASES",
+    "NotFetchedError",
+    "Published",
+    "embedded",
+    "fetch",
+    "locate",
+    "published",
+    "resolve",
+]

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from escsr.models import NotFetchedError, locate
 from escsr.recipe.definition import Recipe
 
 
@@ -19,10 +20,21 @@ def advice(recipe: Recipe, built: Mapping[str, Any], *, resumed: bool = False) -
     Returns:
         One line for each.
     """
-    found = [*_windows(built), *_downloads(built)]
+    found = [*_windows(built), *_downloads(recipe, built, resumed=resumed)]
     if "adversary" in built:
         found += _adversarial(recipe, built.get("model"), resumed=resumed)
     return found
+
+
+def at_hand(weights: str) -> bool:
+    """Whether weights lie on this machine; those that nobody knows are another matter."""
+    try:
+        locate(weights)
+    except NotFetchedError:
+        return False
+    except (FileNotFoundError, ValueError, ModuleNotFoundError):
+        pass
+    return True
 
 
 def _windows(built: Mapping[str, Any]) -> Iterator[str]:
@@ -38,13 +50,18 @@ def _windows(built: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _downloads(built: Mapping[str, Any]) -> Iterator[str]:
-    """Tell what a loss will fetch when the run begins."""
+def _downloads(recipe: Recipe, built: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
+    """Tell what will be fetched when the run begins."""
+    if isinstance(recipe.start_from, str) and not resumed and not at_hand(recipe.start_from):
+        yield (
+            f"start_from: {recipe.start_from} is downloaded when the run begins; on a machine "
+            f"without a network run 'escsr fetch {recipe.start_from}' elsewhere and give the file"
+        )
     for part in _modules(built.get("loss")):
         if wanted := getattr(part, "to_download", None):
             yield (
                 f"loss: {type(part).__name__} downloads {wanted} when the run begins; on a "
-                "machine without a network give it a file: weights=PATH"
+                "machine without a network give it a file"
             )
 
 

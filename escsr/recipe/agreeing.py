@@ -5,29 +5,35 @@ from typing import Any
 
 import torch
 
-from escsr.build import find_weights, initialise_from
+from escsr.build import initialise_from
 from escsr.heads import QueryHead
 from escsr.model import SuperResolver
+from escsr.models import NotFetchedError, locate
 from escsr.names import did_you_mean
 from escsr.recipe.definition import Recipe
 from escsr.recipe.signatures import fits
 from escsr.recipe.trying import try_optimizer, try_schedule
 
 
-def is_weights(name: str) -> bool:
-    """Whether there is such a file or embedded model."""
+def weights_problem(name: str) -> str | None:
+    """Why weights cannot be opened when the run begins; published ones may still be fetched."""
     try:
-        return find_weights(name).is_file()
-    except FileNotFoundError:
-        return False
+        locate(name)
+    except NotFetchedError:
+        return None
+    except (FileNotFoundError, ValueError, ModuleNotFoundError) as error:
+        return str(error)
+    return None
 
 
 def disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> list[str]:
     """Compare what several parts say about the same thing, as far as they say it."""
     problems = _adversary_problems(recipe, built, resumed=resumed)
-    if "model" in built and recipe.start_from is not None and is_weights(recipe.start_from):
+    if "model" in built and recipe.start_from is not None:
         try:
             initialise_from(built["model"], recipe.start_from, head=recipe.start_from_head)
+        except FileNotFoundError:
+            pass  # told already, or fetched when the run begins
         except ValueError as error:
             problems.append(f"start_from: {error}")
     problems += _batch_problems(recipe, built.get("data"))

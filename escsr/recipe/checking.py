@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, get_type_hints
 
 import torch
 
+from escsr.models.locating import without_fetching
 from escsr.names import did_you_mean
 from escsr.recipe.advice import advice
-from escsr.recipe.agreeing import disagreements, is_weights
+from escsr.recipe.agreeing import disagreements, weights_problem
 from escsr.recipe.decoding import Damage, damage
 from escsr.recipe.definition import OPTIONAL, PARTS, Recipe, Supplied
 from escsr.recipe.signatures import (
@@ -100,9 +101,14 @@ def examine(recipe: Recipe, *, resumed: bool = False, decode: bool = False) -> F
     """
     if resumed:
         recipe = replace(recipe, start_from=None)
+    with without_fetching():
+        return _examine(recipe, resumed=resumed, decode=decode)
+
+
+def _examine(recipe: Recipe, *, resumed: bool, decode: bool) -> Findings:
     problems = _value_problems(recipe)
-    if isinstance(recipe.start_from, str) and not is_weights(recipe.start_from):
-        problems.append(f"start_from: no such file: {recipe.start_from}")
+    if isinstance(recipe.start_from, str) and (wrong := weights_problem(recipe.start_from)):
+        problems.append(f"start_from: {wrong}")
     built: dict[str, Any] = {}
     for key, supplied in PARTS.items():
         value = getattr(recipe, key)

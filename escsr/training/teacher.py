@@ -1,15 +1,17 @@
 """Learning from another network: a loss against what a teacher makes of the same small picture."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from escsr.build import find_weights, load
+from escsr.build import load
 from escsr.data.on_device import resized
 from escsr.model import SuperResolver
+from escsr.models import NotFetchedError, locate
 from escsr.recipe import Part
 from escsr.training.losses import L1
 
@@ -61,7 +63,8 @@ class Teacher(nn.Module):
     ) -> None:
         super().__init__()
         if isinstance(network, str):
-            find_weights(network)
+            with suppress(NotFetchedError):  # `prepare` will bring it
+                locate(network)
         self.describes = network
         self.distance: nn.Module = distance()
         if not isinstance(self.distance, nn.Module):
@@ -77,6 +80,16 @@ class Teacher(nn.Module):
     def needs_pictures(self) -> bool:
         """Whether single pixels cannot be compared."""
         return getattr(self.distance, "needs_pictures", False) or self.describes is not None
+
+    @property
+    def to_download(self) -> str | None:
+        """The network that `prepare` will fetch, if it is not on this machine."""
+        if isinstance(self.describes, str):
+            try:
+                locate(self.describes)
+            except NotFetchedError:
+                return self.describes
+        return None
 
     def prepare(self) -> None:
         """Open the network; a second call does nothing."""

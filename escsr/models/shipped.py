@@ -1,0 +1,23 @@
+"""Networks that come with the library: weights and their cards."""
+
+from pathlib import Path
+
+ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real"}
+"""Names for what a network is good at: clean photographs, damaged ones."""
+
+
+def embedded() -> dict[str, Path]:
+    """The embedded networks, name to weight file."""
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}
+
+
+def resolve(name: str) -> str:
+    """The embedded network that a name or an alias means.
+
+    Args:
+        name: A name of `embedded`, a key of `ALIASES`, or anything else.
+
+    Returns:
+        The name behind an alias; other names as they are.
+    """
+    return ALIASES.get(name, name)
