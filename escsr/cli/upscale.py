@@ -11,7 +11,7 @@ import typer
 
 from escsr.cli.console import make_console, make_progress
 from escsr.cli.groups import in_groups
-from escsr.cli.upscale_options import FileOptions, NetworkOptions, SizeOptions
+from escsr.cli.upscale_options import FileOptions, NetworkOptions, SavingOptions, SizeOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,18 +37,21 @@ def upscale(
     sizes: SizeOptions,
     network: NetworkOptions,
     files: FileOptions,
+    saving: SavingOptions,
 ) -> None:
     """Upscale pictures, to exactly the size asked.
 
     Say the size by one of --scale, --size, --width, --height, --min-side, --max-side.
-    Profile, transparency and bit depth are kept.
+    Transparency, bit depth, colours, resolution, EXIF, XMP and IPTC are kept.
     """
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
+    from escsr.images import write_image
     from escsr.models import fetch
 
     wanted = sizes.wanted()
     console = make_console()
+    write = partial(write_image, **saving.checked())
     tasks = _plan(inputs, output, files, _name_fields(files.name, network.model, wanted), console)
     fetch(network.model)  # before the bar of the pictures, with one of its own
     failures = 0
@@ -57,7 +60,8 @@ def upscale(
         for number, task in enumerate(tasks, 1):
             line = bar.add_task(f"{number}/{len(tasks)} {task.source.name}", total=1.0)
             try:
-                _upscale_one(task, console, partial(_tell, bar, line), **vars(network), **wanted)
+                tell = partial(_tell, bar, line)
+                _upscale_one(task, console, tell, write, **vars(network), **wanted)
             except (ValueError, OSError, MemoryError) as error:
                 if len(tasks) == 1:
                     raise
@@ -74,9 +78,13 @@ def _tell(bar: "Progress", line: "TaskID", share: float) -> None:
 
 
 def _upscale_one(
-    task: "PictureTask", console: "Console", progress: Callable[[float], None], **options: Any
+    task: "PictureTask",
+    console: "Console",
+    progress: Callable[[float], None],
+    write: Callable[..., None],
+    **options: Any,
 ) -> None:
-    from escsr.images import read_image, write_image
+    from escsr.images import read_image
     from escsr.inference import upscale as run
 
     began = time.monotonic()
@@ -85,7 +93,7 @@ def _upscale_one(
         picture = read_image(task.source)
         result = run(picture, progress=progress, **options)
         task.target.parent.mkdir(parents=True, exist_ok=True)
-        write_image(task.target, result)
+        write(task.target, result)
     _print_notices(console, notices)
     (height, width), (new_height, new_width) = picture.size, result.size
     console.print(

@@ -95,6 +95,33 @@ class FileOptions:
         return "skip" if self.skip_existing else self.existing
 
 
+@dataclass(frozen=True, kw_only=True)
+class SavingOptions:
+    """How files are written."""
+
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="1 to 100, of JPEG, WebP and AVIF.")
+    ] = 95
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Exact pixels in WebP and AVIF too.")
+    ] = False
+    chroma: Annotated[
+        str, typer.Option(help="444, or 420 for colours at half size, of JPEG and AVIF.")
+    ] = "444"
+    compression: Annotated[
+        int, typer.Option(min=0, max=9, help="0 to 9, of PNG and TIFF: smaller files, slower.")
+    ] = 6
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Leave out EXIF, XMP and IPTC.")
+    ] = False
+
+    def checked(self) -> dict[str, Any]:
+        """Arguments of `escsr.images.write_image`, none of them out of its range."""
+        from escsr.images import SaveOptions
+
+        return vars(SaveOptions(**vars(self)))
+
+
 def _parse_size(text: str | None) -> tuple[int, int] | None:
     """'3840x2160' (width × height) to (H, W)."""
     if text is None:
