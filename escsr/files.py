@@ -9,6 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+_locks: Any
+try:
+    import fcntl as _locks
+except ImportError:  # Windows
+    _locks = None
+
 _PREFIX = ".escsr-"  # hidden, so that nobody takes an unfinished picture for a finished one
 _MARK = ".part"
 
@@ -22,7 +28,8 @@ def replacing(
     The temporary file lies in the same folder, exists and is empty. If the block raises anything,
     the temporary file is removed and ``path`` is left as it was. A symbolic link stays and the file
     it points to is replaced; a file that is replaced passes on its permissions. A process that is
-    killed leaves a hidden file ``.escsr-….part``, which `remove_leftovers` removes.
+    killed leaves a hidden file ``.escsr-….part``, which `remove_leftovers` removes; while the block
+    runs, the temporary file is locked against that.
 
     Args:
         path: The file to make or to replace. Its folder must exist.
@@ -48,8 +55,10 @@ def replacing(
     target = Path(os.path.realpath(path))
     replaced = _check_target(path, target)
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(6)}{_MARK}{suffix}")
+    handle = -1
     try:
-        temporary.touch(exist_ok=False)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        handle = _hold(handle)
         yield temporary
         if replaced is not None:
             _take_over(temporary, replaced)
@@ -63,6 +72,9 @@ def replacing(
         if isinstance(error, OSError):
             _name_target(error, temporary, path)
         raise
+    finally:
+        if handle >= 0:
+            os.close(handle)
     if durable:
         _force_folder_to_disk(target.parent)
 
@@ -104,7 +116,10 @@ def printable(text: str) -> str:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
-    """Remove what killed processes left in a folder that nobody else is writing to now.
+    """Remove what killed processes left in a folder.
+
+    Files that a living process is writing are locked and stay. Where a system has no such locks
+    (Windows), it forbids to remove a file that is open.
 
     Args:
         folder: Searched itself, not its subfolders; may be missing.
@@ -114,9 +129,33 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     """
     folder = Path(folder)
     found = sorted(folder.glob(f"{_PREFIX}*{_MARK}*")) if folder.is_dir() else []
-    for path in found:
-        path.unlink(missing_ok=True)
-    return found
+    return [path for path in found if _remove_unheld(path)]
+
+
+def _hold(handle: int) -> int:
+    """Lock an open file until it is closed or the process dies; where it cannot be, close it."""
+    if _locks is None:
+        os.close(handle)  # Windows renames no open file
+        return -1
+    with suppress(OSError):  # some network file systems have no locks
+        _locks.flock(handle, _locks.LOCK_EX | _locks.LOCK_NB)
+    return handle
+
+
+def _remove_unheld(path: Path) -> bool:
+    """Remove a file unless somebody holds it; whether it was removed."""
+    try:
+        if _locks is not None:
+            with path.open(
+                "r+b"
+            ) as file:  # network file systems lock only what is open for writing
+                _locks.flock(file, _locks.LOCK_EX | _locks.LOCK_NB)
+                path.unlink()
+        else:
+            path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _check_target(path: Path, target: Path) -> os.stat_result | None:

@@ -1,6 +1,7 @@
 """The options of ``escsr upscale``, one class a group; add a field, and it is an option."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -78,6 +79,10 @@ class FileOptions:
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="The same as --existing skip.")
     ] = False
+
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what became of each file, as JSON.")
+    ] = None
 
     def suffix_of(self, writable: tuple[str, ...]) -> str | None:
         """The ending that was asked for, with its dot; checked."""

@@ -141,6 +141,14 @@ def test_what_a_killed_process_leaves(tmp_path):
     assert remove_leftovers(tmp_path / "missing") == []
 
 
+@POSIX
+def test_what_is_being_written_is_no_leftover(tmp_path):
+    with replacing(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(b"new")
+        assert remove_leftovers(tmp_path) == []
+    assert (tmp_path / "a.bin").read_bytes() == b"new"
+
+
 def test_json_of_any_name(tmp_path):
     import json
 
