@@ -6,6 +6,7 @@ Example:
     >>> model = escsr.build("esc_light", scale=2)
 """
 
+import escsr.pretrained  # noqa: F401 - gives networks save_pretrained and its like
 from escsr.build import (
     build,
     initialise_from,

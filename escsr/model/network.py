@@ -20,9 +20,10 @@ from escsr.model._requests import (
 )
 from escsr.model.config import ModelConfig
 from escsr.model.features import Features
+from escsr.model.sharing import Shareable
 
 
-class SuperResolver(nn.Module):
+class SuperResolver(Shareable, nn.Module):
     """A super-resolution network: features by a backbone, the picture by a head.
 
     Made by `escsr.build` or `escsr.load`.

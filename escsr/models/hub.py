@@ -61,7 +61,7 @@ def locate(name: str) -> Path:
         ModuleNotFoundError: If huggingface_hub is not installed.
     """
     address = parse(name)
-    found = _hub().try_to_load_from_cache(address.repo, address.file, revision=address.revision)
+    found = library().try_to_load_from_cache(address.repo, address.file, revision=address.revision)
     if not isinstance(found, str):  # None, or a mark that the repository has no such file
         raise NotFetchedError(f"{name} is not on this machine yet: 'escsr fetch {name}' brings it")
     return Path(found)
@@ -75,14 +75,14 @@ def fetch(name: str, *, forbidden: str | None = None) -> Path:
         ValueError: If ``name`` is no address.
         ModuleNotFoundError: If huggingface_hub is not installed.
     """
-    address, hub = parse(name), _hub()
+    address, library_ = parse(name), library()
     if forbidden:
         raise NotFetchedError(
             f"{name} is not on this machine, and {forbidden}. Download the file by other "
             "means and give its path"
         )
     try:
-        return Path(hub.hf_hub_download(address.repo, address.file, revision=address.revision))
+        return Path(library_.hf_hub_download(address.repo, address.file, revision=address.revision))
     except Exception as error:  # of many kinds, of several libraries
         raise NotFetchedError(f"{name} could not be fetched: {_reason(error, address)}") from error
 
@@ -103,11 +103,16 @@ def _reason(error: Exception, address: Address) -> str:
     return first or type(error).__name__
 
 
-def _hub() -> Any:
+def library() -> Any:
+    """The module huggingface_hub.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed; says how to.
+    """
     try:
         import huggingface_hub
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "hf:// needs huggingface_hub: pip install 'escsr[hub]'", name="huggingface_hub"
+            "the Hub needs huggingface_hub: pip install 'escsr[hub]'", name="huggingface_hub"
         ) from error
     return huggingface_hub

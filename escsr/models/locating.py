@@ -85,7 +85,7 @@ def fetch(path_or_name: str | os.PathLike[str], *, progress: Progress | None = N
     try:
         return locate(path_or_name)
     except NotFetchedError:
-        forbidden = _why_not()
+        forbidden = why_not()
         name = os.fspath(path_or_name)
         if hub.is_address(name):
             return hub.fetch(name, forbidden=forbidden)
@@ -107,7 +107,8 @@ def without_fetching() -> Iterator[None]:
         _fetching.reset(token)
 
 
-def _why_not() -> str | None:
+def why_not() -> str | None:
+    """Why nobody is to be contacted now, or None."""
     if os.environ.get("ESCSR_OFFLINE", "").strip().lower() not in ("", "0", "false", "no"):
         return "ESCSR_OFFLINE is set"
     return None if _fetching.get() else "checks download nothing"
