@@ -112,10 +112,20 @@ def use_default_layout(model: SuperResolver) -> SuperResolver:
     return model
 
 
-def train_step(model: SuperResolver, lq: Tensor) -> Tensor:
-    """One forward and backward pass; returns the result of the forward pass."""
+def train_step(model: SuperResolver, lq: Tensor, *, bf16: bool = False) -> Tensor:
+    """One forward and backward pass; returns the result of the forward pass.
+
+    Args:
+        model: The network, in training mode.
+        lq: (B, 3, H, W).
+        bf16: Whether the forward pass computes in bfloat16, as with ``precision=bf16`` in a recipe.
+
+    Returns:
+        (B, 3, H_out, W_out), detached.
+    """
     model.zero_grad(set_to_none=True)
-    sr: Tensor = model(lq)
+    with torch.autocast(lq.device.type, torch.bfloat16, enabled=bf16):
+        sr: Tensor = model(lq)
     torch.autograd.backward(sr.abs().mean())
     return sr.detach()
 
@@ -127,6 +137,9 @@ VARIANTS: dict[str, Callable[[SuperResolver], SuperResolver]] = {
     "escsr": lambda model: model,
 }
 """What is compared, by name: makes the variant from a network, which it may change."""
+
+BF16 = "escsr, bfloat16"
+"""Name of one more variant of training steps; processors without bfloat16 are slow at it."""
 
 
 def run(setup: Setup, *, training: bool = False) -> list[Measurement]:
@@ -149,7 +162,7 @@ def run(setup: Setup, *, training: bool = False) -> list[Measurement]:
     """
     measurements: list[Measurement] = []
     with tempfile.TemporaryDirectory() as folder:
-        for index, variant in enumerate(VARIANTS):
+        for index, variant in enumerate((*VARIANTS, BF16) if training else VARIANTS):
             order = {"variant": variant, "setup": asdict(setup), "training": training}
             target = Path(folder, f"{index}.npy")
             found = _in_process({**order, "output": str(target)})
@@ -177,12 +190,15 @@ def measure(order: Mapping[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(setup.threads)
     torch.manual_seed(0)
     device = torch.device(setup.device)
-    model = VARIANTS[order["variant"]](build(setup.backbone, scale=setup.scale))
+    bf16 = order["variant"] == BF16
+    model = VARIANTS["escsr" if bf16 else order["variant"]](
+        build(setup.backbone, scale=setup.scale)
+    )
     model.train(training).to(device)
     lq = torch.rand(setup.batch, 3, setup.height, setup.width).to(device)
     size = (setup.height * setup.scale, setup.width * setup.scale)
     estimated = estimate_memory(model, setup.height, setup.width, size)
-    passing: Callable[..., Tensor] = train_step if training else model
+    passing: Callable[..., Tensor] = functools.partial(train_step, bf16=bf16)
     seconds = []
     with _peak(device) as peak, torch.inference_mode(not training):
         for _ in range(setup.repeats + 1):

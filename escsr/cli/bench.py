@@ -103,18 +103,19 @@ def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:
     console = make_console()
     kind = "training step" if training else "inference"
     console.print(
-        f"{setup.backbone} ×{setup.scale}, {setup.batch}×{setup.height}×{setup.width}, fp32, "
+        f"{setup.backbone} ×{setup.scale}, {setup.batch}×{setup.height}×{setup.width}, "
         f"{setup.threads} threads, {setup.device}, {kind}"
     )
     with console.status("measuring"):
         measurements = run(setup, training=training)
     literal = measurements[0]
-    table = Table("variant", "s", "speed", "peak MiB", "estimated", "difference")
+    table = Table("variant", "s", "pictures/s", "speed", "peak MiB", "estimated", "difference")
     table.columns[0].overflow = "fold"
     for found in measurements:
         table.add_row(
             found.variant,
             f"{found.seconds:.3f}",
+            f"{setup.batch / found.seconds:.3g}",
             f"{literal.seconds / found.seconds:.2f}×",
             f"{found.peak_bytes / 2**20:.0f}",
             f"{found.estimated_bytes / 2**20:.0f}",
