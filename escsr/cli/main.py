@@ -10,6 +10,7 @@ from escsr.cli.console import make_console, protect_streams
 from escsr.cli.degrade import degrade
 from escsr.cli.doctor import doctor
 from escsr.cli.evaluate import evaluate
+from escsr.cli.export import export
 from escsr.cli.fetch import fetch
 from escsr.cli.info import info, list_names
 from escsr.cli.train import train
@@ -26,6 +27,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(degrade)
 app.command()(bench)
+app.command()(export)
 app.command()(info)
 app.command()(fetch)
 app.command("list")(list_names)

@@ -33,7 +33,7 @@ class SizeOptions:
         """The one option that says the size, by the name that Python has for it; checked."""
         from escsr.inference import SizeRequest
 
-        asked = {**vars(self), "size": _parse_size(self.size)}
+        asked = {**vars(self), "size": parse_size(self.size)}
         given = {name: value for name, value in asked.items() if value is not None}
         if len(given) > 1:
             options, every = (
@@ -127,7 +127,7 @@ class SavingOptions:
         return vars(SaveOptions(**vars(self)))
 
 
-def _parse_size(text: str | None) -> tuple[int, int] | None:
+def parse_size(text: str | None) -> tuple[int, int] | None:
     """'3840x2160' (width × height) to (H, W)."""
     if text is None:
         return None

@@ -123,6 +123,26 @@ class MetaSR(ImplicitHead):
     def _to_rgb(self, blend: Tensor) -> Tensor:
         return blend
 
+    def as_convolution(self, scale: int) -> Tensor:
+        """The one convolution that the head is at a whole scale, before a pixel shuffle.
+
+        Args:
+            scale: Enlargement of the features.
+
+        Returns:
+            Its weight (3 · scale², in_channels, 3, 3); it pads with zeros and has no bias.
+
+        Example:
+            >>> weight = escsr.load("default").head.as_convolution(2)
+            >>> sr = F.pixel_shuffle(F.conv2d(features, weight, padding=1), 2)
+        """
+        phases = grid_phases(scale, 1)
+        cell = self.last.weight.new_full((2,), 2 / scale)
+        if self.cell_max_scale is not None:
+            cell = cell.clamp(min=2 / self.cell_max_scale)
+        kernels = self._kernels(phases, phases, cell, self.last.weight.dtype)
+        return kernels.permute(2, 0, 1, 3, 4, 5).flatten(0, 2)
+
     # ------------------------------------------------------------------ regular grid
 
     def _without_skip(

@@ -1,0 +1,16 @@
+"""Networks as files for other programs: ONNX."""
+
+try:
+    import onnx  # noqa: F401
+    import onnxruntime  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"escsr.export needs {error.name}, which is not installed: pip install 'escsr[export]'",
+        name=error.name,
+    ) from None
+
+from escsr.export.networks import write_backbone, write_head
+from escsr.export.onnx_file import Exported, to_onnx
+from escsr.export.targets import TARGETS
+
+__all__ = ["TARGETS", "Exported", "to_onnx", "write_backbone", "write_head"]

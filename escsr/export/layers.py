@@ -1,0 +1,244 @@
+"""The layers of networks as nodes of a graph.
+
+Every function takes the graph, the layer and the value that goes in, and gives the value that
+comes out. Nothing here asks for the length of a side but padding, so that shape inference knows
+every shape where sides are given.
+"""
+
+import math
+
+import numpy as np
+from torch import Tensor, nn
+
+from escsr.export.frame import Frame
+from escsr.export.graph import END, FLOAT, Graph
+from escsr.layers import (
+    ConvAttention,
+    ConvFFN,
+    DecomposedConvAttention,
+    LayerNorm2d,
+    WindowAttention,
+)
+from escsr.layers.attention import Gate
+from escsr.layers.attention_bias import TableBias
+
+# Scores of so many bytes per window are made at once: runtimes keep those of all windows.
+_SCORES = 4 << 20
+_MOST_BLOCKS = 8
+
+
+def conv(g: Graph, layer: nn.Conv2d, x: str) -> str:
+    """A convolution as it stands."""
+    return convolve(
+        g,
+        x,
+        layer.weight,
+        layer.bias,
+        padding=layer.padding[0] if isinstance(layer.padding, tuple) else 0,
+        groups=layer.groups,
+    )
+
+
+def convolve(
+    g: Graph, x: str, weight: Tensor, bias: Tensor | None, *, padding: int = 0, groups: int = 1
+) -> str:
+    """A convolution with given weights, zero padding on all sides."""
+    inputs = [x, g.weight(weight, x)] + ([] if bias is None else [g.weight(bias, x)])
+    return g.op("Conv", *inputs, kernel_shape=weight.shape[2:], pads=[padding] * 4, group=groups)
+
+
+def gelu(g: Graph, x: str) -> str:
+    """The exact GELU: one operator from opset 20 on, five before."""
+    if g.opset >= 20:
+        return g.op("Gelu", x)
+    erf = g.op("Erf", g.op("Div", x, g.number(math.sqrt(2), x)))
+    return g.op("Mul", g.op("Mul", x, g.op("Add", erf, g.number(1, x))), g.number(0.5, x))
+
+
+def leaky_relu(g: Graph, x: str, slope: float) -> str:
+    """A leaky ReLU."""
+    return g.op("LeakyRelu", x, alpha=slope)
+
+
+def layer_norm(g: Graph, layer: LayerNorm2d, x: str) -> str:
+    """Normalise over channels, in float32."""
+    kind = g.types[x]
+    last = g.transpose(g.cast(x, FLOAT), 0, 2, 3, 1)
+    weight, bias = g.weight(layer.weight, last), g.weight(layer.bias, last)
+    normed = g.op("LayerNormalization", last, weight, bias, axis=-1, epsilon=layer.eps)
+    return g.cast(g.transpose(normed, 0, 3, 1, 2), kind)
+
+
+def norm(g: Graph, layer: nn.Module, x: str) -> str:
+    """A norm, or nothing."""
+    return layer_norm(g, layer, x) if isinstance(layer, LayerNorm2d) else x
+
+
+def feed_forward(g: Graph, layer: ConvFFN, x: str) -> str:
+    """See `ConvFFN`."""
+    hidden = gelu(g, conv(g, layer.expand, x))
+    hidden = g.op("Add", gelu(g, conv(g, layer.depthwise, hidden)), hidden)
+    return conv(g, layer.project, hidden)
+
+
+# ---------------------------------------------------------------------------- convolutions
+
+
+def conv_attention(
+    g: Graph, layer: ConvAttention | DecomposedConvAttention, x: str, kernels: tuple[Tensor, ...]
+) -> str:
+    """Convolutional attention: the large kernel as a convolution, the dynamic one as nine sums."""
+    width = layer.partial_dim
+    first, rest = g.cut(x, 1, 0, width), g.cut(x, 1, width, END)
+    dynamic = _dynamic_kernel(g, layer, first)
+    if isinstance(layer, DecomposedConvAttention):
+        channel, large = kernels
+        first = convolve(g, first, channel, None)
+    else:
+        (large,) = kernels
+    groups = width if large.shape[1] == 1 else 1
+    mixed = convolve(g, first, large, None, padding=large.shape[-1] // 2, groups=groups)
+    mixed = g.op("Add", mixed, _depthwise_per_sample(g, first, dynamic))
+    return conv(g, layer.aggregate, g.op("Concat", mixed, rest, axis=1))
+
+
+def _dynamic_kernel(g: Graph, layer: ConvAttention | DecomposedConvAttention, x: str) -> list[str]:
+    """The nine numbers of each channel's kernel, (B, P, 1, 1) each, made in float32.
+
+    A float16 mean over a large picture overflows.
+    """
+    kind = g.types[x]
+    # Rows, then columns: the rounding errors of two short sums are smaller than of a long one.
+    pooled = mean(g, mean(g, g.cast(x, FLOAT), 3), 2)
+    kernel = conv(g, layer.excite, gelu(g, conv(g, layer.squeeze, pooled)))
+    # Channels are (P, 9).
+    kernel = g.cast(g.reshape(kernel, 0, layer.partial_dim, 9, 1), kind)
+    return [g.cut(kernel, 2, place, place + 1) for place in range(9)]
+
+
+def mean(g: Graph, x: str, axis: int) -> str:
+    """The mean along one side, which stays as a side of 1."""
+    if g.opset >= 18:
+        return g.op("ReduceMean", x, g.ints([axis]), keepdims=1)
+    return g.op("ReduceMean", x, axes=[axis], keepdims=1)
+
+
+def _depthwise_per_sample(g: Graph, x: str, kernel: list[str]) -> str:
+    """Convolve with a 3×3 kernel per sample and channel: shifted copies times numbers."""
+    padded = g.op("Pad", x, g.ints([0, 0, 1, 1] * 2))
+    total = ""
+    for row in range(3):
+        line = g.op("Slice", padded, g.ints([row]), g.ints([_end(row)]), g.ints([2]))
+        for column in range(3):
+            shifted = g.op("Slice", line, g.ints([column]), g.ints([_end(column)]), g.ints([3]))
+            part = g.op("Mul", shifted, kernel[3 * row + column])
+            total = g.op("Add", total, part) if total else part
+    return total
+
+
+def _end(shift: int) -> int:
+    """Where a shifted copy ends, from the end of a side padded by one on both sides."""
+    return shift - 2 if shift < 2 else END
+
+
+# ---------------------------------------------------------------------------- window attention
+
+
+def window_attention(g: Graph, layer: WindowAttention, x: str, frame: Frame) -> str:
+    """Attention inside windows, with all windows as leading sides of one product of matrices.
+
+    Windows are split off by reshapes that know one side at a time, so no shape is computed:
+    q and v are (B, columns, rows, heads, M², d), and k (B, columns, rows, heads, d, M²).
+    """
+    m, heads = layer.window_size, layer.num_heads
+    q, k, v = _project(g, layer, frame.pad(g, x, m))
+    sides = (m, heads, layer.out.in_channels)
+    q, v = _windows(g, q, *sides), _windows(g, v, *sides)
+    k = _windows(g, k, *sides, transposed=True)
+    q, k, table = _biased(g, layer, q, k)
+    block = _block(m, heads)
+    parts = []
+    for start in range(0, m * m, block):
+        cut = (start, min(start + block, m * m))
+        scores = g.op("MatMul", q if block == m * m else g.cut(q, 4, *cut), k)
+        if table is not None:
+            scores = g.op("Add", scores, _spread(g, table, m, cut))
+        parts.append(g.op("MatMul", g.op("Softmax", scores, axis=-1), v))
+    attended = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=4)
+    attended = frame.crop(g, _from_windows(g, attended, m, sides[2]), m)
+    if layer.gate is not None:
+        attended = g.op("Mul", attended, _gate(g, layer.gate, x))
+    return conv(g, layer.out, attended)
+
+
+def _project(g: Graph, layer: WindowAttention, x: str) -> list[str]:
+    """q, already divided by √d, k and v, (B, C, H, W) each."""
+    weight = layer.qkv.weight.detach().clone()
+    assert layer.qkv.bias is not None
+    bias = layer.qkv.bias.detach().clone()
+    dim = len(weight) // 3
+    factor = (dim // layer.num_heads) ** -0.5
+    weight[:dim] *= factor
+    bias[:dim] *= factor
+    qkv = convolve(g, x, weight, bias)
+    return [g.cut(qkv, 1, part * dim, (part + 1) * dim) for part in range(3)]
+
+
+def _windows(
+    g: Graph, x: str, m: int, heads: int, channels: int, *, transposed: bool = False
+) -> str:
+    """(B, C, H, W) to (B, columns, rows, heads, M², d), or with the last two sides swapped."""
+    x = g.transpose(g.reshape(x, 0, 0, 0, -1, m), 0, 3, 1, 4, 2)  # B, columns, C, M (x), H
+    x = g.reshape(x, 0, 0, heads, channels // heads, m, -1, m)  # …, heads, d, M (x), rows, M (y)
+    if transposed:
+        return g.reshape(g.transpose(x, 0, 1, 5, 2, 3, 6, 4), 0, 0, 0, 0, 0, m * m)
+    return g.reshape(g.transpose(x, 0, 1, 5, 2, 6, 4, 3), 0, 0, 0, 0, m * m, -1)
+
+
+def _from_windows(g: Graph, x: str, m: int, channels: int) -> str:
+    """(B, columns, rows, heads, M², d) to (B, C, H, W)."""
+    x = g.reshape(x, 0, 0, 0, 0, m, m, -1)
+    x = g.transpose(x, 0, 1, 5, 3, 6, 2, 4)  # B, columns, M (x), heads, d, rows, M (y)
+    x = g.transpose(g.reshape(x, 0, 0, 0, channels, -1), 0, 3, 4, 1, 2)  # B, C, H, columns, M (x)
+    return g.reshape(x, 0, 0, 0, -1)
+
+
+def _biased(g: Graph, layer: WindowAttention, q: str, k: str) -> tuple[str, str, str | None]:
+    """A table to add to the scores; or q and k widened by factors of the bias, and no table."""
+    weights: list[Tensor] = [getattr(layer, name) for name in layer._bias_names]
+    if isinstance(layer.bias_kind, TableBias):
+        return q, k, g.weight(weights[0], q)
+    of_q, of_k = layer.bias_kind.factors(*weights)
+    d, rank = layer.out.in_channels // layer.num_heads, of_q.shape[-1]
+    # Beside zeros, so that a sum puts them behind the channels of every window.
+    of_q, of_k = (nn.functional.pad(factor, (d, 0)) for factor in (of_q, of_k))
+    q = g.op("Pad", q, g.ints([0] * 11 + [rank]))
+    k = g.op("Pad", k, g.ints([0] * 10 + [rank, 0]))
+    q = g.op("Add", q, g.weight(of_q, q))
+    return q, g.op("Add", k, g.weight(of_k.transpose(1, 2), k)), None
+
+
+def _block(m: int, heads: int) -> int:
+    """Queries of a window whose scores are made at once."""
+    queries = m * m
+    blocks = min(-(-4 * heads * queries**2 // _SCORES), _MOST_BLOCKS)
+    return -(-queries // blocks)
+
+
+def _spread(g: Graph, table: str, m: int, queries: tuple[int, int]) -> str:
+    """A table spread over pairs of pixels, for some of the queries; see `relative_bias`.
+
+    Spread by the runtime, because files with the spread table would be a hundred times larger.
+    """
+    numbers = np.arange(m * m)
+    y, x = numbers // m, numbers % m
+    of_keys = (y + m - 1) * (2 * m - 1) + x + m - 1
+    of_queries = y * (2 * m - 1) + x
+    part = of_queries[slice(*queries), None]
+    index = g.once("Sub", g.ints(of_keys), g.ints(part))
+    return g.op("Gather", table, index, axis=1)
+
+
+def _gate(g: Graph, gate: Gate, x: str) -> str:
+    """See `Gate`."""
+    return g.op("Sigmoid", conv(g, gate.pointwise, conv(g, gate.depthwise, x)))

@@ -1,0 +1,59 @@
+"""Programs that files are made for, and what each of them asks of a file."""
+
+import math
+from dataclasses import dataclass
+
+from escsr.layers import WindowAttention
+from escsr.model import SuperResolver
+from escsr.names import unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a program asks of a file.
+
+    Attributes:
+        name: Of the program, or "generic".
+        free_batch: Whether it gives several pictures at once.
+        whole_windows: Whether it finds out shapes before it runs, so that nothing in the graph
+            may compute one: the sides of pictures are then whole windows, and padding is its
+            own business.
+        tile: The sides of all pictures, if they are fixed; a size that is asked for goes first.
+    """
+
+    name: str
+    free_batch: bool = True
+    whole_windows: bool = False
+    tile: tuple[int, int] | None = None
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target(name="generic"),
+        Target(name="chainner", whole_windows=True),
+        Target(name="vs-mlrt", free_batch=False),
+        Target(name="tensorrt", free_batch=False),
+        Target(name="openvino", free_batch=False),
+        Target(name="web", free_batch=False, tile=(256, 256)),
+        Target(name="darktable", free_batch=False, tile=(256, 256)),
+    )
+}
+"""Programs by name; "generic" is any that follows the ONNX standard."""
+
+
+def find_target(name: str) -> Target:
+    """The program that a name means.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in TARGETS:
+        raise ValueError(unknown_name("target", name, list(TARGETS)))
+    return TARGETS[name]
+
+
+def window_of(model: SuperResolver) -> int:
+    """What sides of pictures must be multiples of for windows to be whole, in pixels."""
+    windows = {m.window_size for m in model.modules() if isinstance(m, WindowAttention)}
+    return math.lcm(*windows) * model.backbone.stride
