@@ -35,6 +35,7 @@ READ_ONLY = {"toml", "text"}
 SHIMS = {
     "escsr": """
         if [ "$1" = bench ]; then set -- "$@" --backbone esc_tiny --size 24 --repeats 1; fi
+        if [ "$1" = train ]; then set -- "$@" --check; fi
         exec {quick_python} -c 'from escsr.cli.main import main; main()' "$@"
     """,
     "python": """
@@ -122,6 +123,7 @@ def furnish(tmp_path: Path, *, prepared: bool) -> None:
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(models / f"{model}.safetensors", tmp_path / name)
+    shutil.copy(ROOT / "recipes" / "arbitrary_tiny.py", tmp_path / "runs" / "mine" / "recipe.py")
     for name in ("recipes", "tools", "examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)

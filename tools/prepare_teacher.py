@@ -5,7 +5,6 @@ defines ``teacher``, a function from (1, 3, h, w) float32 RGB in [0, 1] to (1, 3
 so any network can teach, whatever runs it. Such a file is executed.
 """
 
-import runpy
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from escsr.cli.main import print_error
 from escsr.data import prepare_teacher
 from escsr.data.teaching import Enlarge
 from escsr.devices import pick_device
+from escsr.scripts import run_script
 
 
 def prepare(
@@ -69,8 +69,7 @@ def _open(teacher: str, scale: int, device: str) -> Enlarge:
         path = Path(teacher)
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
-        sys.path.insert(0, str(path.parent.resolve()))  # for what lies beside it
-        enlarge = runpy.run_path(str(path)).get("teacher")
+        enlarge = getattr(run_script(path), "teacher", None)
         if not callable(enlarge):
             raise ValueError(f"{path} must define a function named 'teacher'")
         return enlarge

@@ -65,7 +65,7 @@ def list_names(
         bool, typer.Option("--published", help="The weights of others that can be fetched.")
     ] = False,
 ) -> None:
-    """List backbones, heads and embedded models; those of plug-ins with their package."""
+    """List backbones, heads, embedded models and recipes; plug-ins with their package."""
     from escsr import models
 
     if only_published:
@@ -74,12 +74,15 @@ def list_names(
         typer.echo("\n".join(lines))
         return
     from escsr.heads import HEADS
+    from escsr.recipe import list_recipes
 
     backbones, heads, layouts = registries()
     parts = {"backbones": list_parts(backbones), "heads": list_parts(heads)}
     for head in parts["heads"]:
         head["any_scale"] = _makes_any_scale(HEADS.get(head["name"]))
     parts["models"] = [{"name": name, **_about(path)} for name, path in models.embedded().items()]
+    recipes = list_recipes().items()
+    parts["recipes"] = [{"name": name, "about": about} for name, about in recipes]
     if as_json:
         left_out = [vars(plugin) for plugin in (*backbones.broken, *heads.broken, *layouts.broken)]
         typer.echo(json.dumps({**parts, "plugins_left_out": left_out}, indent=2))

@@ -9,7 +9,14 @@ from escsr.cli.console import make_console
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file, e.g. recipes/classic_tiny.py.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Recipe file, or the name of a recipe of escsr (escsr list). Not needed with "
+            "--resume --out, as the folder keeps it.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
@@ -36,8 +43,20 @@ def train(
     """Train a network as a recipe says; Ctrl-C saves and stops."""
     import escsr.recipe
     import escsr.training
+    from escsr.training.kept_recipe import kept_recipe
 
-    described, problems = escsr.recipe.apply(escsr.recipe.load(recipe), overrides or [])
+    changes = list(overrides or [])
+    if recipe is not None and "=" in recipe.name and not recipe.exists():
+        recipe, changes = None, [str(recipe), *changes]  # the recipe was left out
+    if recipe is not None:
+        recipe = escsr.recipe.find_recipe(recipe)
+        described, problems = escsr.recipe.apply(escsr.recipe.load(recipe), changes)
+    elif resume and out is not None:
+        described, problems, changes = kept_recipe(out, changes)
+    else:
+        raise ValueError(
+            "say which recipe: a file, or a name of escsr list; only --resume --out DIR needs none"
+        )
     folder = out or Path("runs") / described.name
     if resume and not folder.is_dir():
         raise FileNotFoundError(f"there is no run in {folder} to resume; leave out --resume")
@@ -51,7 +70,7 @@ def train(
     for line in found.advice:
         console.print(f"note: {line}", soft_wrap=True)
     if check:
-        console.print(f"{recipe} is fine")
+        console.print(f"{recipe or folder} is fine")
         return
     summary = escsr.training.train(
         described,
@@ -59,6 +78,7 @@ def train(
         resume=resume,
         changing=change or (),
         source=recipe,
+        overrides=changes,
         console=console,
     )
     if summary.signal is not None:

@@ -24,7 +24,7 @@ from escsr.data.on_device import (
 from escsr.data.photos import BadFiles, open_pool, sample_rng
 from escsr.data.queries import checked_queries, choose_pixels, joined, pixels_at, pixels_of
 from escsr.data.scales import ScaleDraw
-from escsr.degradations import PRESETS, preset, usm_sharpen
+from escsr.degradations import PRESETS, Pipeline, preset, usm_sharpen
 from escsr.pixels import from_tensor, to_levels_tensor, to_tensor
 from escsr.resize import imresize
 
@@ -49,15 +49,22 @@ def degraded(name: str, *, sharpened: bool = False, **options: Any) -> LqFrom:
     """
     if sharpened and "sharpen" in inspect.signature(PRESETS.get(name)).parameters:
         options = {"sharpen": False} | options
-    pipeline = preset(name, **options)
+    return _Degraded(preset(name, **options))
 
-    def make(gt: Photo, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
+
+class _Degraded:
+    """Small pictures by a pipeline; a class, which other processes can be sent."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def __call__(
+        self, gt: Photo, size: tuple[int, int], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
         height, width = gt.shape[:2]
-        draw = pipeline.draw(rng, size=(height, width), lq_size=size)
-        (lq,) = pipeline.apply(to_tensor(gt)[None], [draw])
+        draw = self._pipeline.draw(rng, size=(height, width), lq_size=size)
+        (lq,) = self._pipeline.apply(to_tensor(gt)[None], [draw])
         return from_tensor(lq)
-
-    return make
 
 
 def sharpened(gt: Photo) -> Photo:

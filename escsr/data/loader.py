@@ -1,5 +1,6 @@
 """Batches of an endless dataset, loaded ahead of the training loop."""
 
+import pickle
 import random
 import signal
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from escsr.data.ahead import ThreadAhead
 from escsr.data.on_device import DeviceBatches
 from escsr.data.queries import check_one_shape
+from escsr.scripts import Packed, pack
 
 Batch = dict[str, Tensor]
 """What one training step reads: named tensors with a leading batch dimension."""
@@ -57,6 +59,30 @@ class _Seeded(Dataset[Any]):
         # of the CPU only: torch.manual_seed would prepare each device's too
         torch.default_generator.manual_seed(int(state[2]))
         return self.dataset[index]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Bring functions of recipes along to the worker."""
+        return _seeded_again, (pack((self.dataset, self.seed)),)
+
+
+def _seeded_again(packed: Packed) -> _Seeded:
+    dataset, seed = packed.unpack()
+    return _Seeded(dataset, seed=seed)
+
+
+def check_sendable(dataset: Dataset[Any]) -> None:
+    """Refuse a dataset that worker processes cannot be sent.
+
+    Raises:
+        ValueError: If something in it cannot be pickled.
+    """
+    try:
+        pickle.dumps(dataset)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"the data cannot be sent to worker processes ({error}): take functions and classes "
+            "that stand at the top level of a file, no lambdas, or workers=0"
+        ) from error
 
 
 def stack(samples: list[dict[str, Tensor]]) -> Batch:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from escsr.build import initialise_from
+from escsr.data.loader import check_sendable
 from escsr.heads import QueryHead
 from escsr.model import SuperResolver
 from escsr.models import NotFetchedError, locate
@@ -37,6 +38,7 @@ def disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> li
         except ValueError as error:
             problems.append(f"start_from: {error}")
     problems += _batch_problems(recipe, built.get("data"))
+    problems += _worker_problems(recipe, built.get("data"))
     problems += _picture_problems(built)
     problems += _head_problems(recipe, built)
     problems += _teacher_problems(built)
@@ -105,6 +107,18 @@ def _batch_problems(recipe: Recipe, data: Any) -> list[str]:
             f"data.group: {group} samples have one scale, but {piece} are stacked at a time; "
             f"take a multiple of {piece}"
         ]
+    return []
+
+
+def _worker_problems(recipe: Recipe, data: Any) -> list[str]:
+    """Whether the data can be sent to the processes that are to load it."""
+    wanted = fits(recipe.workers, int) and recipe.workers > 0
+    if data is None or not wanted or getattr(data, "on_device", False):
+        return []
+    try:
+        check_sendable(data)
+    except ValueError as error:
+        return [f"workers: {error}"]
     return []
 
 

@@ -1,10 +1,13 @@
 """The recipe itself, and reading one from its file."""
 
-import runpy
+import ast
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from escsr.names import did_you_mean
+from escsr.scripts import is_readable, run_script
 
 Part = partial[Any]
 """A described object: a callable with arguments, to be called when the run begins."""
@@ -112,10 +115,11 @@ def load(path: str | Path) -> Recipe:
     """Run a recipe file and return its recipe.
 
     A recipe is Python, so run only files that you trust. A variant's file may itself call
-    ``load(Path(__file__).with_name("base.py"))``.
+    ``load(Path(__file__).with_name("base.py"))``, and import modules that lie beside it.
 
     Args:
-        path: Python file that defines a `Recipe` named ``recipe``.
+        path: Python file that defines a `Recipe` named ``recipe``, or the name of a recipe of
+            `list_recipes`.
 
     Returns:
         The recipe.
@@ -123,12 +127,14 @@ def load(path: str | Path) -> Recipe:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file cannot be run, or defines no such recipe.
+
+    Example:
+        >>> load("classic_tiny").batch
+        16
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such recipe file: {path}")
+    path = find_recipe(path)
     try:
-        names = runpy.run_path(str(path))
+        names = vars(run_script(path))
     except Exception as error:  # whatever the file does wrong, it is the file that is wrong
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     recipe = names.get("recipe")
@@ -137,3 +143,37 @@ def load(path: str | Path) -> Recipe:
         hint = f" (it defines {', '.join(others)})" if others else ""
         raise ValueError(f"{path} must define one escsr.recipe.Recipe named 'recipe'{hint}")
     return recipe
+
+
+def list_recipes() -> dict[str, str]:
+    """The recipes that the library brings, by name, each with the first line of its description."""
+    found = {}
+    for path in sorted(_folder().glob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        found[path.stem] = text.partition("\n")[0]
+    return found
+
+
+def find_recipe(path_or_name: str | Path) -> Path:
+    """The file that a path or the name of a recipe of the library means.
+
+    Raises:
+        FileNotFoundError: If there is neither; with the names there are.
+    """
+    path = Path(path_or_name)
+    if is_readable(path):
+        return path
+    known = list_recipes()
+    if path.parent == Path() and path.with_suffix("").name in known:
+        return _folder() / path.with_suffix(".py")
+    raise FileNotFoundError(
+        f"no such recipe file: {path}, and no recipe of that name; "
+        + did_you_mean(path.stem, known)
+    )
+
+
+def _folder() -> Path:
+    """Recipes lie in the package where it was installed, and beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"

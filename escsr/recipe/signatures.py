@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from escsr.scripts import module_title
+
 _NOTHING = ("none", "null")
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -53,7 +55,7 @@ def named(part: "partial[Any]") -> dict[str, Any]:
 
 def function_name(function: Any) -> str:
     """Return the qualified name of a function or class."""
-    module = getattr(function, "__module__", "")
+    module = module_title(getattr(function, "__module__", ""))
     return f"{module}.{getattr(function, '__qualname__', repr(function))}"
 
 

@@ -15,6 +15,7 @@ from escsr.data import BatchLoader, Share
 from escsr.data.loader import Batch
 from escsr.recipe import Recipe, describe
 from escsr.training.engine import Engine, TrainingError
+from escsr.training.kept_recipe import keep_recipe
 from escsr.training.processes import Processes
 from escsr.training.progress import Display, Pace, Window
 from escsr.training.run_folder import RunFolder
@@ -83,15 +84,22 @@ class Run:
         self.saved_step: int | None = None
 
     def start(
-        self, *, resume: bool, changing: Sequence[str] = (), source: str | Path | None
+        self,
+        *,
+        resume: bool,
+        changing: Sequence[str] = (),
+        source: str | Path | None,
+        overrides: Sequence[str] = (),
     ) -> None:
         """Begin, or go on from the last checkpoint."""
         state = self.folder.latest_state() if resume else None
         if state is not None:
             self._go_on(state, changing)
+            if self.processes.is_main:
+                keep_recipe(self.folder.path, source, overrides)
         else:
             if self.processes.is_main:
-                self.folder.begin(self.description, source, anew=resume)
+                self.folder.begin(self.description, source, overrides, anew=resume)
             self.engine.initialise()
             if self.processes.number:  # the weights are drawn alike; what follows is not
                 torch.manual_seed(self.recipe.seed + self.processes.number)

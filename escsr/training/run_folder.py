@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, fields
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from escsr.files import write_json, write_text
 from escsr.recipe import Recipe, differences
+from escsr.training.kept_recipe import keep_recipe
 from escsr.training.state import checkpoints, load_state, write_atomically
 
 NEUTRAL = frozenset(
@@ -39,8 +39,9 @@ _PACKAGES = ("torch", "numpy", "safetensors", "pyvips", "timm", "accelerate")
 class RunFolder:
     """Names and writes the files of one run.
 
-    ``recipe.py`` (copy of the recipe's file), ``recipe.json`` (every value, overrides and
-    defaults included), ``environment.json`` (versions, git revision), ``log.jsonl``
+    ``recipe.py`` and ``recipe`` (the recipe's file, and what it is made from), ``recipe.json``
+    (every value, overrides and defaults included), ``environment.json`` (versions, git revision),
+    ``log.jsonl`` (figures), ``events.jsonl`` (what happened when).
 
     Args:
         path: The folder; made when a run begins.
@@ -55,13 +56,19 @@ class RunFolder:
         self.best_weights = self.path / "best.safetensors"
 
     def begin(
-        self, description: dict[str, Any], source: str | Path | None, *, anew: bool = False
+        self,
+        description: dict[str, Any],
+        source: str | Path | None,
+        overrides: Sequence[str] = (),
+        *,
+        anew: bool = False,
     ) -> None:
         """Make the folder and write what was asked for.
 
         Args:
             description: The recipe's values.
-            source: The recipe's file, to be copied, or None.
+            source: The recipe's file, to be kept with what it is made from, or None.
+            overrides: What was changed in it.
             anew: Whether a run that has no checkpoint yet may be begun again here.
 
         Raises:
@@ -75,9 +82,7 @@ class RunFolder:
             )
         self.path.mkdir(parents=True, exist_ok=True)
         self.log_path.unlink(missing_ok=True)
-        copy = self.path / "recipe.py"
-        if source is not None and not (copy.exists() and copy.samefile(source)):
-            shutil.copyfile(source, copy)
+        keep_recipe(self.path, source, overrides)
         self.rewrite(description)
         write_json(self.path / "environment.json", environment())
         self.note({"step": 0, "event": "begun"})

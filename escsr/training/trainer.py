@@ -28,6 +28,7 @@ def train(
     resume: bool = False,
     changing: Sequence[str] = (),
     source: str | Path | None = None,
+    overrides: Sequence[str] = (),
     console: Console | None = None,
 ) -> Summary:
     """Train a network as a recipe says.
@@ -50,7 +51,9 @@ def train(
         changing: Keys of the recipe that may differ from those that the run began with, e.g.
             "steps" or "optimizer.lr"; "optimizer" stands for all of its keys. Other changes are
             refused on resume. What was changed is written to ``events.jsonl``.
-        source: The recipe's file, to be copied into the folder.
+        source: The recipe's file as `escsr.recipe.load` read it: the folder keeps a copy, also of
+            the recipes it builds on and the modules beside it.
+        overrides: What was changed in it (`escsr.recipe.apply`), to be kept with it.
         console: Where progress is shown; None: standard output.
 
     Returns:
@@ -78,7 +81,7 @@ def train(
     alone = only_run(folder.path) if processes.is_main else nullcontext()
     with alone, _random_state(recipe.seed):
         run = Run(recipe, folder, processes, console=console)
-        run.start(resume=resume, changing=changing, source=source)
+        run.start(resume=resume, changing=changing, source=source, overrides=overrides)
         with _stop_signals() as stop:
             return run.loop(stop)
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from escsr.data import ArbitraryScaleDataset, BatchLoader, degraded
-from escsr.degradations import preset, usm_sharpen
+from escsr.degradations import PRESETS, preset, usm_sharpen
 from escsr.resize import imresize
 
 
@@ -232,3 +232,12 @@ def test_preset_that_sharpens_does_so_once(photos):
 def test_unknown_degradation_is_told(photos):
     with pytest.raises(ValueError, match="real_light"):
         make(photos, group=1, lq_from="real_lite")
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_degraded_small_pictures_can_be_made_by_other_processes(name):
+    gt = np.random.default_rng(2).integers(0, 256, (48, 40, 3), dtype=np.uint8)
+    make = degraded(name)
+    again = pickle.loads(pickle.dumps(make))
+    lqs = [each(gt, (24, 20), np.random.default_rng(3)) for each in (make, again)]
+    assert np.array_equal(*lqs)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -140,6 +141,104 @@ def test_photo_cut_short_is_found_by_check(tmp_path):
     skipped = run(SMOKE, f"data.roots={photos}", "data.bad_files=skip", "--check")
     assert skipped.exit_code == 0
     assert "note: data: 1 damaged files will be passed over" in skipped.output
+
+
+MODULES = {
+    "base.py": """
+        from dataclasses import replace
+        from functools import partial
+        from escsr.data import ArbitraryScaleDataset
+        from escsr.recipe import load
+        smoke = load("smoke")
+        data = dict(smoke.data.keywords) | {"scales": (1, 2), "queries": 16}
+        del data["scale"]
+        recipe = replace(smoke, data=partial(ArbitraryScaleDataset, **data))
+    """,
+    "own_noise.py": """
+        import numpy as np
+
+        def noisy(small, rng):
+            return np.clip(small + rng.normal(0, 4, small.shape), 0, 255).astype(np.uint8)
+    """,
+    "mine.py": """
+        from dataclasses import replace
+        from functools import partial
+        from pathlib import Path
+        import escsr
+        from escsr.data import ArbitraryScaleDataset
+        from escsr.recipe import load
+        from escsr.resize import imresize
+        import own_noise
+
+        base = load(Path(__file__).with_name("base.py"))
+
+        def grainy(gt, size, rng):
+            return own_noise.noisy(imresize(gt, size=size), rng)
+
+        recipe = replace(
+            base, name="mine",
+            model=partial(escsr.build, "esc_tiny", head="liif", backbone_args={"num_blocks": 1}),
+            data=partial(base.data, lq_from=grainy),
+        )
+    """,
+}
+
+
+@pytest.fixture
+def own_recipe(tmp_path, monkeypatch):
+    """A recipe with a function of its own, a module beside it, and another recipe under it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name, text in MODULES.items():
+        (folder / name).write_text(textwrap.dedent(text))
+    yield folder / "mine.py"
+    sys.modules.pop("own_noise", None)
+
+
+SHORT = ("validation=none", "steps=2", "batch=2", "schedule.milestones=1", "schedule.warmup=0")
+
+
+def test_functions_of_recipes_are_sent_to_workers(own_recipe, tmp_path):
+    for workers in (0, 2):
+        done = run(own_recipe, *SHORT, f"workers={workers}", "--out", tmp_path / f"w{workers}")
+        assert done.exit_code == 0, done.output
+    assert_same_run(tmp_path / "w0", tmp_path / "w2")
+    found = json.loads((tmp_path / "w2" / "recipe.json").read_text())
+    assert found["data"]["lq_from"] == "mine.grainy"
+    text = own_recipe.read_text()
+    own_recipe.write_text(text.replace("lq_from=grainy", "lq_from=lambda *given: grainy(*given)"))
+    refused = run(own_recipe, *SHORT, "workers=1", "--check")
+    assert refused.exit_code == 2
+    assert "workers: the data cannot be sent to worker processes" in refused.output
+
+
+def test_run_folder_alone_is_enough_to_resume(own_recipe, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "moved" / "run"
+    options = (*SHORT, "save_every=1", "log_every=1")
+    assert run(own_recipe, *options, "steps=3", "--out", whole).exit_code == 0
+    assert run(own_recipe, *options, "--out", tmp_path / "run").exit_code == 0
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "run").rename(out)
+    shutil.rmtree(own_recipe.parent)
+    sys.modules.pop("own_noise", None)
+    done = run("--resume", "--out", out, "steps=3", "--change", "steps")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert_same_run(whole, out)
+    sys.modules.pop("own_noise", None)
+    again = run("--resume", "--out", out)  # the changed value is kept, too
+    assert again.exit_code == 0, (again.output, again.exception)
+    assert "done" in again.output
+
+
+def test_recipe_is_named_or_there_is_a_run_to_resume(tmp_path):
+    nothing = run("steps=3", "--out", tmp_path)
+    assert "say which recipe" in str(nothing.exception)
+    unknown = run("clasic_tiny", "--check")
+    assert "classic_tiny" in str(unknown.exception)
+    empty = run("--resume", "--out", tmp_path)
+    assert "keeps no recipe" in str(empty.exception)
+    assert run("smoke", "--check").exit_code == 0
 
 
 def test_existing_run_is_refused_without_resume(tmp_path):
