@@ -167,6 +167,9 @@ def obey(connection: socket.socket) -> None:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
+        # New ones: the server's remember whether its own streams could be rewound.
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(environment)

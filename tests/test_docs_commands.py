@@ -123,7 +123,7 @@ def furnish(tmp_path: Path, *, prepared: bool) -> None:
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(models / f"{model}.safetensors", tmp_path / name)
-    shutil.copy(ROOT / "recipes" / "arbitrary_tiny.py", tmp_path / "runs" / "mine" / "recipe.py")
+    shutil.copy(ROOT / "recipes" / "classic_tiny.py", tmp_path / "runs" / "mine" / "recipe.py")
     for name in ("recipes", "tools", "examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
