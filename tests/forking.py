@@ -168,8 +168,8 @@ def obey(connection: socket.socket) -> None:
             os.dup2(stream, number)
             os.close(stream)
         # New ones: the server's remember whether its own streams could be rewound.
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(environment)

@@ -43,13 +43,14 @@ def train(
     """Train a network as a recipe says; Ctrl-C saves and stops."""
     import escsr.recipe
     import escsr.training
+    from escsr.recipe.definition import find_recipe
     from escsr.training.kept_recipe import kept_recipe
 
     changes = list(overrides or [])
     if recipe is not None and "=" in recipe.name and not recipe.exists():
         recipe, changes = None, [str(recipe), *changes]  # the recipe was left out
     if recipe is not None:
-        recipe = escsr.recipe.find_recipe(recipe)
+        recipe = find_recipe(recipe)
         described, problems = escsr.recipe.apply(escsr.recipe.load(recipe), changes)
     elif resume and out is not None:
         described, problems, changes = kept_recipe(out, changes)

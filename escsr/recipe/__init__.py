@@ -1,7 +1,7 @@
 """Training recipes: described now, checked before a run, built later."""
 
 from escsr.recipe.checking import Findings, check, examine
-from escsr.recipe.definition import PARTS, Part, Recipe, find_recipe, list_recipes, load
+from escsr.recipe.definition import PARTS, Part, Recipe, list_recipes, load
 from escsr.recipe.describing import describe, differences
 from escsr.recipe.overriding import RecipeError, apply, override
 
@@ -16,7 +16,6 @@ __all__ = [
     "describe",
     "differences",
     "examine",
-    "find_recipe",
     "list_recipes",
     "load",
     "override",
