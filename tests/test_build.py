@@ -288,3 +288,26 @@ def test_a_folder_of_that_name_is_no_weight_file(tmp_path, monkeypatch):
     (tmp_path / "real").rmdir()
     checkpoints.save(escsr.load("esc_tiny_x2"), tmp_path / "real")  # a file is meant as it is
     assert escsr.load("real").scale == 2
+
+
+def test_half_files_are_half_as_large_and_compute_in_float32(tmp_path: Path) -> None:
+    model = escsr.build("esc_tiny", scale=2).eval()
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    checkpoints.save(model, whole)
+    checkpoints.save(model, half, half=True)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    again = escsr.load(half)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor.half().float())  # and so float32
+    lq = torch.rand(1, 3, 12, 12)
+    with torch.no_grad():
+        assert 0 < (again(lq) - model(lq)).abs().max() < 0.01
+
+
+def test_half_files_refuse_what_overflows(tmp_path: Path) -> None:
+    model = escsr.build("esc_tiny", scale=2)
+    with torch.no_grad():
+        next(model.parameters())[0] = 7e4
+    with pytest.raises(OverflowError, match=r"7e\+04.*65504"):
+        checkpoints.save(model, tmp_path / "half.safetensors", half=True)
+    assert not (tmp_path / "half.safetensors").exists()
