@@ -25,7 +25,7 @@ def bench(
     batch: Annotated[int, typer.Option(help="Pictures at once.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 2,
     repeats: Annotated[int, typer.Option(help="Timed passes; the fastest counts.")] = 3,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     training: Annotated[
         bool, typer.Option("--training", help="Forward and backward passes.")
     ] = False,
@@ -45,7 +45,9 @@ def bench(
 ) -> None:
     """Compare a network, or the heads, with the literal definition: time, memory, difference."""
     from escsr.bench import HeadSetup, Setup
+    from escsr.devices import pick_device
 
+    device = str(pick_device(device))
     if sessions:
         report = _sessions(threads, repeats)
     elif heads:

@@ -106,7 +106,7 @@ def evaluate(
         str | None,
         typer.Option(help="Compare with a row of the paper, e.g. esc_x4.", rich_help_panel=_OUT),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     list_metrics: Annotated[
         bool, typer.Option("--list-metrics", help="List the figures and stop.")

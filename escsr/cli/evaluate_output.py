@@ -25,7 +25,10 @@ def show_comparison(c: "Comparison") -> None:
     told = notes(c)
     if single is not None:
         told = [f"{key}: {value}" for key, value in single.conditions.items()]
-        told += [line for line in notes(c) if "unavailable" in line or ": no " in line]
+        told += [
+            *single.remarks(),
+            *(line for line in notes(c) if "unavailable" in line or ": no " in line),
+        ]
     for line in told:
         console.print(line, soft_wrap=True)
 

@@ -85,5 +85,6 @@ def _plain_result(result: Result) -> dict[str, Any]:
         "crop": result.report.conditions["crop"],
         "means": content["means"],
         "counts": result.report.counts,
+        **({"left_out": content["left_out"]} if "left_out" in content else {}),
         "images": content["images"],
     }

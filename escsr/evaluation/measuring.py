@@ -20,7 +20,7 @@ from escsr.evaluation.pairs import Pair
 from escsr.evaluation.plan import Round
 from escsr.evaluation.protocol import Protocol
 from escsr.evaluation.records import Missing, Records, Value, record_key
-from escsr.evaluation.report import Report, Row
+from escsr.evaluation.report import Report, Row, leave_out_infinite
 from escsr.evaluation.results import Crops, Result
 from escsr.images import read_rgb
 from escsr.resize import imresize
@@ -82,12 +82,14 @@ class Measuring:
                 self._pair(r, pair, shown=index < self.crops)
             except ValueError as error:
                 raise ValueError(f"{pair.name}: {error}") from error
+        made = leave_out_infinite([self._report(r, entrant) for entrant in r.entrants.values()])
+        reports = dict(zip(r.entrants, made, strict=True))
         return [
             Result(
                 model=name,
                 data=r.data.name,
                 scale=r.scale,
-                report=self._report(r, r.entrants[name]) if name in r.entrants else None,
+                report=reports.get(name),
                 reason=r.absent.get(name, ""),
             )
             for name in r.names

@@ -5,15 +5,15 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from escsr.evaluation.catalogue import OWN_METRICS
 from escsr.files import write_text
 
-__all__ = ["Report", "Row", "check_writable", "show"]
+__all__ = ["Report", "Row", "check_writable", "leave_out_infinite", "show"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +52,14 @@ class Report:
         conditions: everything that moves a figure (protocol, crop, colour, rounding, resizer,
             counts, versions), as plain words and numbers.
         set_values: figures that belong to the set as a whole (FID).
+        left_out: by metric, the pictures that are not in its mean, as the figure is infinite there
+            for this model or for one that it is compared with (a flat picture, enlarged exactly).
     """
 
     rows: tuple[Row, ...]
     conditions: Mapping[str, str | int | float]
     set_values: Mapping[str, float] = field(default_factory=dict)
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -65,23 +68,38 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many pictures have each figure."""
-        return {name: sum(name in row.values for row in self.rows) for name in self.metrics}
+        """How many pictures the mean of each figure is over."""
+        return {name: len(self._counted(name)) for name in self.metrics}
 
     @property
     def means(self) -> dict[str, float]:
-        """Mean of each figure over the pictures that have it (of PSNR: of the decibels)."""
+        """Mean of each figure over the pictures that count for it (of PSNR: of the decibels)."""
         means = {}
         for name in self.metrics:
-            values = [row.values[name] for row in self.rows if name in row.values]
+            values = [row.values[name] for row in self._counted(name)]
             means[name] = math.fsum(values) / len(values)
         return {**means, **self.set_values}
+
+    def is_complete(self, metric: str) -> bool:
+        """Whether all pictures have a figure, or the set as a whole."""
+        return metric in self.set_values or (
+            metric in self.metrics and all(metric in row.values for row in self.rows)
+        )
+
+    def _counted(self, metric: str) -> list[Row]:
+        out = self.left_out.get(metric, ())
+        return [row for row in self.rows if metric in row.values and row.name not in out]
 
     def to_json(self) -> str:
         """Conditions, means and rows. Strict JSON: an infinite PSNR is the string "inf"."""
         content = {
             "conditions": dict(self.conditions),
             "means": _plain(self.means),
+            **(
+                {"left_out": {k: list(v) for k, v in self.left_out.items()}}
+                if self.left_out
+                else {}
+            ),
             "images": [row.plain() for row in self.rows],
         }
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -104,7 +122,16 @@ class Report:
             cells = [show(k, values[k]) if k in values else "" for k in names]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         lines += ["", *(f"- {key}: {value}" for key, value in self.conditions.items())]
+        lines += [f"- {line}" for line in self.remarks()]
         return "\n".join(lines) + "\n"
+
+    def remarks(self) -> list[str]:
+        """What must be said beside the means: pictures that are not in them."""
+        return [
+            f"not in the mean of {metric}: {', '.join(names)} (enlarged exactly, the figure is "
+            "infinite)"
+            for metric, names in self.left_out.items()
+        ]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the report whole or not at all, in the format of the file name's ending.
@@ -120,6 +147,26 @@ class Report:
         write = {".json": self.to_json, ".csv": self.to_csv, ".md": self.to_markdown}
         check_writable(path, tuple(write))
         write_text(path, write[path.suffix.lower()]())
+
+
+def leave_out_infinite(reports: Sequence[Report]) -> list[Report]:
+    """Leave pictures out of the means whose figure is infinite for any of several models.
+
+    So all means are over the same pictures. Where that would leave none, they stay infinite.
+
+    Args:
+        reports: of one data set at one scale.
+    """
+    left_out: dict[str, tuple[str, ...]] = {}
+    for metric in dict.fromkeys(name for report in reports for name in report.metrics):
+        rows = [row for report in reports for row in report.rows if metric in row.values]
+        out = dict.fromkeys(row.name for row in rows if not math.isfinite(row.values[metric]))
+        every = [{row.name for row in r.rows if metric in row.values} for r in reports]
+        if out and all(names - out.keys() for names in every if names):
+            left_out[metric] = tuple(out)
+    return [
+        replace(r, left_out={k: v for k, v in left_out.items() if k in r.metrics}) for r in reports
+    ]
 
 
 def check_writable(path: Path, endings: tuple[str, ...] = (".json", ".csv", ".md")) -> None:

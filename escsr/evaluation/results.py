@@ -123,10 +123,7 @@ class Findings:
 
 def _complete(result: Result, metric: str) -> bool:
     """Whether every picture has the figure (or the set as a whole)."""
-    report = result.report
-    if report is None or metric not in report.means:
-        return False
-    return metric in report.set_values or report.counts[metric] == len(report.rows)
+    return result.report is not None and result.report.is_complete(metric)
 
 
 def _mean(result: Result, metric: str) -> float:
@@ -139,8 +136,12 @@ def _difference(a: Result, b: Result, metric: Metric, seed: str) -> Difference |
     assert b.report is not None
     if metric.name in a.report.set_values:
         return None  # one number a set: nothing to draw from
-    values = [[row.values[metric.name] for row in r.rows] for r in (a.report, b.report)]
+    out = a.report.left_out.get(metric.name, ())
+    values = [
+        [row.values[metric.name] for row in r.rows if row.name not in out]
+        for r in (a.report, b.report)
+    ]
     if not np.isfinite(values).all():
-        return None  # infinite PSNR
+        return None  # infinite PSNR of every picture
     rng = np.random.default_rng(zlib.crc32(seed.encode()))
     return compare_means(*values, rng=rng, better=metric.better, meaningful=metric.meaningful)

@@ -42,7 +42,11 @@ def cells(c: Findings, group: list[Result], result: Result) -> list[Cell]:
         best = c.best(group, metric) is result and len(group) > 1
         if count < len(report.rows):
             text += f" ({count})"
-        elif not best and (result.data, result.scale, metric.name, result.model) in c.alike:
+        if (
+            report.is_complete(metric.name)
+            and not best
+            and (result.data, result.scale, metric.name, result.model) in c.alike
+        ):
             text += " ≈"
         row.append(Cell(text=text, best=best))
     return row
@@ -123,6 +127,9 @@ def notes(c: Findings) -> list[str]:
                 f"{r.model} on {r.data} x{r.scale:g}, {row.name}: no {name}: {reason}"
                 for name, reason in row.missing.items()
             ]
+    for (data, scale), group in c.groups().items():
+        remarks = [line for r in group if r.report is not None for line in r.report.remarks()]
+        lines += [f"{data} x{scale:g}, {line}" for line in dict.fromkeys(remarks)]
     resized = {f["name"]: f["scale"] for f in c.models if f["resized"]}
     lines += [f"{name} makes {own}; elsewhere resized" for name, own in resized.items()]
     return lines

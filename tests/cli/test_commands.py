@@ -219,3 +219,17 @@ def test_doctor_says_what_is_possible_and_why_not_more(monkeypatch) -> None:
     said = run("doctor")[1]
     assert "torchvision does not work with this torch (operator torchvision::nms" in said
     assert "damage by video codecs: yes" in said
+
+
+def test_devices_default_to_auto_in_all_commands() -> None:
+    import typer
+
+    commands = typer.main.get_command(app).commands
+    defaults = {
+        name: parameter.default
+        for name, command in commands.items()
+        for parameter in command.params
+        if parameter.name == "device"
+    }
+    assert defaults.keys() >= {"upscale", "evaluate", "bench"}
+    assert set(defaults.values()) == {"auto"}

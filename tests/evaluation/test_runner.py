@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from escsr.evaluation import CLASSIC, Report, Row, evaluate, psnr_y, ssim_y
+from escsr.evaluation import CLASSIC, Dataset, Report, Row, compare, evaluate, psnr_y, ssim_y
 from escsr.images import Picture, read_rgb, write_image
 from escsr.resize import imresize
 from tests.forking import run_python
@@ -131,6 +131,38 @@ def test_perfect_network_has_infinite_psnr(tmp_path):
     assert report.means == {"psnr_y": math.inf, "ssim_y": pytest.approx(1)}
     content = json.loads(report.to_json())
     assert content["means"]["psnr_y"] == "inf"
+
+
+def test_exactly_enlarged_pictures_are_named_and_not_in_the_mean(tmp_path):
+    """Oracle: the means without the flat picture; for every model, though one makes it exactly."""
+    rng = np.random.default_rng(4)
+    for name in ("a", "b", "flat"):
+        pixels = np.full((32, 32, 3), 90, np.uint8)
+        if name != "flat":
+            pixels = rng.integers(0, 256, pixels.shape, dtype=np.uint8)
+        write_image(tmp_path / f"{name}.png", Picture(pixels=pixels))
+
+    class Tinted(Nearest):
+        def forward(self, lq, scale=None, size=None):
+            return super().forward(lq, scale, size) + 0.02
+
+    models = {"exact": Nearest(), "tinted": Tinted()}
+    found = compare(models, data=[Dataset(hr=tmp_path)], scales=[2])
+    for result in found.results:
+        report = result.report
+        assert report.left_out == {"psnr_y": ("flat",)}
+        both = [row.values["psnr_y"] for row in report.rows if row.name != "flat"]
+        assert report.means["psnr_y"] == pytest.approx(sum(both) / 2)
+        assert report.counts == {"psnr_y": 2, "ssim_y": 3}
+    assert found.results[0].report.rows[2].values["psnr_y"] == math.inf
+    table = found.to_markdown()
+    assert "inf |" not in table
+    assert "not in the mean of psnr_y: flat (enlarged exactly" in table
+    assert f"**{found.results[0].report.means['psnr_y']:.2f} (2)**" in table
+    plain = json.loads(found.to_json())["results"][0]
+    assert (plain["left_out"], plain["images"][2]["psnr_y"]) == ({"psnr_y": ["flat"]}, "inf")
+    single = evaluate(Nearest(), data=tmp_path, scale=2)
+    assert "not in the mean of psnr_y: flat" in single.to_markdown()
 
 
 def test_nothing_runs_before_the_pairs_are_right(folders):
