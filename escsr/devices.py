@@ -1,5 +1,6 @@
 """How networks run: on which device, how precisely, and once without training them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -69,6 +70,30 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
+_threaded_in: int | None = None
+
+
+def refuse_after_fork() -> None:
+    """Refuse to compute in a process that was forked from one that computed with threads.
+
+    The child does not have these threads, and PyTorch would wait for them forever. With one
+    thread (``torch.set_num_threads(1)``, as in workers of a DataLoader) it needs none.
+
+    Raises:
+        RuntimeError: If this is such a process.
+    """
+    global _threaded_in
+    if torch.get_num_threads() == 1:
+        return
+    if _threaded_in not in (None, os.getpid()):
+        raise RuntimeError(
+            "a network was run before this process was forked, and PyTorch's threads are not in "
+            "the child: start workers with multiprocessing's 'spawn' or 'forkserver' method, or "
+            "call torch.set_num_threads(1) in them"
+        )
+    _threaded_in = os.getpid()
+
+
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode for a block, without gradients.
@@ -79,10 +104,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     Args:
         network: What is to run.
 
+    Raises:
+        RuntimeError: See `refuse_after_fork`.
+
     Example:
         >>> with evaluating(network):  # doctest: +SKIP
         ...     sr = network(lq, size=(480, 640))
     """
+    refuse_after_fork()
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

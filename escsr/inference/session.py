@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.devices import autocast, pick_device, pick_precision
+from escsr.devices import autocast, pick_device, pick_precision, refuse_after_fork
 from escsr.images import Picture, PictureSource
 from escsr.inference.kinds import check_tensor, like, to_picture
 from escsr.inference.memory import (
@@ -354,6 +354,7 @@ class Upscaler:
             notify(notice)
         watch = Watch(layers=self._layers, passes=plan.passes, progress=progress, cancel=cancel)
         watch.check()
+        refuse_after_fork()
         with self._reserved(plan, pictures, cancel), watching(watch):
             began = time.perf_counter()
             yield plan, functools.partial(self._enlarge, plan=plan, watch=watch)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from escsr.devices import pick_device
+from escsr.devices import pick_device, refuse_after_fork
 
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 """Variables of the environment in which launchers say how many processes they started."""
@@ -34,9 +34,11 @@ class Processes:
     Raises:
         ImportError: If accelerate is not installed.
         ValueError: If several processes ask for one and the same GPU.
+        RuntimeError: See `escsr.devices.refuse_after_fork`.
     """
 
     def __init__(self, device: str) -> None:
+        refuse_after_fork()
         self.count, self.number, self.device = 1, 0, torch.device("cpu")
         if not _launched_with_others():
             self.device = pick_device(device)
