@@ -127,9 +127,29 @@ def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
         >>> model = escsr.load("esc_tiny_x4")
         >>> model = escsr.load("esc_dflip_x4")  # fetched from the authors' page
     """
-    checkpoint = _read(path_or_name)
+    return _opened(_read(path_or_name), str(path_or_name), attention)
+
+
+def load_content(content: object, *, attention: str = "auto") -> SuperResolver:
+    """Open what another program has read from a weight file: tensors by name.
+
+    Args:
+        content: Of any file that `load` opens.
+        attention: See `load`.
+
+    Returns:
+        See `load`.
+
+    Raises:
+        ValueError: See `load`.
+    """
+    checkpoint = _in_our_variants(checkpoints.files.read_content(content))
+    return _opened(checkpoint, "what was read", attention)
+
+
+def _opened(checkpoint: checkpoints.Checkpoint, source: str, attention: str) -> SuperResolver:
     model = build_from_config(checkpoint.config, attention=attention)
-    _load_into(model, checkpoint, str(path_or_name))
+    _load_into(model, checkpoint, source)
     return model.eval()
 
 
@@ -242,8 +262,11 @@ def list_models() -> list[str]:
 
 def _read(path_or_name: PathLike, config: ModelConfig | None = None) -> checkpoints.Checkpoint:
     """Read a file, or an embedded model; bare tensors of ours are those of a given network."""
-    checkpoint = checkpoints.read(models.fetch(path_or_name), config=config)
-    if checkpoint.names:  # a file of others, who do not know our variants
+    return _in_our_variants(checkpoints.read(models.fetch(path_or_name), config=config))
+
+
+def _in_our_variants(checkpoint: checkpoints.Checkpoint) -> checkpoints.Checkpoint:
+    if checkpoint.names:  # of others, who do not know our variants
         return replace(checkpoint, config=_by_variant(checkpoint.config))
     return checkpoint
 

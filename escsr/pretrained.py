@@ -40,7 +40,8 @@ class _Sharing:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         model = unwrapped(model)
-        facts = {key: value for key, value in model.facts.items() if key != "layout"}
+        read = ("layout", "trained")  # said elsewhere
+        facts = {key: value for key, value in model.facts.items() if key not in read}
         license = license or facts.get("license")
         if license is not None:
             facts["license"] = license

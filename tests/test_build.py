@@ -140,7 +140,7 @@ def test_errors_name_the_options() -> None:
         escsr.build("esc_tiny", scale=2, attention="fast")
     with pytest.raises(ValueError, match="5 channels do not divide into 4 groups"):
         escsr.build("esc_tiny", head="dysample", scale=2, head_args={"mid_dim": 5})
-    with pytest.raises(FileNotFoundError, match="no embedded model of that name"):
+    with pytest.raises(FileNotFoundError, match="no model of that name"):
         escsr.load("no_such_model")
 
 

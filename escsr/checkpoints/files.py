@@ -4,11 +4,9 @@ Ours are safetensors with the configuration in the header. Published ``.pth`` fi
 tensors; `escsr.checkpoints.published` finds out what network they belong to.
 """
 
-import json
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +15,26 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from escsr.checkpoints.headers import (
+    KEY,
+    TENSOR,
+    Checkpoint,
+    as_tensor,
+    from_header,
+    header_in,
+    make_header,
+)
 from escsr.checkpoints.layouts import detected, recognise
 from escsr.checkpoints.wrappings import below_one_prefix, find_table, plain_names
 from escsr.files import write_bytes
 from escsr.model import ModelConfig, SuperResolver, unwrapped
-from escsr.version import __version__
 
-FORMAT = 1
-_HEADER_KEY = "escsr"
 _NO_CONFIG = (
     "the bare state_dict() of an escsr network: the tensors are there, but not the configuration "
     "that says which network they belong to. Fill the network that they are of, "
     "escsr.build(BACKBONE, ..., weights=FILE), and keep it with "
     "escsr.checkpoints.save(model, 'NAME.safetensors'), which escsr.load opens"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """What a weight file holds.
-
-    Attributes:
-        config: The network that the tensors belong to.
-        tensors: Its state, under our names.
-        facts: What the file says of its origin (recipe, steps, data).
-        layout: What kind of file it was, in words.
-        names: The file's own name of a tensor where it differs from ours.
-    """
-
-    config: ModelConfig
-    tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    layout: str
-    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def save(
@@ -80,16 +65,10 @@ def save(
         >>> escsr.checkpoints.save(model, "mine.safetensors", facts={"steps": 1000})
     """
     model = unwrapped(model)
-    header = {
-        "format": FORMAT,
-        "version": __version__,
-        "config": asdict(model.config),
-        "trained": model.trained,
-        "facts": dict(model.facts if facts is None else facts),
-    }
+    header = make_header(model, model.facts if facts is None else facts)
     state = model.state_dict()
     tensors = {name: _halved(name, t) for name, t in state.items()} if half else state
-    write_tensors(tensors, path, metadata={_HEADER_KEY: json.dumps(header)})
+    write_tensors({**tensors, TENSOR: as_tensor(header)}, path, metadata={KEY: header})
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:
@@ -154,10 +133,32 @@ def read(path: str | os.PathLike[str], *, config: ModelConfig | None = None) -> 
     try:
         content = unpickle(path)
         _refuse_training_state(content, path)
-        table = find_table(content)
-        return _described(table.tensors, table.where, config, table.settings)
+        return read_content(content, config=config)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def read_content(content: object, *, config: ModelConfig | None = None) -> Checkpoint:
+    """Recognise a network in what another program has read from a weight file.
+
+    Args:
+        content: Tensors by name, or mappings around them, see `read`.
+        config: See `read`.
+
+    Raises:
+        ValueError: See `read`.
+    """
+    table = find_table(content)
+    return _described(table.tensors, table.where, config, table.settings)
+
+
+def is_known(content: object) -> bool:
+    """Whether `read_content` takes something for a network of ours, complete or not."""
+    try:
+        tensors = find_table(content).tensors
+    except ValueError:
+        return False
+    return _is_known(tensors) or below_one_prefix(tensors, _is_known) is not None
 
 
 def is_safetensors(path: Path) -> bool:
@@ -186,24 +187,12 @@ def _read_safetensors(path: Path, known: ModelConfig | None) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: the safetensors file is damaged ({error})") from error
-    if _HEADER_KEY not in metadata:
-        try:
-            return _described(plain_names(tensors), "safetensors", known)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
     try:
-        header = json.loads(metadata[_HEADER_KEY])
-        newer = header["format"] > FORMAT
-        config = ModelConfig(**header["config"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: the configuration in its header is damaged: {error}") from error
-    if newer:
-        raise ValueError(
-            f"{path} was written by escsr {header.get('version')} in format "
-            f"{header['format']}; this escsr ({__version__}) reads up to {FORMAT}: update it"
-        )
-    facts = {**header.get("facts", {}), "trained": header.get("trained", True)}
-    return Checkpoint(config=config, tensors=tensors, facts=facts, layout="escsr safetensors")
+        if KEY in metadata:
+            return from_header(metadata[KEY], tensors, layout="escsr safetensors")
+        return _described(plain_names(tensors), "safetensors", known)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def unpickle(path: Path) -> object:
@@ -242,6 +231,9 @@ def _described(
     if not _is_known(tensors):  # Lightning and others keep a network below a name of theirs
         tensors = below_one_prefix(tensors, _is_known) or tensors
     if _is_ours(tensors):
+        header = header_in(tensors)
+        if header is not None:
+            return from_header(header, tensors, layout=f"escsr tensors ({where})")
         if config is None:
             raise ValueError(_NO_CONFIG)
         return Checkpoint(config=config, tensors=tensors, layout=f"escsr state_dict ({where})")
@@ -257,7 +249,8 @@ def _described(
 
 def _is_ours(tensors: Mapping[str, Tensor]) -> bool:
     """Whether this is the ``state_dict()`` of a `SuperResolver`."""
-    return {name.partition(".")[0] for name in tensors} == {"backbone", "head"}
+    roots = {name.partition(".")[0] for name in tensors}
+    return {"backbone", "head"} <= roots <= {"backbone", "head", TENSOR.partition(".")[0]}
 
 
 def _is_known(tensors: Mapping[str, Tensor]) -> bool:

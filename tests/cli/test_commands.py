@@ -111,7 +111,7 @@ def test_exact_size_and_format(photos: Path, weights: Path, tmp_path: Path) -> N
         (("{p}/a.png", "{p}/b.jpg", "-o", "{t}/x.png"), "cannot go into one file"),
         (("{p}/a.png", "{p}/a.png", "-o", "{t}/out"), "would both be written"),
         (("{p}/a.png", "-o", "{t}/x.png", "--size", "4k"), "WIDTHxHEIGHT"),
-        (("{p}/a.png", "-o", "{t}/x.png", "-m", "esc_tny"), "no embedded model of that name"),
+        (("{p}/a.png", "-o", "{t}/x.png", "-m", "esc_tny"), "no model of that name"),
         (("{p}/a.png", "-o", "{t}/x.png", "-m", "{p}/a.png"), "a.png"),
         (("{p}/a.png", "-o", "{t}/x.png", "-s", "0"), "above 0 and up to 30"),
         (("{p}/a.png", "-o", "{t}/x.png", "-s", "31"), "above 0 and up to 30"),

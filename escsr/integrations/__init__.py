@@ -1,0 +1,1 @@
+"""Networks of escsr in other programs' frames."""
