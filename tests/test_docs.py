@@ -37,7 +37,7 @@ def test_python_of_documents_runs(document, tmp_path):
     code = "\n".join(blocks(document, "python"))
     # A published file cannot be part of the project; any file of ours stands in for it.
     code = code.replace('"ESC_X4.pth"', '"esc_tiny_x4"')
-    for folder in ("recipes", "examples"):
+    for folder in ("recipes", "examples", "hubconf.py"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     run = run_python("-c", code, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
