@@ -7,6 +7,7 @@ one when the low-quality picture comes from the same filter: Keys' cubic with a 
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -120,6 +121,42 @@ def axis_taps(length: int, out: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[
         raise ValueError(f"length and out must be at least 1, got {length} and {out}")
     taps = _taps(length, out, out / length, "symmetric", True)
     return taps.indices, taps.weights
+
+
+def resized_rows(
+    read: Callable[[int, int], Array],
+    size: tuple[int, int],
+    rows: tuple[int, int],
+    *,
+    out_size: tuple[int, int],
+) -> npt.NDArray[np.float32]:
+    """Make some rows of a resized picture of floats, reading no more rows than they depend on.
+
+    Args:
+        read: Gives the rows from one up to but not another, (rows, W, C) float32.
+        size: (H, W) of the picture.
+        rows: The first row to make, and the one after the last.
+        out_size: (H', W') of the whole result.
+
+    Returns:
+        (rows, W', C), up to rounding those of ``imresize(picture, size=out_size)``.
+
+    Example:
+        >>> picture = np.random.rand(40, 30, 3).astype(np.float32)
+        >>> resized_rows(lambda a, b: picture[a:b], (40, 30), (5, 9), out_size=(25, 31)).shape
+        (4, 31, 3)
+    """
+    scales = out_size[0] / size[0], out_size[1] / size[1]
+    vertical = _taps(size[0], out_size[0], scales[0], "symmetric", True)
+    indices, weights = vertical.indices[slice(*rows)], vertical.weights[slice(*rows)]
+    first, last = int(indices.min()), int(indices.max()) + 1
+    current = read(first, last)
+    down = _Taps(indices - first, weights)
+    across = _taps(size[1], out_size[1], scales[1], "symmetric", True)
+    steps = [(0, down), (1, across)]
+    for axis, taps in steps if scales[0] <= scales[1] else steps[::-1]:
+        current = _resize_axis(current, axis, taps, np.dtype(np.float32))
+    return current
 
 
 def _check_image(image: Array) -> None:

@@ -24,8 +24,12 @@ _BESIDE_TENSORS = 1.08
 _LIBRARIES = 12 << 20
 
 
-class _PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the tensors that are alive, by their storages."""
+class PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the tensors that are alive, by their storages.
+
+    Attributes:
+        peak: Bytes at the highest.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -87,20 +91,35 @@ def estimate_memory(
         >>> estimate_memory(escsr.load("esc_tiny_x4"), 256, 256, (1024, 1024)) // 2**20
         96
     """
+    device = next(model.parameters()).device
+    with without_contents(device, dtype), PeakTracker() as tracker:
+        model(torch.empty(batch, 3, height, width, device=device), size=size)
+    return with_hidden(tracker.peak)
+
+
+@contextmanager
+def without_contents(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    """Run networks for the block on tensors that have shapes but no memory.
+
+    Args:
+        device: Where the network is.
+        dtype: Number type of autocast; None for none.
+    """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    tracker = _PeakTracker()
-    device = next(model.parameters()).device
     with (
         _one_at_a_time,
         torch.no_grad(),
         planning(),
         FakeTensorMode(allow_non_fake_inputs=True),
         torch.autocast(device.type, dtype, enabled=dtype is not None),
-        tracker,
     ):
-        model(torch.empty(batch, 3, height, width, device=device), size=size)
-    return int(_BESIDE_TENSORS * tracker.peak) + _LIBRARIES
+        yield
+
+
+def with_hidden(peak: int) -> int:
+    """The bytes of tensors, and what libraries take beside them."""
+    return int(_BESIDE_TENSORS * peak) + _LIBRARIES
 
 
 class RoughBound:

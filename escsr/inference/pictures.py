@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escsr.images import Picture, fill_transparent, resize_with_alpha
-from escsr.pixels import from_float, to_float, to_tensor
+from escsr.inference.bands import Write
+from escsr.inference.sources import PixelRows
+from escsr.layers import Band, RowSource
+from escsr.pixels import from_float
 from escsr.resize import imresize
 
 Array = NDArray[Any]
 
-Enlarge = Callable[[Tensor], Tensor]
-"""(B, 3, H, W) float32 in [0, 1] to the network's result (B, 3, H', W'), clipped, on the CPU."""
+Enlarge = Callable[[RowSource, Write], None]
+"""Enlarges (B, 3, H, W) float32 in [0, 1] and hands the rows of the result on; see `Enlarger`."""
 
 
 def upscale_picture(picture: Picture, size: tuple[int, int], enlarge: Enlarge | None) -> Picture:
@@ -38,11 +41,14 @@ def upscale_picture(picture: Picture, size: tuple[int, int], enlarge: Enlarge | 
         # Nothing is seen of what lies under full transparency, and nothing shall bleed from it.
         pixels = fill_transparent(pixels, alpha)
         alpha = _enlarged_alpha(alpha, size, enlarge)
-    sr = enlarge(to_tensor(pixels)[None])[0].numpy()
-    if picture.gray:
-        sr = np.repeat(sr.mean(axis=0, keepdims=True), 3, axis=0)
-    pixels = from_float(fit(sr, size), depth=picture.depth)
-    return dataclasses.replace(picture, pixels=pixels, alpha=alpha)
+    made = np.empty((*size, 3), pixels.dtype)
+
+    def write(top: int, sr: Tensor) -> None:
+        planes = sr[0].mean(dim=0, keepdim=True) if picture.gray else sr[0]
+        made[top : top + planes.shape[1]] = from_float(planes.numpy(), depth=picture.depth)
+
+    enlarge(PixelRows(pixels), write)
+    return dataclasses.replace(picture, pixels=made, alpha=alpha)
 
 
 def is_uniform(alpha: Array | None) -> bool:
@@ -55,8 +61,7 @@ def _resized(
 ) -> tuple[Array, Array | None]:
     if alpha is not None:
         return resize_with_alpha(pixels, alpha, size=size)
-    planes = fit(to_float(pixels), size)
-    return from_float(planes, depth=8 * pixels.dtype.itemsize), None
+    return imresize(pixels, size=size, round_between=False), None
 
 
 def _enlarged_alpha(alpha: Array, size: tuple[int, int], enlarge: Enlarge) -> Array:
@@ -69,9 +74,13 @@ def _enlarged_alpha(alpha: Array, size: tuple[int, int], enlarge: Enlarge) -> Ar
         return np.full(size, alpha.flat[0], alpha.dtype)
     import cv2
 
-    gray = to_tensor(np.repeat(alpha[..., None], 3, axis=2))
-    sr = enlarge(gray[None])[0].mean(dim=0, keepdim=True)
-    made = from_float(fit(sr.numpy(), size), depth=8 * alpha.dtype.itemsize)[..., 0]
+    made = np.empty(size, alpha.dtype)
+
+    def write(top: int, sr: Tensor) -> None:
+        gray = from_float(sr[0].mean(dim=0, keepdim=True).numpy(), depth=8 * alpha.dtype.itemsize)
+        made[top : top + len(gray)] = gray[..., 0]
+
+    enlarge(PixelRows(alpha), write)
     around = np.ones((5, 5), np.uint8)
     flat = cv2.dilate(alpha, around) == cv2.erode(alpha, around)
     rows, columns = (
@@ -82,27 +91,31 @@ def _enlarged_alpha(alpha: Array, size: tuple[int, int], enlarge: Enlarge) -> Ar
     return np.where(flat[nearest], alpha[nearest], made)
 
 
-def upscale_batch(batch: Tensor, size: tuple[int, int], enlarge: Enlarge) -> Tensor:
+def upscale_batch(
+    batch: Tensor, size: tuple[int, int], enlarge: Enlarge | None, *, together: int
+) -> Tensor:
     """Enlarge tensors.
 
     Args:
         batch: (B, 3, H, W), floating point in [0, 1].
         size: (H_out, W_out) to make.
-        enlarge: The network.
+        enlarge: The network; None resizes by an antialiasing filter.
+        together: How many go through it at once.
 
     Returns:
         (B, 3, H_out, W_out) float32 in [0, 1], on the CPU.
     """
-    sr = enlarge(batch.float())
-    if tuple(sr.shape[-2:]) == size:
-        return sr
-    fitted = [fit(one.numpy(), size) for one in sr]
-    return torch.stack([torch.from_numpy(np.ascontiguousarray(one)) for one in fitted])
+    result = torch.empty(len(batch), 3, *size)
+    parts = torch.split(batch.float().cpu(), together)
+    for part, made in zip(parts, torch.split(result, together), strict=True):
+        if enlarge is None:
+            for one, smaller in zip(part, made, strict=True):
+                resized = imresize(one.permute(1, 2, 0).numpy(), size=size)
+                smaller.copy_(torch.from_numpy(resized).permute(2, 0, 1).clamp_(0, 1))
+            continue
 
+        def write(top: int, sr: Tensor, made: Tensor = made) -> None:
+            made[:, :, top : top + sr.shape[2]] = sr
 
-def fit(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize (3, H', W') in [0, 1] to ``size``, if it is another."""
-    if planes.shape[1:] == size:
-        return planes
-    resized = imresize(planes.transpose(1, 2, 0), size=size)
-    return np.clip(resized, 0, 1).transpose(2, 0, 1)
+        enlarge(Band.whole(part), write)
+    return result

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from escsr.inference.sizes import SizeRequest
+from escsr.inference.ways import Way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +33,28 @@ class Plan:
     batch: int = 1
     passes: int = 1
     notices: tuple[str, ...] = ()
-    _memory: Callable[["Plan"], int] = field(repr=False, compare=False)
+    _way: Callable[["Plan"], Way] = field(repr=False, compare=False)
     _seconds: Callable[["Plan"], float | None] = field(repr=False, compare=False)
 
     @functools.cached_property
+    def way(self) -> Way:
+        """How the picture goes through the network, by what is free when this is first asked.
+
+        Raises:
+            MemoryError: If no way fits; with figures.
+        """
+        return self._way(self)
+
+    @property
     def memory(self) -> int:
         """Bytes that the work takes at its highest, the picture and the result included.
 
         Estimated when first asked for, in a fraction of a second.
+
+        Raises:
+            MemoryError: See `way`.
         """
-        return self._memory(self)
+        return self.way.memory
 
     @property
     def seconds(self) -> float | None:

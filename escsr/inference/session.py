@@ -16,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.devices import autocast, pick_device, pick_precision, refuse_after_fork
+from escsr.devices import pick_device, pick_precision, refuse_after_fork
 from escsr.images import Picture, PictureSource
+from escsr.inference.enlarging import Enlarger
+from escsr.inference.ensemble import TURNS
 from escsr.inference.kinds import check_tensor, like, to_picture
 from escsr.inference.memory import (
     MemoryBudget,
@@ -32,6 +34,7 @@ from escsr.inference.pictures import is_uniform, upscale_batch, upscale_picture
 from escsr.inference.plans import Plan, network_size, notices_of, request_of
 from escsr.inference.sizes import SizeRequest
 from escsr.inference.watching import Cancel, Watch, make_watchable, watching
+from escsr.inference.ways import Tiles, Way, WayFinder, check_tiles, too_large
 from escsr.model import SuperResolver
 
 if TYPE_CHECKING:
@@ -81,9 +84,15 @@ class Upscaler:
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
         memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB";
             None takes what is free. Sessions of one process share what is free on a device.
+        tiles: What becomes of pictures that do not fit. "exact" works through bands of rows, with
+            the result of the whole picture. "fast" cuts every picture above 512 pixels into
+            overlapping tiles: a little quicker than bands, and a little different (docs, "Large
+            pictures"). Backbones without stages know only tiles.
+        ensemble: Make the mean over the picture's eight flips and rotations: a little better, and
+            eight times as long.
 
     Raises:
-        ValueError: If the device, the precision or the amount of memory is impossible.
+        ValueError: If the device, the precision, the tiles or the amount of memory is impossible.
         FileNotFoundError: If there is no such model.
         TypeError: If ``model`` is no network.
 
@@ -102,8 +111,10 @@ class Upscaler:
         device: str | torch.device = "auto",
         precision: str = "fp32",
         memory: int | str | None = None,
+        tiles: Tiles = "exact",
+        ensemble: bool = False,
     ) -> None:
-        self._set_up(model, device, precision, memory, share=False)
+        self._set_up(model, device, precision, memory, tiles, ensemble, share=False)
 
     @classmethod
     def sharing(
@@ -112,6 +123,9 @@ class Upscaler:
         *,
         device: str | torch.device = "auto",
         precision: str = "fp32",
+        memory: int | str | None = None,
+        tiles: Tiles = "exact",
+        ensemble: bool = False,
     ) -> "Upscaler":
         """A session for one call: made in a millisecond or two, as it copies no weights.
 
@@ -119,9 +133,12 @@ class Upscaler:
             network: Any network; its weights are used where they are, if that is the device.
             device: As of the class.
             precision: As of the class.
+            memory: As of the class.
+            tiles: As of the class.
+            ensemble: As of the class.
         """
         session = cls.__new__(cls)
-        session._set_up(network, device, precision, None, share=True)
+        session._set_up(network, device, precision, memory, tiles, ensemble, share=True)
         return session
 
     def _set_up(
@@ -130,10 +147,13 @@ class Upscaler:
         device: str | torch.device,
         precision: str,
         memory: int | str | None,
+        tiles: Tiles,
+        ensemble: bool,
         *,
         share: bool,
     ) -> None:
-        pick_precision(precision)
+        check_tiles(tiles)
+        dtype = pick_precision(precision)
         self.device = pick_device(device)
         self.precision = precision
         given = choose_model(model)
@@ -145,6 +165,8 @@ class Upscaler:
             self._run = model  # compiled: to compile a copy takes longer than most calls
         self._bound = RoughBound(network)
         self._budget = MemoryBudget(limit=None if memory is None else parse_memory(memory))
+        self._ensemble = ensemble
+        self._ways = WayFinder(network, tiles, dtype)
         self._plans: dict[object, Plan] = {}
         self._lock = threading.Lock()
         self._speed: float | None = None
@@ -172,6 +194,7 @@ class Upscaler:
         max_side: int | None = None,
         batch: int = 1,
         alpha: bool = False,
+        depth: int = 8,
     ) -> Plan:
         """Say what will be done for pictures of one size; kept for the next of that size.
 
@@ -185,9 +208,10 @@ class Upscaler:
             max_side: See `upscale`.
             batch: Pictures of that size in one tensor.
             alpha: Whether the picture has transparency that must be enlarged as well.
+            depth: Bits of a sample of the result: 8, 16, or 32 for tensors.
 
         Returns:
-            The plan; its ``memory`` is estimated when asked for.
+            The plan; its ``way`` and ``memory`` are found when asked for.
 
         Raises:
             ValueError: If the request is impossible.
@@ -195,12 +219,18 @@ class Upscaler:
         request = SizeRequest(
             scale=scale, size=size, width=width, height=height, min_side=min_side, max_side=max_side
         )
-        return self._plan(image_size, request, batch=batch, alpha=alpha)
+        return self._plan(image_size, request, batch=batch, alpha=alpha, depth=depth)
 
     def _plan(
-        self, image_size: tuple[int, int], request: SizeRequest, *, batch: int, alpha: bool
+        self,
+        image_size: tuple[int, int],
+        request: SizeRequest,
+        *,
+        batch: int,
+        alpha: bool,
+        depth: int,
     ) -> Plan:
-        key = (image_size, request, batch, alpha)
+        key = (image_size, request, batch, alpha, depth)
         with self._lock:
             known = self._plans.get(key)
         if known is not None:
@@ -217,7 +247,7 @@ class Upscaler:
             size=wanted,
             network_size=made,
             batch=together,
-            passes=0 if made is None else -(-batch // together) + int(alpha),
+            passes=0 if made is None else self._passes(-(-batch // together) + int(alpha)),
             notices=notices_of(
                 name=f"{made_by.config.backbone} + {made_by.config.head}",
                 trained=made_by.trained,
@@ -226,7 +256,7 @@ class Upscaler:
                 size=wanted,
                 made=made,
             ),
-            _memory=functools.partial(self._estimate, pictures=batch),
+            _way=functools.partial(self._find_way, pictures=batch, depth=depth),
             _seconds=self._forecast,
         )
         with self._lock:
@@ -237,20 +267,43 @@ class Upscaler:
 
     def _together(self, image_size: tuple[int, int], batch: int) -> int:
         """How many of a batch's pictures go through the network at once."""
+        if self._ensemble:
+            return 1
         return max(1, min(batch, _BATCH_PIXELS // (image_size[0] * image_size[1])))
 
-    def _estimate(self, plan: Plan, *, pictures: int) -> int:
+    def _passes(self, enlargements: int) -> int:
+        return enlargements * (len(TURNS) if self._ensemble else 1)
+
+    def _find_way(self, plan: Plan, *, pictures: int, depth: int) -> Way:
         before, after = _around(plan, pictures)
         if plan.network_size is None:
-            return before + after
-        network = estimate_memory(
-            self._network,
-            *plan.image_size,
-            plan.network_size,
-            batch=plan.batch,
-            dtype=pick_precision(self.precision),
+            return Way(kind="whole", memory=before + after)
+        made = plan.network_size
+
+        def whole() -> int:
+            network = estimate_memory(
+                self._network,
+                *plan.image_size,
+                made,
+                batch=plan.batch,
+                dtype=pick_precision(self.precision),
+            )
+            return before + sums + max(network, after)
+
+        # The sums of the eight results lie beside the work on each.
+        sums = 24 * made[0] * made[1] if self._ensemble else 0
+        return self._ways.find(
+            plan.image_size,
+            made,
+            whole=whole,
+            around=sums + pictures * plan.size[0] * plan.size[1] * (depth // 8) * 4,
+            limit=min(self._limits(), default=None),
         )
-        return before + max(network, after)
+
+    def _limits(self) -> list[int]:
+        """Bytes that can be had, by the session's bound and by the machine's."""
+        budgets = self._budget, _budget_of(self.device)
+        return [total for budget in budgets if (total := budget.total()) is not None]
 
     def _forecast(self, plan: Plan) -> float | None:
         speed = self._speed
@@ -323,8 +376,9 @@ class Upscaler:
         if isinstance(image, Tensor):
             batch = check_tensor(image)
             pictures, _, rows, columns = batch.shape
-            with call((rows, columns), pictures=pictures) as (plan, enlarge):
-                result = upscale_batch(batch, plan.size, enlarge).to(image)
+            with call((rows, columns), pictures=pictures, depth=32) as (plan, enlarge):
+                made = upscale_batch(batch, plan.size, enlarge, together=plan.batch)
+                result = made.to(image)
             return result[0] if image.ndim == 3 else result
         if hasattr(image, "read"):
             return io.BytesIO(self._upscale(PictureSource(image).contents(), call))
@@ -332,9 +386,9 @@ class Upscaler:
 
     def _upscale(self, image: Any, call: Callable[..., Any]) -> Any:
         picture = to_picture(image)
-        with call(picture.size, alpha=not is_uniform(picture.alpha)) as (plan, enlarge):
-            network = None if plan.network_size is None else enlarge
-            return like(image, upscale_picture(picture, plan.size, network))
+        alpha = not is_uniform(picture.alpha)
+        with call(picture.size, alpha=alpha, depth=picture.depth) as (plan, enlarge):
+            return like(image, upscale_picture(picture, plan.size, enlarge))
 
     @contextmanager
     def _work(
@@ -345,66 +399,67 @@ class Upscaler:
         progress: Callable[[float], None] | None,
         cancel: Cancel | None,
         notify: Callable[[str], None],
+        depth: int,
         pictures: int = 1,
         alpha: bool = False,
-    ) -> Iterator[tuple[Plan, Callable[[Tensor], Tensor]]]:
-        """Plan, reserve memory, and give the network's function for the block."""
-        plan = self._plan(image_size, request, batch=pictures, alpha=alpha)
+    ) -> Iterator[tuple[Plan, Enlarger | None]]:
+        """Plan, reserve memory, and give what enlarges for the block; None: no network does."""
+        plan = self._plan(image_size, request, batch=pictures, alpha=alpha, depth=depth)
         for notice in plan.notices:
             notify(notice)
         watch = Watch(layers=self._layers, passes=plan.passes, progress=progress, cancel=cancel)
         watch.check()
         refuse_after_fork()
-        with self._reserved(plan, pictures, cancel), watching(watch):
+        with self._reserved(plan, pictures, cancel) as way, watching(watch):
+            if way.kind == "tiles" and not self._ways.staged:
+                notify(
+                    "the picture does not fit into memory at once, and this backbone cannot work "
+                    "in bands: it is made in overlapping tiles, which differ a little"
+                )
             began = time.perf_counter()
-            yield plan, functools.partial(self._enlarge, plan=plan, watch=watch)
+            yield plan, self._enlarger(plan, way, watch, notify)
             if plan.passes:
                 self._speed = (time.perf_counter() - began) / plan.pixels
 
     @contextmanager
-    def _reserved(self, plan: Plan, pictures: int, cancel: Cancel | None) -> Iterator[None]:
+    def _reserved(self, plan: Plan, pictures: int, cancel: Cancel | None) -> Iterator[Way]:
+        limits = self._limits()
+        way = self._way_now(plan, pictures, least=min(limits)) if limits else plan.way
         shared = _budget_of(self.device)
-        totals = [total for b in (self._budget, shared) if (total := b.total()) is not None]
-        if not totals:
-            yield
-            return
-        needed = self._needed(plan, pictures, least=min(totals))
         try:
-            with self._budget.reserved(needed, cancel), shared.reserved(needed, cancel):
-                yield
+            with (
+                self._budget.reserved(way.memory, cancel),
+                shared.reserved(way.memory, cancel),
+            ):
+                yield way
         except OutOfBudgetError as error:
-            height, width = plan.image_size
-            raise MemoryError(
-                f"a picture of {width}×{height} pixels would take about "
-                f"{needed / 2**30:.2f} GiB with this network, and {error.total / 2**30:.2f} GiB "
-                f"can be had on {self.device}. Use a smaller picture or a smaller network"
-            ) from None
+            raise too_large(plan.image_size, way.memory, error.total, self.device) from None
 
-    def _needed(self, plan: Plan, pictures: int, *, least: int) -> int:
-        """Bytes to reserve: the estimate, or a rough bound where that is small enough."""
-        if plan.network_size is None:
-            return plan.memory
-        rough = self._bound(*plan.image_size, plan.network_size, batch=plan.batch)
-        rough += sum(_around(plan, pictures))
-        return rough if rough <= _SURELY_FITS * least else plan.memory
+    def _way_now(self, plan: Plan, pictures: int, *, least: int) -> Way:
+        """The plan's way, or at once the whole picture where a rough bound is small enough."""
+        if plan.network_size is not None and self._ways.prefers_whole(plan.image_size):
+            rough = self._bound(*plan.image_size, plan.network_size, batch=plan.batch)
+            rough += sum(_around(plan, pictures))
+            if rough <= _SURELY_FITS * least:
+                return Way(kind="whole", memory=rough)
+        return plan.way
 
-    def _enlarge(self, lq: Tensor, *, plan: Plan, watch: Watch) -> Tensor:
-        """(B, 3, H, W) float32 in [0, 1] to the network's (B, 3, H', W'), clipped, on the CPU."""
+    def _enlarger(
+        self, plan: Plan, way: Way, watch: Watch, notify: Callable[[str], None]
+    ) -> Enlarger | None:
         if plan.network_size is None:
-            return lq
-        parts = []
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            for part in torch.split(lq, plan.batch):
-                sr = self._run(part.to(self.device), size=plan.network_size).float()
-                if not torch.isfinite(sr.sum()):  # without a mask as large as the picture
-                    raise ValueError(
-                        "the network's result is not finite; in half precision, try "
-                        "precision='fp32'"
-                    )
-                parts.append(sr.clamp_(0, 1).cpu())
-                watch.pass_done()
-            made = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return torch.from_numpy(made.numpy())  # no longer a tensor of inference mode
+            return None
+        return Enlarger(
+            self._network,
+            self._run,
+            device=self.device,
+            precision=self.precision,
+            plan=plan,
+            way=way,
+            ensemble=self._ensemble,
+            watch=watch,
+            notify=notify,
+        )
 
 
 def _around(plan: Plan, pictures: int) -> tuple[int, int]:

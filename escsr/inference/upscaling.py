@@ -14,6 +14,7 @@ from torch import Tensor
 from escsr.images import Picture
 from escsr.inference.session import CallOptions, Sample, Upscaler
 from escsr.inference.watching import Cancel
+from escsr.inference.ways import Tiles
 from escsr.model import SuperResolver
 from escsr.models import fetch
 
@@ -27,6 +28,9 @@ class UpscaleOptions(CallOptions, total=False):
     model: str | os.PathLike[str] | SuperResolver
     device: str | torch.device
     precision: str
+    memory: int | str | None
+    tiles: Tiles
+    ensemble: bool
 
 
 @overload
@@ -55,6 +59,9 @@ def upscale(
     model: str | os.PathLike[str] | SuperResolver = "default",
     device: str | torch.device = "auto",
     precision: str = "fp32",
+    memory: int | str | None = None,
+    tiles: Tiles = "exact",
+    ensemble: bool = False,
     progress: Callable[[float], None] | None = None,
     cancel: Cancel | None = None,
     notify: Callable[[str], None] | None = None,
@@ -87,6 +94,9 @@ def upscale(
             `escsr.list_models`, a weight file, or a network.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
+        memory: What the call may take, as bytes or as "2GB", "512MiB"; None takes what is free.
+        tiles: "exact" or "fast", for pictures that do not fit; see `Upscaler`.
+        ensemble: Make the mean over the picture's eight flips and rotations; see `Upscaler`.
         progress: Called with the share of the network's layers that are done, from 0 to 1.
         cancel: A callable or a `threading.Event`, asked between layers: once it says so, the
             call ends with `Cancelled`.
@@ -113,7 +123,9 @@ def upscale(
         >>> array = escsr.upscale(array, size=(2160, 3840), model="esc_real.pth")
         >>> image = escsr.upscale(pil_image, max_side=3840)
     """
-    session = session_for(model, device=device, precision=precision)
+    session = session_for(
+        model, device=device, precision=precision, memory=memory, tiles=tiles, ensemble=ensemble
+    )
     return session(
         image,
         scale=scale,
@@ -133,6 +145,9 @@ def session_for(
     *,
     device: str | torch.device = "auto",
     precision: str = "fp32",
+    memory: int | str | None = None,
+    tiles: Tiles = "exact",
+    ensemble: bool = False,
 ) -> Upscaler:
     """The session behind a call of `upscale`: kept for names and files, made for networks.
 
@@ -142,11 +157,30 @@ def session_for(
         TypeError: If ``model`` is no network.
     """
     if not isinstance(model, str | os.PathLike):
-        return Upscaler.sharing(model, device=device, precision=precision)
+        return Upscaler.sharing(
+            model,
+            device=device,
+            precision=precision,
+            memory=memory,
+            tiles=tiles,
+            ensemble=ensemble,
+        )
     path = fetch(model)
-    return _kept_session(path, path.stat().st_mtime_ns, str(device), precision)
+    return _kept_session(
+        path, path.stat().st_mtime_ns, str(device), precision, memory, tiles, ensemble
+    )
 
 
 @lru_cache(maxsize=4)
-def _kept_session(path: Path, _changed: int, device: str, precision: str) -> Upscaler:
-    return Upscaler(path, device=device, precision=precision)
+def _kept_session(
+    path: Path,
+    _changed: int,
+    device: str,
+    precision: str,
+    memory: int | str | None,
+    tiles: Tiles,
+    ensemble: bool,
+) -> Upscaler:
+    return Upscaler(
+        path, device=device, precision=precision, memory=memory, tiles=tiles, ensemble=ensemble
+    )

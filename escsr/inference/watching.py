@@ -68,6 +68,21 @@ class Watch:
         if self._progress is not None:
             self._tell(0)
 
+    @contextmanager
+    def by_share(self) -> Iterator[Callable[[float], None]]:
+        """For a pass whose layers run many times: gives what takes the share that is done."""
+        progress, self._progress = self._progress, None  # of layers
+
+        def report(share: float) -> None:
+            self.check()
+            if progress is not None:
+                progress((self._finished + share) / self._passes)
+
+        try:
+            yield report
+        finally:
+            self._progress = progress
+
     def check(self) -> None:
         """Stop if the caller wants no more.
 

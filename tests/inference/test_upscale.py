@@ -14,6 +14,7 @@ import escsr
 from escsr import models
 from escsr.images import Display, Picture, encode_image, read_image, to_float, write_image
 from escsr.inference import UpscaleNotice, choose_model, estimate_memory
+from escsr.inference.memory import with_hidden
 from escsr.resize import imresize
 
 pytestmark = pytest.mark.filterwarnings("ignore::escsr.inference.UpscaleNotice")
@@ -204,7 +205,8 @@ def test_too_large_is_refused_with_the_figures(
 
 def test_estimate_grows_with_the_picture(model: escsr.SuperResolver) -> None:
     small, large = (
-        estimate_memory(model, side, side, (2 * side, 2 * side)) - (8 << 20) for side in (64, 256)
+        estimate_memory(model, side, side, (2 * side, 2 * side)) - with_hidden(0)
+        for side in (64, 256)
     )
     assert large / small == pytest.approx(16, rel=0.1)
     # At least what the widest layer holds: input, output and hidden channels of one ConvFFN.

@@ -1,0 +1,250 @@
+"""What it takes to run a network in bands: found without computing them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from escsr.backbones.stages import FEATURES, PICTURE, Stage, dying
+from escsr.inference.memory import PeakTracker, with_hidden, without_contents
+from escsr.layers import Band, Overlap
+from escsr.model import Features, SuperResolver
+
+# Rows at which memory is measured; between and beyond it grows in proportion.
+_ROWS = (64, 192)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Bytes that grow with the number of rows.
+
+    Attributes:
+        fixed: Bytes whatever the rows.
+        per_row: Bytes more for each.
+    """
+
+    fixed: float
+    per_row: float
+
+    @classmethod
+    def through(cls, first: tuple[int, int], second: tuple[int, int]) -> "Line":
+        """The line through two pairs of rows and bytes."""
+        (rows, size), (more_rows, larger) = first, second
+        slope = (larger - size) / (more_rows - rows) if more_rows > rows else size / rows
+        slope = max(slope, 0)
+        return cls(max(size - slope * rows, 0), slope)
+
+    def of(self, rows: int) -> int:
+        """Bytes for so many rows."""
+        return int(self.fixed + self.per_row * rows)
+
+    def rows_in(self, budget: int, most: int) -> int:
+        """How many rows fit into a budget, up to ``most``; 0 where none does."""
+        if self.per_row == 0:
+            return most if self.fixed <= budget else 0
+        return max(min(int((budget - self.fixed) / self.per_row), most), 0)
+
+
+@dataclass(frozen=True)
+class BandCosts:
+    """What a picture takes in bands.
+
+    Attributes:
+        stages: Bytes on the device by rows of the features in a band.
+        head: Bytes on the device by rows of the result made at once.
+        stored: Bytes of all maps that are kept at once between stages.
+        align: Rows that bands are multiples of.
+    """
+
+    stages: Line
+    head: Line
+    stored: int
+    align: int
+
+
+def band_costs(
+    network: SuperResolver,
+    image_size: tuple[int, int],
+    size: tuple[int, int],
+    *,
+    dtype: torch.dtype | None = None,
+) -> BandCosts:
+    """Measure the bands of a picture on tensors without contents.
+
+    Args:
+        network: One whose backbone has stages.
+        image_size: (H, W) of the picture.
+        size: (H_out, W_out) that the network is to make.
+        dtype: Number type of autocast; None for none.
+
+    Example:
+        >>> costs = band_costs(escsr.load("default"), (4000, 6000), (8000, 12000))
+        >>> costs.stages.of(rows=256) // 2**20
+        1400
+    """
+    device = next(network.parameters()).device
+    stride = network.backbone.stride
+    height, width = (-(-side // stride) for side in image_size)
+    with without_contents(device, dtype):
+        stages = network.backbone.stages()
+        assert stages is not None
+        align = max(stage.align for stage in stages)
+        peaks = []
+        for rows in _ROWS:
+            rows = min(-(-rows // align) * align, height)
+            probe = _Probe(width, stride, device)
+            peaks.append((rows, max(probe.peak(stage, rows) for stage in stages)))
+    stored = _most_kept(stages, probe.pixel_bytes) * height * width
+    with without_contents(device, dtype):
+        kept = torch.float32 if probe.dtypes[FEATURES] == torch.float16 else probe.dtypes[FEATURES]
+        head = _head_line(network, image_size, (height, width), size, kept)
+    return BandCosts(Line.through(*peaks), head, stored, align)
+
+
+@dataclass(frozen=True)
+class TileCosts:
+    """What a picture takes in tiles.
+
+    Attributes:
+        tile: Bytes on the device for one, with the row of tiles that it is part of.
+        head: See `BandCosts`.
+        stored: Bytes of the features.
+    """
+
+    tile: int
+    head: Line
+    stored: int
+
+
+def tile_costs(
+    network: SuperResolver,
+    image_size: tuple[int, int],
+    size: tuple[int, int],
+    *,
+    tile: int,
+    halo: int,
+    dtype: torch.dtype | None = None,
+) -> TileCosts:
+    """Measure the tiles of a picture on tensors without contents.
+
+    Args:
+        network: Any.
+        image_size: (H, W) of the picture.
+        size: (H_out, W_out) that the network is to make.
+        tile: Side of a tile in pixels of the features.
+        halo: How far it looks beyond that.
+        dtype: Number type of autocast; None for none.
+    """
+    device = next(network.parameters()).device
+    stride, channels = network.backbone.stride, network.backbone.out_channels
+    height, width = (-(-side // stride) for side in image_size)
+    sides = [min((tile + 2 * halo) * stride, side) for side in image_size]
+    with without_contents(device, dtype):
+        with PeakTracker() as tracker:
+            kind = network.backbone(torch.empty(1, 3, *sides, device=device)).dtype
+        kind = torch.float32 if kind == torch.float16 else kind
+        head = _head_line(network, image_size, (height, width), size, kind)
+    row = 4 * (channels * (tile + halo) * width + 3 * sides[0] * width * stride)
+    return TileCosts(with_hidden(tracker.peak) + 2 * row, head, 4 * channels * height * width)
+
+
+class _Probe:
+    """Runs one stage after another on bands without contents.
+
+    Attributes:
+        dtypes: Number types of the maps, by name.
+        pixel_bytes: Bytes of a pixel of each map as it is kept.
+    """
+
+    def __init__(self, width: int, stride: int, device: torch.device) -> None:
+        self._width, self._stride, self._device = width, stride, device
+        self._channels = {PICTURE: 3}
+        self.dtypes = {PICTURE: torch.float32}
+        self.pixel_bytes: dict[str, int] = {}
+        self._statistic: Tensor | None = None
+
+    def peak(self, stage: Stage, rows: int) -> int:
+        """Bytes that a band takes at its highest; the picture's borders are not in it."""
+        with PeakTracker() as tracker:
+            given = {name: self._band(name, rows + 2 * stage.halo) for name in stage.reads}
+            overlap = Overlap(stage.halo, stage.halo)
+            maps, self._statistic = stage.apply(given, overlap, self._statistic)
+        for name, values in maps.items():
+            kind = torch.float32 if values.dtype == torch.float16 else values.dtype
+            self._channels[name], self.dtypes[name] = values.shape[1], kind
+            self.pixel_bytes[name] = values.shape[1] * kind.itemsize
+        return with_hidden(tracker.peak)
+
+    def _band(self, name: str, rows: int) -> Tensor:
+        times = self._stride if name == PICTURE else 1
+        shape = (1, self._channels[name], rows * times, self._width * times)
+        return torch.empty(
+            shape,
+            dtype=self.dtypes[name],
+            device=self._device,
+            memory_format=torch.channels_last,
+        )
+
+
+def _most_kept(stages: Sequence[Stage], pixel_bytes: Mapping[str, int]) -> int:
+    """Bytes per pixel of all maps that exist together: those that a stage reads and makes."""
+    alive: set[str] = set()
+    most = 0
+    for stage, last_read in zip(stages, dying(stages), strict=True):
+        made = [name for name in stage.makes if name not in last_read]
+        # A map that is made anew exists twice while its stage runs.
+        most = max(most, sum(pixel_bytes[name] for name in [*alive, *made]))
+        alive = (alive - last_read) | set(made)
+    return most
+
+
+def _head_line(
+    network: SuperResolver,
+    image_size: tuple[int, int],
+    feature_size: tuple[int, int],
+    size: tuple[int, int],
+    dtype: torch.dtype,
+) -> Line:
+    """Bytes by rows of the result, which are taken from the middle of the picture."""
+    head, device = network.head, next(network.parameters()).device
+    peaks = []
+    for rows in _ROWS:
+        rows = min(rows, size[0])
+        first = (size[0] - rows) // 2
+        wanted = (first, first + rows)
+        with PeakTracker() as tracker:
+            features = _empty_band(
+                network.backbone.out_channels,
+                feature_size,
+                head.source_rows(wanted, size=size, height=feature_size[0]),
+                dtype,
+                device,
+            )
+            picture = _empty_band(
+                3,
+                image_size,
+                head.picture_rows(wanted, size=size, height=image_size[0]),
+                torch.float32,
+                device,
+            )
+            sr = network.render(Features(features, picture), size=size, rows=wanted)
+            sr.float().clamp(0, 1)  # and what becomes of it
+        peaks.append((rows, with_hidden(tracker.peak)))
+    return Line.through(*peaks)
+
+
+def _empty_band(
+    channels: int,
+    size: tuple[int, int],
+    rows: tuple[int, int],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Band:
+    values = torch.empty(
+        (1, channels, rows[1] - rows[0], size[1]),
+        dtype=dtype,
+        device=device,
+        memory_format=torch.channels_last,
+    )
+    return Band(values, rows[0], size[0])

@@ -1,0 +1,243 @@
+"""The work on one picture: along a way, from rows of it to rows of the result."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from escsr.devices import autocast
+from escsr.inference.attempts import (
+    Attempts,
+    NotFiniteError,
+    is_finite,
+    is_out_of_memory,
+    release_memory,
+)
+from escsr.inference.bands import BandEncoder, Write, render_bands
+from escsr.inference.ensemble import TURNS, TurnedMean
+from escsr.inference.plans import Plan
+from escsr.inference.sources import InRange
+from escsr.inference.stores import RowStore, Stores, check_disk, open_stores
+from escsr.inference.tiles import TileEncoder
+from escsr.inference.watching import Watch
+from escsr.inference.ways import Way
+from escsr.layers import Band, RowSource
+from escsr.layers.bands import as_tensor
+from escsr.model import SuperResolver
+from escsr.resize import resized_rows
+
+# Rows of the result that are resized at once.
+_RESIZED_ROWS = 256
+
+
+class Enlarger:
+    """Enlarges pictures of one call.
+
+    Args:
+        network: In evaluation mode, on ``device``.
+        run: What is called for whole pictures: the network, or a compiled one.
+        device: Where the network is.
+        precision: Of its arithmetic.
+        plan: What is to be made.
+        way: How.
+        ensemble: Whether the mean over the picture's eight flips and rotations is made.
+        watch: Told how far the work is.
+        notify: Called with what the user should know.
+    """
+
+    def __init__(
+        self,
+        network: SuperResolver,
+        run: Callable[..., Tensor],
+        *,
+        device: torch.device,
+        precision: str,
+        plan: Plan,
+        way: Way,
+        ensemble: bool,
+        watch: Watch,
+        notify: Callable[[str], None],
+    ) -> None:
+        assert plan.network_size is not None
+        self._network, self._run = network, run
+        self._device, self._precision = device, precision
+        self._size, self._network_size = plan.size, plan.network_size
+        self._way, self._ensemble = way, ensemble
+        self._watch, self._notify = watch, notify
+
+    def __call__(self, picture: RowSource, write: Write) -> None:
+        """Enlarge a picture, or pictures of one size.
+
+        Args:
+            picture: (B, 3, H, W) float32 in [0, 1]; B is 1 unless the way is "whole".
+            write: Takes the rows of the result one after another, (B, 3, rows, W_out) float32
+                in [0, 1], on the CPU.
+
+        Raises:
+            MemoryError: If memory runs out, whatever is tried.
+            ValueError: If the network's result is not finite.
+            OSError: If the disk is full.
+        """
+        with open_stores(spool=self._way.spooled) as stores:
+            result = _Result(write, self._network_size, self._size, stores)
+            if self._ensemble:
+                self._mean_of_turns(picture, stores, result.write)
+            else:
+                self._network_rows(picture, self._network_size, result.write)
+            result.finish()
+
+    def _mean_of_turns(self, picture: RowSource, stores: Stores, write: Write) -> None:
+        """The mean of the network's results over the picture's eight flips and rotations."""
+        mean = TurnedMean(self._network_size, stores)
+        for turn in TURNS:
+            size = turn.size(self._network_size)
+            self._network_rows(turn.of(picture), size, partial(mean.add, turn))
+        for top, rows in mean.rows():
+            write(top, rows)
+
+    def _network_rows(self, picture: RowSource, size: tuple[int, int], write: Write) -> None:
+        """What the network makes of a picture, at its own size and not clipped."""
+        if self._way.kind != "whole":
+            self._in_parts(picture, size, self._way, write)
+        elif (sr := self._whole(picture, size)) is not None:
+            write(0, sr)
+        else:
+            each = [self._recovered(picture, size, nth) for nth in range(picture.shape[0])]
+            write(0, torch.cat(each))
+        self._watch.pass_done()
+
+    def _whole(self, picture: RowSource, size: tuple[int, int]) -> Tensor | None:
+        """The result in one go; None if memory ran out or half precision was too narrow."""
+        try:
+            with torch.inference_mode(), autocast(self._device, self._precision):
+                lq = as_tensor(picture).to(self._device)
+                sr = self._run(lq, size=size).float()
+                finite = is_finite(sr)
+                made = sr.cpu()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._notify("memory ran out: the work is done again in bands of rows")
+            return None
+        if finite:
+            return made
+        if self._precision == "fp32":
+            raise NotFiniteError("the network's result is not finite")
+        self._notify(
+            f"numbers outgrew {self._precision}: the work is done again, in fp32 where they did"
+        )
+        return None
+
+    def _recovered(self, picture: RowSource, size: tuple[int, int], nth: int) -> Tensor:
+        """One picture of a batch after it failed as a whole, (1, 3, H, W)."""
+        release_memory(self._device)
+        staged = self._network.backbone.stages() is not None
+        way = Way(
+            kind="bands" if staged else "tiles",
+            memory=self._way.memory,
+            rows=max(picture.shape[2] // 2, 1),
+            result_rows=256,
+        )
+        result = torch.empty(1, 3, *size)
+
+        def write(top: int, sr: Tensor) -> None:
+            result[:, :, top : top + sr.shape[2]] = sr
+
+        self._in_parts(Band.whole(as_tensor(picture)[nth : nth + 1]), size, way, write)
+        return result
+
+    def _in_parts(self, picture: RowSource, size: tuple[int, int], way: Way, write: Write) -> None:
+        """The same from bands or tiles."""
+        if way.spooled:
+            check_disk(way.stored)
+        # The head is worth about two of some ten stages.
+        share = 0.8
+        with open_stores(spool=way.spooled) as stores, self._watch.by_share() as progress:
+            attempts = Attempts(self._device, self._precision, rows=way.rows, notify=self._notify)
+            ranged = InRange(picture, *self._network.head.pixel_range)
+            features = self._encode(
+                way, ranged, stores, attempts, lambda done: progress(share * done)
+            )
+            attempts.rows = way.result_rows
+            render_bands(
+                self._network,
+                features,
+                ranged,
+                size,
+                attempts=attempts,
+                write=write,
+                progress=lambda done: progress(share + (1 - share) * done),
+            )
+
+    def _encode(
+        self,
+        way: Way,
+        picture: RowSource,
+        stores: Stores,
+        attempts: Attempts,
+        progress: Callable[[float], None],
+    ) -> RowStore:
+        stages = self._network.backbone.stages()
+        if way.kind == "bands" and stages is not None:
+            return BandEncoder(
+                self._network, picture, stores=stores, attempts=attempts, progress=progress
+            ).run(stages)
+        return TileEncoder(
+            self._network,
+            picture,
+            stores=stores,
+            attempts=attempts,
+            progress=progress,
+            tile=way.rows,
+        ).run()
+
+
+class _Result:
+    """What the network makes, on its way to the size that was asked.
+
+    Args:
+        write: Takes rows of that size, clipped.
+        made: (H, W) that the network makes.
+        size: (H_out, W_out) that was asked.
+        stores: For what must be resized.
+    """
+
+    def __init__(
+        self, write: Write, made: tuple[int, int], size: tuple[int, int], stores: Stores
+    ) -> None:
+        self._write, self._made, self._size = write, made, size
+        self._stores = stores
+        self._kept: list[RowStore] = []
+
+    def write(self, top: int, sr: Tensor) -> None:
+        """Take rows of the network's result, (B, 3, rows, W)."""
+        with torch.inference_mode():  # in which they may have been made
+            sr = sr.clamp_(0, 1)
+        if self._made == self._size:
+            self._write(top, sr)
+            return
+        if not self._kept:
+            self._kept = [self._stores.make(3, *self._made, torch.float32) for _ in sr]
+        for store, one in zip(self._kept, sr, strict=True):
+            store.write(top, one[None])
+
+    def finish(self) -> None:
+        """Resize what is not of the size that was asked."""
+        if self._made == self._size:
+            return
+        for top in range(0, self._size[0], _RESIZED_ROWS):
+            rows = (top, min(top + _RESIZED_ROWS, self._size[0]))
+            each = [
+                resized_rows(partial(_rows_of, store), self._made, rows, out_size=self._size)
+                for store in self._kept
+            ]
+            resized = torch.from_numpy(np.stack(each)).permute(0, 3, 1, 2)
+            self._write(top, resized.clamp_(0, 1))
+
+
+def _rows_of(store: RowStore, top: int, bottom: int) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = store.read(top, bottom)[0].permute(1, 2, 0).numpy()
+    return rows

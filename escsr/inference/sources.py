@@ -1,0 +1,105 @@
+"""Pictures as sources of rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from escsr.layers import RowSource
+from escsr.pixels import to_tensor
+
+
+@dataclass(frozen=True)
+class PixelRows:
+    """Integer pixels as a source of rows of floats.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 or uint16, or (H, W) for gray.
+    """
+
+    pixels: NDArray[Any]
+    dtype = torch.float32
+    device = torch.device("cpu")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(1, 3, H, W)."""
+        return (1, 3, *np.shape(self.pixels)[:2])
+
+    def read(self, top: int, bottom: int) -> Tensor:
+        """See `RowSource.read`; in [0, 1]."""
+        return to_tensor(self.pixels[top:bottom])[None].expand(-1, 3, -1, -1)
+
+
+@dataclass(frozen=True)
+class InRange:
+    """A picture in the range that a head asks for.
+
+    Attributes:
+        source: (B, 3, H, W) in [0, 1].
+        low: What black becomes.
+        high: What white becomes.
+    """
+
+    source: RowSource
+    low: float
+    high: float
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, 3, H, W)."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type."""
+        return self.source.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where rows are put."""
+        return self.source.device
+
+    def read(self, top: int, bottom: int) -> Tensor:
+        """See `RowSource.read`."""
+        rows = self.source.read(top, bottom)
+        if (self.low, self.high) == (0, 1):
+            return rows
+        return rows * (self.high - self.low) + self.low
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """A source of rows that puts them where the network is.
+
+    Attributes:
+        source: Where they come from.
+        device: Where they are put.
+    """
+
+    source: RowSource
+    device: torch.device
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, C, H, W)."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type."""
+        return self.source.dtype
+
+    def read(self, top: int, bottom: int) -> Tensor:
+        """See `RowSource.read`."""
+        return for_network(self.source.read(top, bottom), self.device)
+
+
+def for_network(values: Tensor, device: torch.device) -> Tensor:
+    """Put values where a network is; what is half precise outside of autocast becomes float32."""
+    values = values.to(device)
+    half = values.dtype.itemsize < 4
+    return values.float() if half and not torch.is_autocast_enabled(device.type) else values

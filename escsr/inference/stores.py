@@ -1,0 +1,191 @@
+"""Maps of a picture that is made in bands: in memory, or in a file that needs none."""
+
+import math
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+import torch
+from torch import Tensor
+
+# File systems that keep files in memory.
+_IN_MEMORY = {"tmpfs", "ramfs"}
+
+
+class RowStore:
+    """A map (1, C, H, W) that is written and read some rows at a time.
+
+    A pixel's channels lie side by side, as convolutions on a CPU like them, so rows that are read
+    from memory are no copy.
+
+    Args:
+        shape: (1, C, H, W).
+        dtype: Number type.
+        file: Where it lies; None keeps it in memory. Read and written, not mapped, so that it
+            takes no memory of the process.
+
+    Example:
+        >>> store = RowStore((1, 64, 300, 200), torch.float32)
+        >>> store.write(100, torch.rand(1, 64, 20, 200))
+        >>> store.read(110, 112).shape
+        torch.Size([1, 64, 2, 200])
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(
+        self, shape: tuple[int, int, int, int], dtype: torch.dtype, file: IO[bytes] | None = None
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        _, channels, height, width = shape
+        self._row = width * channels * dtype.itemsize
+        self._file = file
+        self._lock = threading.Lock()
+        self._values = torch.empty(0 if file else height, width, channels, dtype=dtype)
+
+    def write(self, top: int, rows: Tensor) -> None:
+        """Write (1, C, rows, W), of any device and number type, from the row ``top`` on."""
+        values = rows[0].permute(1, 2, 0)
+        if self._file is None:
+            self._values[top : top + len(values)].copy_(values)
+            return
+        values = values.to("cpu", self.dtype).contiguous()
+        with self._lock:
+            self._file.seek(top * self._row)
+            left = _bytes_of(values)
+            while left:
+                left = left[self._file.write(left) :]
+
+    def read(self, top: int, bottom: int) -> Tensor:
+        """See `RowSource.read`."""
+        if self._file is None:
+            values = self._values[top:bottom]
+        else:
+            _, channels, _, width = self.shape
+            values = torch.empty(bottom - top, width, channels, dtype=self.dtype)
+            self._read_into(_bytes_of(values), top * self._row)
+        return values.permute(2, 0, 1)[None]
+
+    def read_columns(self, left: int, right: int) -> Tensor:
+        """Read (1, C, H, columns), row by row where they lie in a file."""
+        _, channels, height, _ = self.shape
+        if self._file is None:
+            return self._values[:, left:right].permute(2, 0, 1)[None]
+        values = torch.empty(height, right - left, channels, dtype=self.dtype)
+        pixel = channels * self.dtype.itemsize
+        for row, part in enumerate(values):
+            self._read_into(_bytes_of(part), row * self._row + left * pixel)
+        return values.permute(2, 0, 1)[None]
+
+    def _read_into(self, memory: memoryview, start: int) -> None:
+        file = self._file
+        assert file is not None
+        with self._lock:
+            file.seek(start)
+            while memory:
+                count = file.readinto(memory)  # type: ignore[attr-defined]
+                if not count:
+                    raise OSError("the spool file has become shorter")
+                memory = memory[count:]
+
+    def close(self) -> None:
+        """Free the memory or the disk; nothing can be read any more."""
+        self._values = torch.empty(0)
+        if self._file is not None:
+            self._file.close()
+
+
+def _bytes_of(values: Tensor) -> memoryview:
+    """The memory of a contiguous tensor; NumPy does not know all its number types."""
+    array: Any = values.view(torch.uint8).numpy()
+    return memoryview(array).cast("B")
+
+
+class Stores:
+    """Makes the stores of one picture.
+
+    Args:
+        folder: Where their files lie; None keeps them in memory. Files have no name there, so
+            nothing is left behind, whatever ends the process.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._open: list[RowStore] = []
+
+    def make(self, channels: int, height: int, width: int, dtype: torch.dtype) -> RowStore:
+        """Make a store of (1, channels, height, width)."""
+        file = None
+        if self._folder is not None:
+            file = tempfile.TemporaryFile(  # noqa: SIM115 - closed with the store
+                buffering=0, dir=self._folder, prefix="escsr-"
+            )
+        store = RowStore((1, channels, height, width), dtype, file)
+        self._open.append(store)
+        return store
+
+    def close(self) -> None:
+        """Close all that are still open."""
+        for store in self._open:
+            store.close()
+        self._open.clear()
+
+
+@contextmanager
+def open_stores(*, spool: bool) -> Iterator[Stores]:
+    """Make stores in memory, or on the disk, for the block; all are freed at its end."""
+    stores = Stores(spool_folder() if spool else None)
+    try:
+        yield stores
+    finally:
+        stores.close()
+
+
+def spool_folder() -> Path:
+    """Where features of pictures larger than memory go: ``ESCSR_SPOOL``, or a temporary folder.
+
+    A temporary folder that lies in memory itself is of no use, so ``/var/tmp`` is taken then.
+
+    Raises:
+        ValueError: If ``ESCSR_SPOOL`` is no folder.
+    """
+    if named := os.environ.get("ESCSR_SPOOL"):
+        if not Path(named).is_dir():
+            raise ValueError(f"ESCSR_SPOOL is {named!r}, which is no folder")
+        return Path(named)
+    folder = Path(tempfile.gettempdir()).resolve()
+    if _kind_of(folder) in _IN_MEMORY and (other := Path("/var/tmp")).is_dir():  # noqa: S108
+        return other
+    return folder
+
+
+def _kind_of(folder: Path) -> str:
+    """The type of file system that a folder lies on, if it is known."""
+    mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
+    return next((mounts[str(at)] for at in (folder, *folder.parents) if str(at) in mounts), "")
+
+
+def check_disk(needed: int) -> None:
+    """See that a spool of so many bytes fits.
+
+    Raises:
+        OSError: If not; with both figures and what to do.
+    """
+    folder = spool_folder()
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"the picture needs {_gib(needed)} of disk for what lies between the network's "
+            f"stages, and {folder} has {_gib(free)} free. Free some, or name a folder on another "
+            "disk by ESCSR_SPOOL"
+        )
+
+
+def _gib(count: int) -> str:
+    return f"{math.ceil(count / 2**30 * 100) / 100:.2f} GiB"

@@ -1,0 +1,137 @@
+"""Features in overlapping tiles: quicker than exact bands where memory is short, nearly the same.
+
+Tiles begin on the grid of the attention windows, so each window sees the pixels that it sees in the
+whole picture, and neighbours fade into each other over half of their overlap. What differs is
+what a network knows of the whole picture: here it is the mean of a tile.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from escsr.inference.attempts import Attempts
+from escsr.inference.bands import Progress
+from escsr.inference.stores import RowStore, Stores
+from escsr.layers import RowSource
+from escsr.model import SuperResolver
+
+TILE = 512
+"""Side of a tile, without its halo, in pixels of the features."""
+_HALO = 32
+# For backbones that say nothing of windows.
+_ALIGN = 64
+
+
+def tile_grid(network: SuperResolver) -> tuple[int, int]:
+    """The grid that tiles of a network lie on, and how far they look beyond their own area.
+
+    Args:
+        network: Any.
+
+    Returns:
+        Pixels of the features: ``(align, halo)``, the second a multiple of the first.
+    """
+    stages = network.backbone.stages()
+    align = max(stage.align for stage in stages) if stages else _ALIGN
+    return align, -(-_HALO // align) * align
+
+
+class TileEncoder:
+    """Makes the features of one picture tile by tile.
+
+    Args:
+        network: In evaluation mode, on the device of ``attempts``.
+        picture: (1, 3, H, W) in the range that the head asks for.
+        stores: Where the features are kept.
+        attempts: Runs each tile, more precisely where it must.
+        progress: See `Progress`.
+        tile: Side of a tile, in pixels of the features; rounded to the grid.
+    """
+
+    def __init__(
+        self,
+        network: SuperResolver,
+        picture: RowSource,
+        *,
+        stores: Stores,
+        attempts: Attempts,
+        progress: Progress,
+        tile: int = TILE,
+    ) -> None:
+        self._network, self._picture = network, picture
+        self._stores, self._attempts, self._progress = stores, attempts, progress
+        align, self._halo = tile_grid(network)
+        self._tile = max(tile // align, 1) * align
+        self._fade = min(self._halo, self._tile) // 2
+        stride = network.backbone.stride
+        self._stride = stride
+        self._height, self._width = (-(-side // stride) for side in picture.shape[2:])
+
+    def run(self) -> RowStore:
+        """Make the features.
+
+        Returns:
+            (1, out_channels, h, w).
+        """
+        features: RowStore | None = None
+        carried: Tensor | None = None  # rows that the next row of tiles fades into
+        for top, bottom in self._spans(self._height):
+            start = max(top - self._fade, 0)
+            stop = min(bottom + self._fade, self._height)
+            with torch.inference_mode():
+                band = self._row_of_tiles(top, bottom, start, stop)
+                if carried is not None:
+                    band[:, :, : carried.shape[2]] += carried
+            done = stop if bottom == self._height else bottom - self._fade
+            if features is None:
+                channels = band.shape[1]
+                features = self._stores.make(channels, self._height, self._width, band.dtype)
+            features.write(start, band[:, :, : done - start])
+            carried = band[:, :, done - start :]
+            self._progress(bottom / self._height)
+        assert features is not None
+        return features
+
+    def _spans(self, length: int) -> Iterator[tuple[int, int]]:
+        """Where tiles begin and end along a side."""
+        for first in range(0, length, self._tile):
+            yield first, min(first + self._tile, length)
+
+    def _row_of_tiles(self, top: int, bottom: int, start: int, stop: int) -> Tensor:
+        """The weighted sum of a row of tiles, which reaches from ``start`` to ``stop``."""
+        above, below = max(top - self._halo, 0), min(bottom + self._halo, self._height)
+        rows = self._picture.read(
+            above * self._stride, min(below * self._stride, self._picture.shape[2])
+        )
+        fade_rows = self._fading(top, bottom, start, stop, self._height)
+        band: Tensor | None = None
+        for left, right in self._spans(self._width):
+            first, last = max(left - self._halo, 0), min(right + self._halo, self._width)
+            tile = self._features(rows[..., first * self._stride : last * self._stride])
+            begin, end = max(left - self._fade, 0), min(right + self._fade, self._width)
+            part = tile[:, :, start - above : stop - above, begin - first : end - first].float()
+            if band is None:
+                band = part.new_zeros(1, part.shape[1], stop - start, self._width)
+            fade_columns = self._fading(left, right, begin, end, self._width)
+            weights = (fade_rows[:, None] * fade_columns).to(part.device)
+            band[..., begin:end] += part * weights
+        assert band is not None
+        return band
+
+    def _features(self, picture: Tensor) -> Tensor:
+        def make() -> Tensor:
+            features: Tensor = self._network.backbone(picture.to(self._attempts.device))
+            return features
+
+        return self._attempts.run("tile", make, lambda features: (features,))
+
+    def _fading(self, first: int, last: int, start: int, stop: int, length: int) -> Tensor:
+        """Weights of pixels ``start`` to ``stop`` of a tile; those of all tiles add up to 1."""
+        places = torch.arange(start, stop) + 0.5
+        weights = torch.ones(stop - start)
+        if first > 0:
+            weights = torch.minimum(weights, (places - first + self._fade) / (2 * self._fade))
+        if last < length:
+            weights = torch.minimum(weights, (last + self._fade - places) / (2 * self._fade))
+        return weights

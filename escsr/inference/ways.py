@@ -1,0 +1,193 @@
+"""How a picture goes through a network: whole, in exact bands, or in tiles."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import psutil
+import torch
+
+from escsr.inference.band_memory import band_costs, tile_costs
+from escsr.inference.tiles import TILE, tile_grid
+from escsr.model import SuperResolver
+
+Tiles = Literal["exact", "fast"]
+"""What may be asked: the result of the whole picture, or nearly that, sooner."""
+
+# Exact bands make again what lies in their overlap; below so many rows that shows.
+_GOOD_ROWS = 128
+# Rows that the head makes at once, at most: more are no quicker.
+_RESULT_ROWS = 512
+# Of the memory beside an accelerator; the rest is for all other programs.
+_SHARE_OF_HOST = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a picture goes through a network.
+
+    Attributes:
+        kind: "whole" at once; "bands", with the same result; or "tiles", with nearly the same.
+        memory: Bytes on the network's device at the highest, picture and result included.
+        rows: Rows of the features in a band, or the side of a tile; 0 for the whole picture.
+        result_rows: Rows of the result that the head makes at once; likewise.
+        stored: Bytes of what is kept between stages.
+        spooled: Whether that lies on the disk.
+    """
+
+    kind: Literal["whole", "bands", "tiles"]
+    memory: int
+    rows: int = 0
+    result_rows: int = 0
+    stored: int = 0
+    spooled: bool = False
+
+    def __str__(self) -> str:
+        """In words."""
+        if self.kind == "whole":
+            return "the whole picture at once"
+        where = "on the disk" if self.spooled else "in memory"
+        kept = f"{self.stored / 2**30:.2f} GiB {where} between its stages"
+        if self.kind == "bands":
+            return f"exact bands of {self.rows} rows, {kept}"
+        return f"tiles of {self.rows}×{self.rows}, {kept}"
+
+
+def check_tiles(tiles: str) -> None:
+    """See that a word is one of `Tiles`.
+
+    Raises:
+        ValueError: If not.
+    """
+    if tiles not in get_args(Tiles):
+        raise ValueError(f"tiles must be one of {', '.join(get_args(Tiles))}, not {tiles!r}")
+
+
+class WayFinder:
+    """Chooses the way for the pictures of one network.
+
+    Args:
+        network: In evaluation mode, on its device.
+        tiles: See `Tiles`.
+        dtype: Number type of autocast; None for none.
+
+    Attributes:
+        staged: Whether the backbone can work in exact bands.
+    """
+
+    def __init__(self, network: SuperResolver, tiles: Tiles, dtype: torch.dtype | None) -> None:
+        self._network, self._tiles, self._dtype = network, tiles, dtype
+        self.staged = network.backbone.stages() is not None
+        self._device = next(network.parameters()).device
+
+    @property
+    def approximates(self) -> bool:
+        """Whether pictures that are not worked on whole come out a little different."""
+        return self._tiles == "fast" or not self.staged
+
+    def prefers_whole(self, image_size: tuple[int, int]) -> bool:
+        """Whether a picture goes through the network at once where that fits."""
+        side = TILE * self._network.backbone.stride
+        return self._tiles == "exact" or max(image_size) <= side
+
+    def find(
+        self,
+        image_size: tuple[int, int],
+        size: tuple[int, int],
+        *,
+        whole: Callable[[], int],
+        around: int,
+        limit: int | None,
+    ) -> Way:
+        """Choose.
+
+        Args:
+            image_size: (H, W) of the picture.
+            size: (H_out, W_out) that the network is to make.
+            whole: Finds the bytes that the whole picture takes at once.
+            around: Bytes of the result, and of what else is there beside the network.
+            limit: Bytes that can be had; None if that is unknown.
+
+        Raises:
+            MemoryError: If no way fits; with figures.
+        """
+        if self.prefers_whole(image_size):
+            needed = whole()
+            if limit is None or needed <= limit:
+                return Way(kind="whole", memory=needed)
+        free = None if limit is None else limit - around
+        if self.approximates:
+            return self._in_tiles(image_size, size, around, free)
+        return self._in_bands(image_size, size, around, free or 0)
+
+    def _in_bands(
+        self, image_size: tuple[int, int], size: tuple[int, int], around: int, free: int
+    ) -> Way:
+        costs = band_costs(self._network, image_size, size, dtype=self._dtype)
+        spooled = costs.stored > self._room_for_maps(free, costs.stages.of(_GOOD_ROWS))
+        left = free - (0 if spooled else self._on_device(costs.stored))
+        rows = costs.stages.rows_in(left, image_size[0]) // costs.align * costs.align
+        result_rows = costs.head.rows_in(left, min(size[0], _RESULT_ROWS))
+        if not rows or not result_rows:
+            least = max(costs.stages.of(costs.align), costs.head.of(1)) + around
+            raise too_large(image_size, least, free + around, self._device)
+        peak = max(costs.stages.of(rows), costs.head.of(result_rows))
+        return Way(
+            kind="bands",
+            memory=around + free - left + peak,
+            rows=rows,
+            result_rows=result_rows,
+            stored=costs.stored,
+            spooled=spooled,
+        )
+
+    def _in_tiles(
+        self, image_size: tuple[int, int], size: tuple[int, int], around: int, free: int | None
+    ) -> Way:
+        align, halo = tile_grid(self._network)
+        tile = max(TILE // align, 1) * align
+        while True:
+            costs = tile_costs(
+                self._network, image_size, size, tile=tile, halo=halo, dtype=self._dtype
+            )
+            peak = max(costs.tile, costs.head.of(1))
+            if free is None or peak <= free or tile == align:
+                break
+            tile = max(tile // 2 // align, 1) * align
+        if free is not None and peak > free:
+            raise too_large(image_size, peak + around, free + around, self._device)
+        room = costs.stored if free is None else self._room_for_maps(free, peak)
+        spooled = costs.stored > room
+        taken = 0 if spooled else self._on_device(costs.stored)
+        left = costs.head.of(_RESULT_ROWS) if free is None else free - taken
+        result_rows = max(costs.head.rows_in(left, min(size[0], _RESULT_ROWS)), 1)
+        return Way(
+            kind="tiles",
+            memory=around + taken + max(peak, costs.head.of(result_rows)),
+            rows=tile,
+            result_rows=result_rows,
+            stored=costs.stored,
+            spooled=spooled,
+        )
+
+    def _room_for_maps(self, free: int, beside: int) -> int:
+        """Bytes of memory that maps may take, if the work beside them takes so many."""
+        if self._device.type == "cpu":
+            return free - beside
+        return int(_SHARE_OF_HOST * psutil.virtual_memory().available)
+
+    def _on_device(self, stored: int) -> int:
+        """Maps are kept in the memory of the CPU."""
+        return stored if self._device.type == "cpu" else 0
+
+
+def too_large(
+    image_size: tuple[int, int], needed: int, total: int, device: torch.device
+) -> MemoryError:
+    """The error for a picture that does not fit in any way."""
+    height, width = image_size
+    return MemoryError(
+        f"a picture of {width}×{height} pixels would take about {needed / 2**30:.2f} GiB with this "
+        f"network, even in parts, and {total / 2**30:.2f} GiB can be had on {device}. Allow more "
+        "memory, use a smaller picture or a smaller network"
+    )
