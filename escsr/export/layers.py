@@ -62,11 +62,15 @@ def leaky_relu(g: Graph, x: str, slope: float) -> str:
 
 def layer_norm(g: Graph, layer: LayerNorm2d, x: str) -> str:
     """Normalise over channels, in float32."""
-    kind = g.types[x]
+    return g.transpose(layer_norm_last(g, layer, x), 0, 3, 1, 2)
+
+
+def layer_norm_last(g: Graph, layer: LayerNorm2d, x: str) -> str:
+    """The same with channels last in the result, (B, H, W, C)."""
     last = g.transpose(g.cast(x, FLOAT), 0, 2, 3, 1)
     weight, bias = g.weight(layer.weight, last), g.weight(layer.bias, last)
     normed = g.op("LayerNormalization", last, weight, bias, axis=-1, epsilon=layer.eps)
-    return g.cast(g.transpose(normed, 0, 3, 1, 2), kind)
+    return g.cast(normed, g.types[x])
 
 
 def norm(g: Graph, layer: nn.Module, x: str) -> str:
@@ -147,16 +151,23 @@ def _end(shift: int) -> int:
 def window_attention(g: Graph, layer: WindowAttention, x: str, frame: Frame) -> str:
     """Attention inside windows, with all windows as leading sides of one product of matrices.
 
-    Windows are split off by reshapes that know one side at a time, so no shape is computed:
-    q and v are (B, columns, rows, heads, M², d), and k (B, columns, rows, heads, d, M²).
+    Windows are split off by reshapes that know one side at a time, so no shape is computed, and
+    from channels-last features, so that long runs are moved.
+
+    Args:
+        g: The graph.
+        layer: The attention.
+        x: (B, H, W, C).
+        frame: The sides.
+
+    Returns:
+        (B, C, H, W).
     """
-    m, heads = layer.window_size, layer.num_heads
-    q, k, v = _project(g, layer, frame.pad(g, x, m))
-    sides = (m, heads, layer.out.in_channels)
-    q, v = _windows(g, q, *sides), _windows(g, v, *sides)
-    k = _windows(g, k, *sides, transposed=True)
+    m, dim = layer.window_size, layer.out.in_channels
+    q, k, v, bias = _project(g, layer, _windows(g, frame.pad(g, x, m, axes=(1, 2)), m, dim))
     q, k, table = _biased(g, layer, q, k)
-    block = _block(m, heads)
+    k = g.transpose(k, 0, 1, 2, 3, 5, 4)
+    block = _block(m, layer.num_heads)
     parts = []
     for start in range(0, m * m, block):
         cut = (start, min(start + block, m * m))
@@ -165,42 +176,50 @@ def window_attention(g: Graph, layer: WindowAttention, x: str, frame: Frame) -> 
             scores = g.op("Add", scores, _spread(g, table, m, cut))
         parts.append(g.op("MatMul", g.op("Softmax", scores, axis=-1), v))
     attended = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=4)
-    attended = frame.crop(g, _from_windows(g, attended, m, sides[2]), m)
+    attended = frame.crop(g, _from_windows(g, attended, m, dim), m)
     if layer.gate is not None:
-        attended = g.op("Mul", attended, _gate(g, layer.gate, x))
-    return conv(g, layer.out, attended)
+        attended = g.op("Mul", attended, _gate(g, layer.gate, g.transpose(x, 0, 3, 1, 2)))
+    return convolve(g, attended, layer.out.weight, bias)
 
 
-def _project(g: Graph, layer: WindowAttention, x: str) -> list[str]:
-    """q, already divided by √d, k and v, (B, C, H, W) each."""
-    weight = layer.qkv.weight.detach().clone()
-    assert layer.qkv.bias is not None
-    bias = layer.qkv.bias.detach().clone()
-    dim = len(weight) // 3
-    factor = (dim // layer.num_heads) ** -0.5
-    weight[:dim] *= factor
-    bias[:dim] *= factor
-    qkv = convolve(g, x, weight, bias)
-    return [g.cut(qkv, 1, part * dim, (part + 1) * dim) for part in range(3)]
-
-
-def _windows(
-    g: Graph, x: str, m: int, heads: int, channels: int, *, transposed: bool = False
-) -> str:
-    """(B, C, H, W) to (B, columns, rows, heads, M², d), or with the last two sides swapped."""
-    x = g.transpose(g.reshape(x, 0, 0, 0, -1, m), 0, 3, 1, 4, 2)  # B, columns, C, M (x), H
-    x = g.reshape(x, 0, 0, heads, channels // heads, m, -1, m)  # …, heads, d, M (x), rows, M (y)
-    if transposed:
-        return g.reshape(g.transpose(x, 0, 1, 5, 2, 3, 6, 4), 0, 0, 0, 0, 0, m * m)
-    return g.reshape(g.transpose(x, 0, 1, 5, 2, 6, 4, 3), 0, 0, 0, 0, m * m, -1)
+def _windows(g: Graph, x: str, m: int, channels: int) -> str:
+    """(B, H, W, C) to (B, columns, rows, M², C)."""
+    x = g.reshape(x, 0, 0, -1, m * channels)  # B, H, columns, M (x) C
+    return g.reshape(g.transpose(x, 0, 2, 1, 3), 0, 0, -1, m * m, channels)
 
 
 def _from_windows(g: Graph, x: str, m: int, channels: int) -> str:
     """(B, columns, rows, heads, M², d) to (B, C, H, W)."""
-    x = g.reshape(x, 0, 0, 0, 0, m, m, -1)
-    x = g.transpose(x, 0, 1, 5, 3, 6, 2, 4)  # B, columns, M (x), heads, d, rows, M (y)
-    x = g.transpose(g.reshape(x, 0, 0, 0, channels, -1), 0, 3, 4, 1, 2)  # B, C, H, columns, M (x)
-    return g.reshape(x, 0, 0, 0, -1)
+    x = g.transpose(x, 0, 1, 2, 4, 3, 5)
+    x = g.reshape(x, 0, 0, -1, m * channels)  # B, columns, H, M (x) C
+    x = g.reshape(g.transpose(x, 0, 2, 1, 3), 0, 0, -1, channels)
+    return g.transpose(x, 0, 3, 1, 2)
+
+
+def _project(g: Graph, layer: WindowAttention, x: str) -> tuple[str, str, str, Tensor]:
+    """q, divided by √d, k and v, each (…, heads, M², d); and the bias of the last projection.
+
+    k needs no bias, which would add the same to all scores of a query. That of v, whose weights
+    add up to one, goes through the last projection as it is, unless there is a gate before it.
+    """
+    weights = layer.qkv.weight.detach().flatten(1).chunk(3)
+    assert layer.qkv.bias is not None
+    assert layer.out.bias is not None
+    of_q, _, of_v = layer.qkv.bias.detach().chunk(3)
+    factor = (len(of_q) // layer.num_heads) ** -0.5
+    q, k, v = (
+        g.op("MatMul", x, g.weight(weight.t(), x))
+        for weight in (weights[0] * factor, weights[1], weights[2])
+    )
+    q = g.op("Add", q, g.weight(of_q * factor, x))
+    bias = layer.out.bias.detach()
+    if layer.gate is not None:
+        v = g.op("Add", v, g.weight(of_v, x))
+    else:
+        bias = bias + layer.out.weight.detach().flatten(1) @ of_v
+    heads = layer.num_heads, len(of_q) // layer.num_heads
+    q, k, v = (g.transpose(g.reshape(p, 0, 0, 0, 0, *heads), 0, 1, 2, 4, 3, 5) for p in (q, k, v))
+    return q, k, v, bias
 
 
 def _biased(g: Graph, layer: WindowAttention, q: str, k: str) -> tuple[str, str, str | None]:
@@ -208,14 +227,15 @@ def _biased(g: Graph, layer: WindowAttention, q: str, k: str) -> tuple[str, str,
     weights: list[Tensor] = [getattr(layer, name) for name in layer._bias_names]
     if isinstance(layer.bias_kind, TableBias):
         return q, k, g.weight(weights[0], q)
-    of_q, of_k = layer.bias_kind.factors(*weights)
-    d, rank = layer.out.in_channels // layer.num_heads, of_q.shape[-1]
-    # Beside zeros, so that a sum puts them behind the channels of every window.
-    of_q, of_k = (nn.functional.pad(factor, (d, 0)) for factor in (of_q, of_k))
-    q = g.op("Pad", q, g.ints([0] * 11 + [rank]))
-    k = g.op("Pad", k, g.ints([0] * 10 + [rank, 0]))
-    q = g.op("Add", q, g.weight(of_q, q))
-    return q, g.op("Add", k, g.weight(of_k.transpose(1, 2), k)), None
+    factors = layer.bias_kind.factors(*weights)
+    d, rank = layer.out.in_channels // layer.num_heads, factors.q.shape[-1]
+    wide = []
+    for x, factor in ((q, factors.q), (k, factors.k)):
+        # Beside zeros, so that a sum puts them behind the channels of every window.
+        beside = nn.functional.pad(factor, (d, 0))
+        padded = g.op("Pad", x, g.ints([0] * 11 + [rank]))
+        wide.append(g.op("Add", padded, g.weight(beside, x)))
+    return wide[0], wide[1], None
 
 
 def _block(m: int, heads: int) -> int:

@@ -21,6 +21,7 @@ from escsr.export.layers import (
     convolve,
     feed_forward,
     layer_norm,
+    layer_norm_last,
     leaky_relu,
     norm,
     window_attention,
@@ -75,7 +76,7 @@ def _block(g: Graph, block: ESCBlock, x: str, kernels: tuple[Tensor, ...], frame
     skip, kind = x, g.types[x]
     x = feed_forward(g, block.ffn_in, layer_norm(g, block.norm_in, x))
     with g.scope("attention"):
-        normed = layer_norm(g, block.norm_attention, x)
+        normed = layer_norm_last(g, block.norm_attention, x)
         x = g.op("Add", window_attention(g, block.attention, normed, frame), x)
     if not block.conv_norm:
         x = g.cast(x, FLOAT)  # features times features outgrow float16: see `ESCBlock`
