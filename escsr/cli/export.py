@@ -1,11 +1,14 @@
 """``escsr export``: a network as a file for another program."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from escsr.cli.console import make_console
+
+if TYPE_CHECKING:
+    from escsr.export import Exported
 
 
 def export(
@@ -22,10 +25,16 @@ def export(
             help="generic, chainner, vs-mlrt, tensorrt, openvino, web or darktable.",
         ),
     ] = "generic",
-    size: Annotated[
+    image_size: Annotated[
         str | None,
         typer.Option(metavar="WxH", help="The size of all pictures, if they have one."),
     ] = None,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts", help="Two files, OUTPUT.encode.onnx and OUTPUT.at.onnx, for zooms."
+        ),
+    ] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="Compute in float16.")] = False,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators.")] = 17,
     simplify: Annotated[
@@ -44,27 +53,46 @@ def export(
     printed and kept in OUTPUT.json. A file that differs too much is not written.
     """
     from escsr.cli.upscale_options import parse_size
-    from escsr.export import to_onnx
+    from escsr.export import to_onnx, to_onnx_parts
     from escsr.export.proving import photo_sample
 
-    written = to_onnx(
-        model,
-        output,
-        scale=scale,
-        target=target,
-        size=parse_size(size),
-        fp16=fp16,
-        opset=opset,
-        simplify=simplify,
-        licence=licence,
-        pictures=[] if photo is None else [photo_sample(photo)],
-    )
+    if parts:
+        _refuse_with_parts(scale=scale, image_size=image_size, simplify=simplify, photo=photo)
+        stem = output.with_suffix("") if output.suffix == ".onnx" else output
+        paths = [stem.with_name(f"{stem.name}.{part}.onnx") for part in ("encode", "at")]
+        written, _ = to_onnx_parts(model, *paths, fp16=fp16, opset=opset, licence=licence)
+    else:
+        paths = [output]
+        written = to_onnx(
+            model,
+            output,
+            scale=scale,
+            target=target,
+            image_size=parse_size(image_size, option="--image-size"),
+            fp16=fp16,
+            opset=opset,
+            simplify=simplify,
+            licence=licence,
+            pictures=[] if photo is None else [photo_sample(photo)],
+        )
+    _show(paths, written)
+
+
+def _refuse_with_parts(**given: object) -> None:
+    wrong = ["--" + name.replace("_", "-") for name, value in given.items() if value]
+    if wrong:
+        raise ValueError(f"--parts writes files for any size and takes no {' or '.join(wrong)}")
+
+
+def _show(paths: list[Path], written: "Exported") -> None:
+    """The differences, and what was written."""
     console = make_console()
     console.print(written.proof.table(), soft_wrap=True)
-    megabytes = output.stat().st_size / 1e6
-    console.print(
-        f"{output} ({megabytes:.1f} MB, {written.facts['network']}, ×{written.facts['scale']}) "
-        f"in {written.proof.runtime}: at most {written.proof.worst.difference:.1e} "
-        f"from the network; the table is in {output}.json",
-        soft_wrap=True,
-    )
+    scale = "any scale" if written.facts["scale"] == "any" else f"×{written.facts['scale']}"
+    for path in paths:
+        console.print(
+            f"{path} ({path.stat().st_size / 1e6:.1f} MB, {written.facts['network']}, {scale}) "
+            f"in {written.proof.runtime}: at most {written.proof.worst.difference:.1e} "
+            f"from the network; the table is in {path}.json",
+            soft_wrap=True,
+        )

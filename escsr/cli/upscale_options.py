@@ -127,11 +127,11 @@ class SavingOptions:
         return vars(SaveOptions(**vars(self)))
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
+def parse_size(text: str | None, *, option: str = "--size") -> tuple[int, int] | None:
     """'3840x2160' (width × height) to (H, W)."""
     if text is None:
         return None
     parts = text.lower().replace("×", "x").split("x")
     if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
-        raise ValueError(f"--size is WIDTHxHEIGHT in pixels, e.g. 3840x2160, not {text!r}")
+        raise ValueError(f"{option} is WIDTHxHEIGHT in pixels, e.g. 3840x2160, not {text!r}")
     return int(parts[1]), int(parts[0])

@@ -10,7 +10,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from escsr.export.networks import write_backbone, write_head
-from escsr.export.onnx_file import Exported, to_onnx
+from escsr.export.onnx_file import Exported, to_onnx, to_onnx_parts
 from escsr.export.targets import TARGETS
 
-__all__ = ["TARGETS", "Exported", "to_onnx", "write_backbone", "write_head"]
+__all__ = ["TARGETS", "Exported", "to_onnx", "to_onnx_parts", "write_backbone", "write_head"]

@@ -1,8 +1,9 @@
-"""From a network to an ONNX file."""
+"""From a network to ONNX files that were proved."""
 
+import copy
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,19 @@ from typing import Any
 import onnx
 import onnxruntime
 import torch
+from torch import Tensor
 
 from escsr.build import load
-from escsr.export import any_scale_heads, fixed_heads  # noqa: F401  (they register themselves)
-from escsr.export.frame import Frame
-from escsr.export.graph import FLOAT, HALF, Graph
-from escsr.export.networks import Request, write_backbone, write_head
-from escsr.export.proving import TOLERANCES, Proof, Sample, prove, samples
+from escsr.export.graphs import OPSETS, Options, make_onnx, make_parts
+from escsr.export.proving import TOLERANCES, Proof, Sample, prove, samples, with_sizes
 from escsr.export.targets import Target, find_target, window_of
 from escsr.files import replacing, write_json
+from escsr.layers import make_cells, make_coords
 from escsr.model import SuperResolver
 from escsr.models import embedded, fetch, resolve
 from escsr.version import __version__
 
 PathLike = str | os.PathLike[str]
-
-OPSETS = range(17, 26)
-"""Versions of the ONNX operators that files can be written in.
-
-17 is the first one with layer normalisation as one operator, and so the one that the most
-programs can run; it is what files are written in unless another is asked for.
-"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ def to_onnx(
     *,
     scale: int | None = None,
     target: str = "generic",
-    size: tuple[int, int] | None = None,
+    image_size: tuple[int, int] | None = None,
     fp16: bool = False,
     opset: int = OPSETS.start,
     simplify: bool = False,
@@ -63,18 +56,20 @@ def to_onnx(
 ) -> Exported:
     """Write a network as an ONNX file, and prove it in ONNX Runtime before it is left behind.
 
-    The file has one input, ``input`` (N, 3, H, W), RGB in [0, 1], and one output, ``output``
-    (N, 3, scale · H, scale · W), not clipped, both float32. Padding is in the graph. Beside the
-    file, ``PATH.json`` says how far its results were from the network's.
+    The file has the input ``input`` (N, 3, H, W), RGB in [0, 1], and the output ``output``
+    (N, 3, scale · H, scale · W), not clipped, both float32. Padding is in the graph. Where the
+    network makes any scale and none is asked for, a second input ``size`` (2,) int64 says the
+    (H_out, W_out) to make. Beside the file, ``PATH.json`` says how far its results were from the
+    network's.
 
     Args:
         model: A network; or a weight file, or a name of `escsr.list_models`.
         path: The file to write.
         scale: The whole scale to make, where the network makes any.
         target: The program it is for, of `TARGETS`.
-        size: (H, W), if all pictures have one size; the file is then a little faster.
+        image_size: (H, W), if all pictures have one size; the file is then a little faster.
         fp16: Compute in float16, where its range is enough, with half as large a file.
-        opset: Version of the operators, of `OPSETS`.
+        opset: Version of the operators, from 17 to 25.
         simplify: Let onnxslim shorten the graph.
         licence: Of the weights, to be written into the file.
         pictures: More pictures to prove it by.
@@ -91,85 +86,84 @@ def to_onnx(
         >>> written.proof.worst.difference < 1e-4
         True
     """
-    made_for = find_target(target)
-    network, facts = _network(model)
-    made = _scale(network, scale)
-    size = made_for.tile if size is None else check_tile(size)
-    precision = "fp16" if fp16 else "fp32"
-    facts |= {
-        **({} if licence is None else {"licence": licence}),
-        "scale": str(made),
-        "range": "RGB in [0, 1]; results are not clipped",
-        "colours": "RGB, as in sRGB files",
-        "alignment": _alignment(made_for, size, window_of(network)),
-        "target": target,
-        "precision": precision,
-    }
-    proto = make_onnx(
-        network, made_for, scale=scale, size=size, opset=check_opset(opset), half=fp16, facts=facts
-    )
+    options = _options(target, scale, image_size, fp16, opset)
+    network, facts = describe(model, options, licence=licence)
+    made = _scale(network, options)
+    facts["scale"] = "any" if made is None else str(made)
+    proto = make_onnx(network, options, facts)
     if simplify:
         proto = _simplified(proto)
-    onnx.checker.check_model(proto, full_check=True)
-    data = proto.SerializeToString()
-    shown = [
-        *samples(
-            window_of(network),
-            free_batch=made_for.free_batch,
-            whole_windows=made_for.whole_windows,
-            tile=size,
-        ),
-        *pictures,
-    ]
+    shown = [*_samples(network, options), *pictures]
+    data = _checked(proto)
     session = open_session(data)
-    proof = prove(
-        lambda lq: session.run(None, {"input": lq.numpy()})[0],
-        lambda lq: network(lq) if scale is None else network(lq, scale=scale),
-        shown,
-        tolerance=TOLERANCES[precision],
-        runtime=f"onnxruntime {onnxruntime.__version__}",
-    )
-    return keep(Path(path), data, facts, proof)
+
+    def run(sample: Sample) -> Any:
+        size = {} if sample.size is None else {"size": torch.tensor(sample.size).numpy()}
+        return session.run(None, {"input": sample.lq.numpy(), **size})[0]
+
+    def expected(sample: Sample) -> Tensor:
+        if sample.size is not None:
+            return network(sample.lq, size=sample.size)
+        return network(sample.lq, scale=made)
+
+    shown = shown if made is not None else with_sizes(shown)
+    proof = _proof(run, expected, shown, options)
+    return keep({Path(path): data}, facts, proof)[0]
 
 
-def make_onnx(
-    model: SuperResolver,
-    target: Target,
+def to_onnx_parts(
+    model: SuperResolver | PathLike,
+    encode_path: PathLike,
+    at_path: PathLike,
     *,
-    scale: int | None,
-    size: tuple[int, int] | None,
-    opset: int,
-    half: bool,
-    facts: dict[str, str],
-) -> onnx.ModelProto:
-    """Write a network as a graph; arguments as of `to_onnx`."""
-    g = Graph(opset=opset, half=half)
-    batch = "batch" if target.free_batch else 1
-    lq = g.input("input", [batch, 3, *(("height", "width") if size is None else size)])
-    frame = _frame(g, lq, target, size, window_of(model))
-    low, high = model.head.pixel_range
-    x = lq
-    if (low, high) != (0, 1):
-        x = g.op("Add", g.op("Mul", x, g.number(high - low, x)), g.number(low, x))
-    x = g.cast(x, HALF if half else FLOAT)
-    with torch.no_grad():
-        features = write_backbone(model.backbone, g, x, frame)
-        request = Request(frame, model.backbone.stride, scale)
-        sr = g.cast(write_head(model.head, g, features, x, request), FLOAT)
-    if (low, high) != (0, 1):
-        sr = g.op("Div", g.op("Sub", sr, g.number(low, sr)), g.number(high - low, sr))
-    made = _scale(model, scale)
-    out = ["height_out", "width_out"] if size is None else [made * side for side in size]
-    g.output(sr, "output", [batch, 3, *out])
-    return g.model("escsr", facts)
+    fp16: bool = False,
+    opset: int = OPSETS.start,
+    licence: str | None = None,
+) -> tuple[Exported, Exported]:
+    """Write a network for any scale as two ONNX files, for zooms into the same picture.
 
+    The first file makes ``features`` (N, C, H, W) of ``input`` (N, 3, H, W), once for a picture.
+    The second answers at points, again and again: of ``features``, ``input``, ``coords``
+    (N, Q, 2) and ``cells`` (N, Q, 2), as `SuperResolver.query` takes them, it makes ``output``
+    (N, Q, 3).
 
-def _frame(g: Graph, lq: str, target: Target, size: tuple[int, int] | None, window: int) -> Frame:
-    if size is not None:
-        return Frame(*size)
-    if target.whole_windows:
-        return Frame(None, None, window)
-    return Frame(g.length(lq, 2), g.length(lq, 3))
+    Args:
+        model: See `to_onnx`; likewise the others.
+        encode_path: The first file.
+        at_path: The second.
+        fp16: See `to_onnx`.
+        opset: See `to_onnx`.
+        licence: See `to_onnx`.
+
+    Returns:
+        Both files, proved together.
+
+    Raises:
+        ValueError: As `to_onnx`; or if the network answers at no points.
+    """
+    options = _options("generic", None, None, fp16, opset)
+    network, facts = describe(model, options, licence=licence)
+    facts["scale"] = "any"
+    encode, at = (_checked(proto) for proto in make_parts(network, options, facts))
+    sessions = [open_session(data) for data in (encode, at)]
+
+    def points(sample: Sample) -> tuple[Tensor, Tensor]:
+        assert sample.size is not None
+        batch = len(sample.lq)
+        coords = make_coords(sample.size).expand(batch, -1, 2)
+        return coords.contiguous(), make_cells(sample.size).expand(coords.shape).contiguous()
+
+    def run(sample: Sample) -> Any:
+        lq = sample.lq.numpy()
+        coords, cells = (given.numpy() for given in points(sample))
+        (features,) = sessions[0].run(None, {"input": lq})
+        given = {"features": features, "input": lq, "coords": coords, "cells": cells}
+        return sessions[1].run(None, given)[0]
+
+    shown = with_sizes(_samples(network, options))
+    proof = _proof(run, lambda sample: network.query(sample.lq, *points(sample)), shown, options)
+    first, second = keep({Path(encode_path): encode, Path(at_path): at}, facts, proof)
+    return first, second
 
 
 def open_session(
@@ -183,46 +177,120 @@ def open_session(
     return onnxruntime.InferenceSession(source, options, providers=list(providers))
 
 
-def keep(path: Path, data: bytes, facts: dict[str, str], proof: Proof) -> Exported:
-    """Write a file that was proved, with its proof beside it; refuse one that failed.
+def keep(files: dict[Path, bytes], facts: dict[str, str], proof: Proof) -> list[Exported]:
+    """Write files that were proved together, their proof beside each; refuse those that failed.
 
     Raises:
         ValueError: If the proof failed; nothing is written then.
     """
     if not proof.holds:
         worst = proof.worst
+        names = " and ".join(map(str, files))
         raise ValueError(
-            f"{path} was not written: its result for {worst.batch} picture(s) of "
+            f"{names} was not written: its result for {worst.batch} picture(s) of "
             f"{worst.height}×{worst.width} pixels ({worst.picture}) is {worst.difference:.2g} from "
             f"the network's, and {proof.tolerance:.2g} is allowed. "
             "Please report this, with the network and the options"
         )
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-        write_json(f"{path}.json", {"file": path.name, "facts": facts, **proof.as_json()})
-    return Exported(path, facts, proof)
+    for path, data in files.items():
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+            write_json(f"{path}.json", {"file": path.name, "facts": facts, **proof.as_json()})
+    return [Exported(path, facts, proof) for path in files]
 
 
-def _network(model: SuperResolver | PathLike) -> tuple[SuperResolver, dict[str, str]]:
-    """The network on the CPU, in evaluation mode and by itself; and what is known of it."""
-    facts = {"escsr": __version__}
+def describe(
+    model: SuperResolver | PathLike, options: Options, *, licence: str | None
+) -> tuple[SuperResolver, dict[str, str]]:
+    """The network on the CPU, in evaluation mode and by itself; and what its file is to say."""
     if isinstance(model, SuperResolver):
-        import copy
-
         network = copy.deepcopy(model).cpu().float().eval()
-        facts["weights_sha256"] = _tensors_sha256(network)
         name = f"{network.config.backbone} + {network.config.head}"
+        own, sha256 = None, _tensors_sha256(network)
     else:
         path = fetch(model)
         network = load(path)
+        shipped = path in embedded().values()
+        name = resolve(str(model)) if shipped else path.stem
+        own = "Apache-2.0" if shipped else None
         with path.open("rb") as file:
-            facts["weights_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-        name = resolve(str(model)) if path in embedded().values() else path.stem
-        if path in embedded().values():
-            facts["licence"] = "Apache-2.0"
-    known = {"name": name, "network": f"{network.config.backbone} + {network.config.head}"}
-    facts.setdefault("licence", str(network.facts.get("licence", "not stated")))
-    return network, {**known, **facts}
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return network, {
+        "name": name,
+        "network": f"{network.config.backbone} + {network.config.head}",
+        "range": "RGB in [0, 1]; results are not clipped",
+        "colours": "RGB, as in sRGB files",
+        "alignment": _alignment(options.target, options.image_size, window_of(network)),
+        "licence": licence or own or str(network.facts.get("licence", "not stated")),
+        "weights_sha256": sha256,
+        "target": options.target.name,
+        "precision": _precision(options),
+        "escsr": __version__,
+    }
+
+
+def _options(
+    target: str,
+    scale: int | None,
+    image_size: tuple[int, int] | None,
+    fp16: bool,
+    opset: int,
+) -> Options:
+    """What was asked for, checked."""
+    if opset not in OPSETS:
+        raise ValueError(f"opset is from {OPSETS.start} to {OPSETS.stop - 1}, not {opset}")
+    if scale is not None and (scale != int(scale) or scale < 1):
+        raise ValueError(f"only whole scales from 1 can be written, not {scale}")
+    made_for = find_target(target)
+    size = made_for.tile if image_size is None else image_size
+    if size is not None and (len(size) != 2 or any(s != int(s) or s < 1 for s in size)):
+        raise ValueError(f"image_size is (H, W) in whole pixels from 1, not {size!r}")
+    return Options(target=made_for, scale=scale, image_size=size, opset=opset, half=fp16)
+
+
+def _scale(network: SuperResolver, options: Options) -> int | None:
+    """The scale that the file makes, checked; None: any size."""
+    own, asked = network.scale, options.scale
+    if own is not None:
+        if own != int(own):
+            raise ValueError(f"only whole scales can be written, and this network makes ×{own}")
+        if asked not in (None, own):
+            raise ValueError(f"this network makes ×{own} only, and not ×{asked}")
+        return int(own)
+    if asked is None and (options.target.whole_windows or options.image_size is not None):
+        raise ValueError(
+            f"this network makes any scale, and a file for {options.target.name!r} of one size or "
+            "of whole windows makes one: say which (scale=2, …)"
+        )
+    return asked
+
+
+def _samples(network: SuperResolver, options: Options) -> list[Sample]:
+    return samples(
+        window_of(network),
+        free_batch=options.target.free_batch,
+        whole_windows=options.target.whole_windows,
+        tile=options.image_size,
+    )
+
+
+def _proof(
+    run: Callable[[Sample], Any],
+    expected: Callable[[Sample], Tensor],
+    shown: Sequence[Sample],
+    options: Options,
+) -> Proof:
+    return prove(
+        run,
+        expected,
+        shown,
+        tolerance=TOLERANCES[_precision(options)],
+        runtime=f"onnxruntime {onnxruntime.__version__}",
+    )
+
+
+def _precision(options: Options) -> str:
+    return "fp16" if options.half else "fp32"
 
 
 def _tensors_sha256(network: SuperResolver) -> str:
@@ -233,41 +301,6 @@ def _tensors_sha256(network: SuperResolver) -> str:
     return digest.hexdigest()
 
 
-def _scale(network: SuperResolver, scale: int | None) -> int:
-    """The scale that the file makes, checked."""
-    own = network.scale
-    if own is None and scale is None:
-        raise ValueError("this network makes any scale: say which whole one (scale=2, …)")
-    made: Any = own if scale is None else scale
-    if made != int(made) or made < 1:
-        raise ValueError(f"only whole scales from 1 can be written, not {made}")
-    if own is not None and made != own:
-        raise ValueError(f"this network makes ×{own} only, and not ×{made}")
-    return int(made)
-
-
-def check_opset(opset: int) -> int:
-    """Return a version of the operators.
-
-    Raises:
-        ValueError: If files cannot be written in it.
-    """
-    if opset not in OPSETS:
-        raise ValueError(f"opset is from {OPSETS.start} to {OPSETS.stop - 1}, not {opset}")
-    return opset
-
-
-def check_tile(size: Sequence[int]) -> tuple[int, int]:
-    """Return the sides of all pictures.
-
-    Raises:
-        ValueError: If they are not two whole numbers from 1.
-    """
-    if len(size) != 2 or any(side != int(side) or side < 1 for side in size):
-        raise ValueError(f"size is (H, W) in whole pixels from 1, not {size!r}")
-    return int(size[0]), int(size[1])
-
-
 def _alignment(target: Target, size: tuple[int, int] | None, window: int) -> str:
     if size is not None:
         return f"pictures of {size[0]} rows and {size[1]} columns"
@@ -276,8 +309,15 @@ def _alignment(target: Target, size: tuple[int, int] | None, window: int) -> str
     return "any sides from 1"
 
 
+def _checked(proto: onnx.ModelProto) -> bytes:
+    onnx.checker.check_model(proto, full_check=True)
+    data: bytes = proto.SerializeToString()
+    return data
+
+
 def _simplified(proto: onnx.ModelProto) -> onnx.ModelProto:
     import onnxslim
 
-    simplified: onnx.ModelProto = onnxslim.slim(proto)
+    # Constants stay as they are: folded ones would make files several times larger.
+    simplified: onnx.ModelProto = onnxslim.slim(proto, skip_optimizations=["constant_folding"])
     return simplified

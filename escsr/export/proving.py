@@ -1,8 +1,9 @@
 """Files are run beside the network that they were made of, before anybody else gets them."""
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +95,17 @@ class Proof:
 
 @dataclass(frozen=True)
 class Sample:
-    """Pictures to compare by: their name, and (B, 3, H, W)."""
+    """Pictures to compare by.
+
+    Attributes:
+        name: What they are.
+        lq: (B, 3, H, W) in [0, 1].
+        size: (H_out, W_out) to make, where the file makes any.
+    """
 
     name: str
     lq: Tensor
+    size: tuple[int, int] | None = None
 
 
 def samples(
@@ -170,8 +178,8 @@ def photo_sample(path: str | os.PathLike[str], *, longest: int = 512) -> Sample:
 
 
 def prove(
-    run: Callable[[Tensor], Any],
-    expected: Callable[[Tensor], Tensor],
+    run: Callable[[Sample], Any],
+    expected: Callable[[Sample], Tensor],
     pictures: Sequence[Sample],
     *,
     tolerance: float,
@@ -180,7 +188,7 @@ def prove(
     """Compare a file with its network.
 
     Args:
-        run: The file: (B, 3, H, W) to what NumPy understands.
+        run: The file; gives what NumPy understands.
         expected: The network.
         pictures: What to compare by.
         tolerance: The largest difference that is allowed.
@@ -189,11 +197,20 @@ def prove(
     checks = []
     for sample in pictures:
         with torch.inference_mode():
-            wanted = expected(sample.lq).numpy()
-        found = np.asarray(run(sample.lq))
+            wanted = expected(sample).numpy()
+        found = np.asarray(run(sample))
         same = found.shape == wanted.shape
         difference = float(np.abs(found - wanted).max()) if same else float("inf")
         batch, _, height, width = sample.lq.shape
         rows, columns = found.shape[-2:]
         checks.append(Check(sample.name, batch, height, width, rows, columns, difference))
     return Proof(tuple(checks), tolerance, runtime)
+
+
+def with_sizes(pictures: Sequence[Sample]) -> list[Sample]:
+    """The same pictures, each with a size to make: whole and other scales, stretched ones too."""
+    scales = [(4, 7.5), (2.5, 2.5), (1, 1), (3, 3), (1.7, 1.7), (4, 2), (2.13, 3.4), (2, 2)]
+    return [
+        replace(p, size=(round(down * p.lq.shape[-2]), round(across * p.lq.shape[-1])))
+        for p, (down, across) in zip(pictures, itertools.cycle(scales), strict=False)
+    ]

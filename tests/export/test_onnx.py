@@ -12,7 +12,7 @@ import torch
 import escsr
 from escsr.export import to_onnx
 from escsr.export.graph import FLOAT
-from escsr.export.onnx_file import OPSETS, make_onnx
+from escsr.export.graphs import OPSETS, Options, make_onnx
 from escsr.export.targets import TARGETS
 from escsr.model import SuperResolver
 
@@ -36,9 +36,8 @@ def written(
     opset: int = 17,
     half: bool = False,
 ) -> onnx.ModelProto:
-    proto = make_onnx(
-        model, TARGETS[target], scale=scale, size=size, opset=opset, half=half, facts={}
-    )
+    options = Options(target=TARGETS[target], scale=scale, image_size=size, opset=opset, half=half)
+    proto = make_onnx(model, options, {})
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -207,7 +206,7 @@ def test_a_file_that_differs_is_not_left_behind(
         ({"target": "chanier"}, "chainner"),
         ({"opset": 16}, "from 17 to"),
         ({"scale": 3}, "makes ×2 only"),
-        ({"size": (0, 4)}, "whole pixels"),
+        ({"image_size": (0, 4)}, "whole pixels"),
     ],
 )
 def test_impossible_requests(tmp_path: Path, options: dict[str, object], message: str) -> None:
@@ -231,7 +230,7 @@ def test_the_command(tmp_path: Path) -> None:
     from escsr.cli.main import app
 
     path = tmp_path / "model.onnx"
-    command = ["export", "esc_tiny_x2", "-o", str(path), "--for", "web", "--size", "20x12"]
+    command = ["export", "esc_tiny_x2", "-o", str(path), "--for", "web", "--image-size", "20x12"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     assert "made-up photo" in result.output
