@@ -21,7 +21,8 @@ def test_a_step_in_bfloat16_computes_the_same_with_three_digits() -> None:
     rough = train_step(model, lq, bf16=True).float()
     assert 1e-5 < (rough - exact).abs().max() < 0.03
     rough_slope = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    assert slope.shape == rough_slope.shape and rough_slope.dtype == torch.float32
+    assert slope.shape == rough_slope.shape
+    assert rough_slope.dtype == torch.float32
     assert torch.cosine_similarity(slope, rough_slope, dim=0) > 0.95
 
 
