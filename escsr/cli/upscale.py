@@ -39,13 +39,15 @@ def upscale(
     Say the size by one of --scale, --size, --width, --height, --min-side, --max-side.
     Transparency, bit depth, colours, resolution, EXIF, XMP and IPTC are kept.
     """
+    from escsr.inference.judging import is_auto
     from escsr.models import fetch
 
     wanted = sizes.wanted()
     fields = _name_fields(files.name, network.model, wanted)
     tasks = _plan(inputs, output, files, fields)
     todo, skipped = _without_existing(tasks, files)
-    fetch(network.model)  # before the bars of the pictures, with one of its own
+    if not is_auto(network.model):
+        fetch(network.model)  # before the bars of the pictures, with one of its own
     upscale_all(
         todo,
         skipped=skipped,
@@ -101,8 +103,8 @@ def _name_fields(template: str, model: str, wanted: dict[str, Any]) -> dict[str,
     if "size" in fields:
         fields["height"], fields["width"] = fields.pop("size")
     if not fields and "{scale" in template:
-        from escsr.inference import choose_model
+        from escsr.inference.judging import scale_of
 
-        fields["scale"] = choose_model(model).scale or 4
+        fields["scale"] = scale_of(model) or 4
     texts = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in fields.items()}
     return {**texts, "model": Path(model).stem}

@@ -81,13 +81,14 @@ def _enlarge(picture: "Picture", **options: Any) -> "Picture":
 
 def _size_made(image_size: Size, *, model: Any, **options: Any) -> Size:
     """What a picture of some (H, W) becomes."""
-    from escsr.inference import SizeRequest, choose_model
+    from escsr.inference import SizeRequest
+    from escsr.inference.judging import scale_of
     from escsr.inference.plans import request_of
 
     names = ("scale", "size", "width", "height", "min_side", "max_side")
     request = SizeRequest(**{name: options[name] for name in names if name in options})
     if request.is_open:
-        request = request_of(request, choose_model(model).scale)
+        request = request_of(request, scale_of(model))
     return request.of(*image_size)
 
 

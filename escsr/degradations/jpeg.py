@@ -13,22 +13,13 @@ from torch import Tensor
 from escsr.degradations._checks import check_images, check_one_each, per_image
 from escsr.degradations.bounds import JPEG_QUALITY, Choice
 from escsr.degradations.color import rgb_to_ycbcr, ycbcr_to_rgb
+from escsr.images.jpeg_tables import LUMA_TABLE
 
 JpegTables = Literal["real-esrgan", "standard"]
 JPEG_TABLES: tuple[JpegTables, ...] = get_args(JpegTables)
 """Quantization tables that `jpeg_differentiable` knows."""
 
-# ITU-T T.81, annex K.1 and K.2: rows are vertical frequencies.
-LUMA_TABLE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
+# ITU-T T.81, annex K.2: rows are vertical frequencies.
 CHROMA_TABLE = (
     (17, 18, 24, 47, 99, 99, 99, 99),
     (18, 21, 26, 66, 99, 99, 99, 99),

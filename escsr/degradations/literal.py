@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from escsr.degradations.effect import Parameters
-from escsr.degradations.jpeg import CHROMA_TABLE, LUMA_TABLE
+from escsr.degradations.jpeg import CHROMA_TABLE
 from escsr.degradations.kernels import Kernel, blur_kernel, pad_kernel
 from escsr.degradations.pipeline import Draw
+from escsr.images.jpeg_tables import LUMA_TABLE
 
 _WIDEST = 21
 _YCBCR = (

@@ -28,8 +28,8 @@ _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO], Facts]], ...
 
 def read_display(
     source: PictureSource, *, gray: bool, fields: dict[str, Any], plain: bool = True
-) -> tuple[Display, list[str]]:
-    """What a file says beside its pixels, and what cannot be kept of it.
+) -> tuple[Display, Facts]:
+    """What a file says beside its pixels, and what else was found, notes of losses among it.
 
     Args:
         source: The file.
@@ -54,7 +54,7 @@ def read_display(
         xmp=None if xmp is None else upright_xmp(xmp),
         iptc=facts.iptc,
     )
-    return display, facts.notes
+    return display, facts
 
 
 def _facts_of(source: PictureSource) -> Facts:

@@ -18,6 +18,7 @@ class Facts:
         iptc: IPTC-IIM records.
         primaries: Of a file that says its colours in numbers.
         curve: Its transfer curve.
+        jpeg_quality: See `Picture`.
         notes: What its user should know.
     """
 
@@ -29,6 +30,7 @@ class Facts:
     iptc: bytes | None = None
     primaries: Primaries | None = None
     curve: Curve | None = None
+    jpeg_quality: float | None = None
     notes: list[str] = field(default_factory=list)
 
     def made_profile(self, *, gray: bool) -> bytes | None:

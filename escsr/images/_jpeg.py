@@ -9,8 +9,10 @@ from typing import BinaryIO
 
 from escsr.images._display import Display
 from escsr.images._facts import Facts, iptc_of_resources, resources_of_iptc
+from escsr.images.jpeg_tables import quality_of
 
 _EXIF, _XMP, _IRB = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
+_FRAMES = (0xC0, 0xC1, 0xC2)  # of lossy frames with Huffman codes
 _LONGEST = 65533  # bytes in one segment
 
 
@@ -23,6 +25,8 @@ def jpeg_facts(file: BinaryIO) -> Facts:
     """What the segments of a file say beside its pixels."""
     facts = Facts()
     resources = b""
+    tables: dict[int, int] = {}
+    luma = 0
     for marker, data in jpeg_segments(file):
         if marker == 0xE0 and data[:5] == b"JFIF\0" and len(data) >= 12:
             _take_density(facts, *struct.unpack_from(">BHH", data, 7))
@@ -32,14 +36,33 @@ def jpeg_facts(file: BinaryIO) -> Facts:
             facts.xmp = data[len(_XMP) :]
         elif marker == 0xED and data.startswith(_IRB):
             resources += data[len(_IRB) :]
+        elif marker == 0xDB:
+            tables |= _table_sums(data)
+        elif marker in _FRAMES and len(data) > 8:
+            luma = data[8]
         elif marker == 0xE2 and data.startswith(b"urn:iso:std:iso:ts:21496:-1\0"):
             _note_gain_map(facts)
+    if luma in tables:
+        facts.jpeg_quality = quality_of(tables[luma])
     facts.iptc = iptc_of_resources(resources)
     if facts.xmp is not None and b"hdr-gain-map/1.0/" in facts.xmp:
         _note_gain_map(facts)
     if facts.xmp is not None and b"HasExtendedXMP" in facts.xmp:
         facts.notes.append("only the first 64 kB of its XMP are read")
     return facts
+
+
+def _table_sums(data: bytes) -> dict[int, int]:
+    """Sums of the quantisation tables in a segment, by their number."""
+    sums, at = {}, 0
+    while at < len(data):
+        width, number = 1 + (data[at] >> 4), data[at] & 15
+        table = data[at + 1 : at + 1 + 64 * width]
+        if len(table) < 64 * width:
+            break
+        sums[number] = sum(struct.unpack(">64H" if width == 2 else ">64B", table[: 64 * width]))
+        at += 1 + 64 * width
+    return sums
 
 
 def _note_gain_map(facts: Facts) -> None:

@@ -20,6 +20,8 @@ class Picture:
         alpha: (H, W) of the same dtype (0 transparent), or None. Colours are not premultiplied.
         gray: whether the picture has one channel; it is then written with one, taken from green.
         display: how it is to be shown (colours, resolution), and what else its file said.
+        jpeg_quality: of the JPEG that the pixels were read from, 1 to 100 as libjpeg counts, by its
+            tables; None of pixels from elsewhere.
 
     Raises:
         TypeError: ``pixels`` is not uint8 or uint16, or ``alpha`` differs from it.
@@ -34,6 +36,7 @@ class Picture:
     alpha: Array | None = None
     gray: bool = False
     display: Display = field(default_factory=Display)
+    jpeg_quality: float | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""

@@ -123,10 +123,10 @@ def _described(
 ) -> Picture:
     """Samples as a `Picture`, with all that its file says of it; what is not kept is told."""
     gray = samples.shape[2] < 3
-    display, notes = read_display(source, gray=gray, fields=fields or {}, plain=plain)
-    for note in notes:
+    display, facts = read_display(source, gray=gray, fields=fields or {}, plain=plain)
+    for note in facts.notes:
         _warn(source, note)
-    return _picture(samples, display)
+    return _picture(samples, display, facts.jpeg_quality)
 
 
 def _warn(source: PictureSource, text: str) -> None:
@@ -137,7 +137,7 @@ def _warn(source: PictureSource, text: str) -> None:
     warnings.warn(f"{source.name}: {text}", stacklevel=level)
 
 
-def _picture(samples: Array, display: Display) -> Picture:
+def _picture(samples: Array, display: Display, jpeg_quality: float | None = None) -> Picture:
     """(H, W, C) samples, gray or RGB, with or without alpha, as a `Picture`."""
     bands = samples.shape[2]
     gray = bands < 3
@@ -146,6 +146,7 @@ def _picture(samples: Array, display: Display) -> Picture:
         alpha=samples[..., -1].copy() if bands in (2, 4) else None,
         gray=gray,
         display=display,
+        jpeg_quality=jpeg_quality,
     )
 
 

@@ -21,6 +21,7 @@ from escsr.images import (
     suffix_of,
     upright,
 )
+from escsr.images.jpeg_tables import quality_of
 from escsr.pixels import to_levels
 
 _ROUNDING = 1e-6
@@ -93,6 +94,12 @@ def check_tensor(image: Tensor) -> Tensor:
         raise ValueError(f"{what}: the tensor is {shape}, and there is nothing to upscale")
     _check_range("a tensor", float(image.min()), float(image.max()), bool(image.isnan().any()))
     return image.detach().reshape(-1, *shape[-3:]).clamp(0, 1)
+
+
+def as_picture(tensor: Tensor) -> Picture:
+    """(3, H, W), floating point in [0, 1], as a picture of 8 bits."""
+    samples = to_levels(tensor.movedim(0, -1).float().cpu().numpy())
+    return Picture(pixels=samples)
 
 
 def _check_range(what: str, least: float, most: float, nan: bool) -> None:
@@ -182,7 +189,11 @@ def _from_pil(image: Any) -> Picture:
     if not is_plain:
         warnings.warn(f"a PIL image of mode {image.mode!r} is converted to RGB", stacklevel=2)
         icc = None
-    return _from_samples(upright(samples, turn), _display_of_pil(image.info, icc))
+    picture = _from_samples(upright(samples, turn), _display_of_pil(image.info, icc))
+    tables = getattr(image, "quantization", None)  # of a JPEG that Pillow has opened
+    if not tables:
+        return picture
+    return dataclasses.replace(picture, jpeg_quality=quality_of(sum(tables[min(tables)])))
 
 
 def _display_of_pil(info: dict[str, Any], icc: bytes | None) -> Display:

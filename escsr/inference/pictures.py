@@ -36,7 +36,7 @@ def upscale_picture(picture: Picture, size: tuple[int, int], enlarge: Enlarge | 
     pixels, alpha = picture.pixels, picture.alpha
     if enlarge is None:
         pixels, alpha = _resized(pixels, alpha, size)
-        return dataclasses.replace(picture, pixels=pixels, alpha=alpha)
+        return dataclasses.replace(picture, pixels=pixels, alpha=alpha, jpeg_quality=None)
     if alpha is not None:
         # Nothing is seen of what lies under full transparency, and nothing shall bleed from it.
         pixels = fill_transparent(pixels, alpha)
@@ -48,7 +48,7 @@ def upscale_picture(picture: Picture, size: tuple[int, int], enlarge: Enlarge | 
         made[top : top + planes.shape[1]] = from_float(planes.numpy(), depth=picture.depth)
 
     enlarge(PixelRows(pixels), write)
-    return dataclasses.replace(picture, pixels=made, alpha=alpha)
+    return dataclasses.replace(picture, pixels=made, alpha=alpha, jpeg_quality=None)
 
 
 def is_uniform(alpha: Array | None) -> bool:

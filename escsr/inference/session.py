@@ -20,7 +20,8 @@ from escsr.devices import pick_device, pick_precision, refuse_after_fork
 from escsr.images import Picture, PictureSource
 from escsr.inference.enlarging import Enlarger
 from escsr.inference.ensemble import TURNS
-from escsr.inference.kinds import check_tensor, like, to_picture
+from escsr.inference.judging import CLEAN, DAMAGED, hint, is_auto, is_for_clean, suits
+from escsr.inference.kinds import as_picture, check_tensor, like, to_picture
 from escsr.inference.memory import (
     MemoryBudget,
     OutOfBudgetError,
@@ -78,8 +79,10 @@ class Upscaler:
     memory first: of calls that do not fit together, some wait.
 
     Args:
-        model: "default", a name of `escsr.list_models`, a weight file, or a network (its weights
-            as they are now; a network made by ``torch.compile`` is called as it is).
+        model: "default", "auto" (looks at each picture and chooses "default" or "real", which is
+            told by a notice; tensors of one batch go through one network), a name of
+            `escsr.list_models`, a weight file, or a network (its weights as they are now; a network
+            made by ``torch.compile`` is called as it is).
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
         memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB";
@@ -104,6 +107,9 @@ class Upscaler:
         >>> results = [up(path, scale=2) for path in paths]
     """
 
+    _for_damaged: "Upscaler | None" = None  # of "auto", beside the one for clean pictures
+    _hints = False  # whether damage is told
+
     def __init__(
         self,
         model: str | os.PathLike[str] | SuperResolver = "default",
@@ -114,7 +120,20 @@ class Upscaler:
         tiles: Tiles = "exact",
         ensemble: bool = False,
     ) -> None:
-        self._set_up(model, device, precision, memory, tiles, ensemble, share=False)
+        auto = is_auto(model)
+        self._set_up(
+            CLEAN if auto else model, device, precision, memory, tiles, ensemble, share=False
+        )
+        if auto:
+            self._for_damaged = Upscaler(
+                DAMAGED,
+                device=device,
+                precision=precision,
+                memory=memory,
+                tiles=tiles,
+                ensemble=ensemble,
+            )
+        self._hints = is_for_clean(model)
 
     @classmethod
     def sharing(
@@ -370,11 +389,13 @@ class Upscaler:
         request = SizeRequest(
             scale=scale, size=size, width=width, height=height, min_side=min_side, max_side=max_side
         )
-        call = functools.partial(
+        call: functools.partial[Any] = functools.partial(
             self._work, request=request, progress=progress, cancel=cancel, notify=notify or _warn
         )
         if isinstance(image, Tensor):
             batch = check_tensor(image)
+            if self._for_damaged is not None:
+                call = self._suited(call, [as_picture(one) for one in batch])
             pictures, _, rows, columns = batch.shape
             with call((rows, columns), pictures=pictures, depth=32) as (plan, enlarge):
                 made = upscale_batch(batch, plan.size, enlarge, together=plan.batch)
@@ -384,11 +405,24 @@ class Upscaler:
             return io.BytesIO(self._upscale(PictureSource(image).contents(), call))
         return self._upscale(image, call)
 
-    def _upscale(self, image: Any, call: Callable[..., Any]) -> Any:
+    def _upscale(self, image: Any, call: functools.partial[Any]) -> Any:
         picture = to_picture(image)
+        call = self._suited(call, [picture])
         alpha = not is_uniform(picture.alpha)
         with call(picture.size, alpha=alpha, depth=picture.depth) as (plan, enlarge):
             return like(image, upscale_picture(picture, plan.size, enlarge))
+
+    def _suited(
+        self, call: functools.partial[Any], pictures: list[Picture]
+    ) -> functools.partial[Any]:
+        """The call by the network that suits the pictures, where it may be chosen; else hints."""
+        notify = call.keywords["notify"]
+        if self._for_damaged is not None:
+            session = self._for_damaged if suits(pictures, notify) == DAMAGED else self
+            return functools.partial(session._work, **call.keywords)
+        if self._hints:
+            hint(pictures[0], notify)
+        return call
 
     @contextmanager
     def _work(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escsr.images import Picture
+from escsr.inference.judging import AUTO, is_auto
 from escsr.inference.session import CallOptions, Sample, Upscaler
 from escsr.inference.watching import Cancel
 from escsr.inference.ways import Tiles
@@ -90,8 +91,9 @@ def upscale(
         height: Rows to make; the columns follow.
         min_side: What the shorter side becomes; the longer follows.
         max_side: What the longer side becomes; the shorter follows.
-        model: "default" (an embedded network that suits the scale), a name of
-            `escsr.list_models`, a weight file, or a network.
+        model: "default" (the embedded network for clean pictures), "auto" (looks at the picture
+            and chooses "default" or "real"; told by a notice), a name of `escsr.list_models`, a
+            weight file, or a network.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
         memory: What the call may take, as bytes or as "2GB", "512MiB"; None takes what is free.
@@ -165,6 +167,8 @@ def session_for(
             tiles=tiles,
             ensemble=ensemble,
         )
+    if is_auto(model):
+        return _kept_session(AUTO, 0, str(device), precision, memory, tiles, ensemble)
     path = fetch(model)
     return _kept_session(
         path, path.stat().st_mtime_ns, str(device), precision, memory, tiles, ensemble
@@ -173,7 +177,7 @@ def session_for(
 
 @lru_cache(maxsize=4)
 def _kept_session(
-    path: Path,
+    model: str | Path,
     _changed: int,
     device: str,
     precision: str,
@@ -182,5 +186,5 @@ def _kept_session(
     ensemble: bool,
 ) -> Upscaler:
     return Upscaler(
-        path, device=device, precision=precision, memory=memory, tiles=tiles, ensemble=ensemble
+        model, device=device, precision=precision, memory=memory, tiles=tiles, ensemble=ensemble
     )

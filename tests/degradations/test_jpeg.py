@@ -6,7 +6,8 @@ import torch
 from scipy.fft import dctn, idctn
 
 from escsr.degradations import encode_decode, jpeg_differentiable
-from escsr.degradations.jpeg import CHROMA_TABLE, LUMA_TABLE
+from escsr.degradations.jpeg import CHROMA_TABLE
+from escsr.images.jpeg_tables import LUMA_TABLE
 from tests.degradations.conftest import pictures
 
 TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])

@@ -1,0 +1,140 @@
+"""`model="auto"`, the hint of "default". Oracles: what was done to a picture, both networks."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import escsr
+from escsr.cli.main import app
+from escsr.images import Picture, read_image, write_image
+from escsr.images.jpeg_tables import LUMA_TABLE, luma_table, quality_of
+from escsr.inference.damage import measure_damage
+
+CLEAN = read_image(Path(__file__).parents[1] / "data" / "photo.png").pixels
+
+
+def jpeg(quality: int, **options) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(CLEAN).save(file, "jpeg", quality=quality, **options)
+    return file.getvalue()
+
+
+def noisy(deviation: float, top: int = 255) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, deviation, CLEAN.shape)
+    pixels = np.clip(CLEAN + noise, 0, 255) * (top / 255)
+    return np.rint(pixels).astype(np.uint8 if top == 255 else np.uint16)
+
+
+def chosen(image: object, up: escsr.Upscaler) -> str:
+    said: list[str] = []
+    up(image, scale=1.5, notify=said.append)
+    assert len(said) == 1
+    return said[0]
+
+
+@pytest.fixture(scope="module")
+def auto() -> escsr.Upscaler:
+    return escsr.Upscaler("auto", device="cpu")
+
+
+@pytest.mark.parametrize("quality", [1, 10, 25, 49, 50, 77, 95, 99])
+def test_quality_by_the_tables(quality):
+    with Image.open(io.BytesIO(jpeg(quality))) as image:
+        sums = [sum(table) for table in image.quantization.values()]
+    assert luma_table(quality).sum() == sums[0]
+    # Below 13 tables are cut at 255, and above 98 at 1.
+    if 13 < quality < 99:
+        assert quality_of(sums[0]) == pytest.approx(quality, abs=0.5)
+        assert read_image(jpeg(quality)).jpeg_quality == pytest.approx(quality, abs=0.5)
+    assert luma_table(50).tolist() == [list(row) for row in LUMA_TABLE]
+
+
+@pytest.mark.parametrize("quality", [20, 40, 57, 70, 76])
+def test_a_jpeg_saved_as_png_is_recognised(quality):
+    with Image.open(io.BytesIO(jpeg(quality, subsampling=0))) as image:
+        pixels = np.asarray(image)
+    found = measure_damage(Picture(pixels=pixels)).jpeg_quality
+    assert found == pytest.approx(quality, abs=2)
+    assert measure_damage(Picture(pixels=CLEAN)).jpeg_quality is None
+
+
+def test_a_bad_jpeg_saved_as_a_good_one_is_bad():
+    with Image.open(io.BytesIO(jpeg(40))) as image:
+        file = io.BytesIO()
+        image.save(file, "jpeg", quality=97, subsampling=0)
+    assert measure_damage(read_image(file.getvalue())).jpeg_quality == pytest.approx(40, abs=2)
+
+
+@pytest.mark.parametrize("top", [255, 65535])
+def test_noise_is_measured(top):
+    clean = measure_damage(Picture(pixels=noisy(0, top))).noise
+    assert clean < 3
+    for deviation in (8, 15):
+        found = measure_damage(Picture(pixels=noisy(deviation, top))).noise
+        assert found == pytest.approx(deviation, rel=0.2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 9), (16, 16), (8, 700)])
+def test_pictures_of_any_size_are_looked_at(shape):
+    flat = np.full((*shape, 3), 128, np.uint8)
+    assert measure_damage(Picture(pixels=flat)).reasons == []
+
+
+def test_auto_chooses_and_says_why(auto):
+    assert "'real': JPEG of quality 40" in chosen(jpeg(40), auto)
+    assert "'default': no damage" in chosen(jpeg(95), auto)
+    assert "'default'" in chosen(CLEAN, auto)
+    assert "noise of" in chosen(noisy(12), auto)
+    assert "JPEG of quality 60" in chosen(Image.open(io.BytesIO(jpeg(60))), auto)
+
+
+def test_auto_is_the_network_that_it_chose(auto):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for pixels, name in ((CLEAN, "default"), (noisy(12), "real")):
+            expected = escsr.upscale(pixels, scale=1.5, model=name)
+            assert np.array_equal(auto(pixels, scale=1.5), expected)
+            assert np.array_equal(escsr.upscale(pixels, scale=1.5, model="auto"), expected)
+        batch = torch.from_numpy(np.stack([noisy(12), noisy(15), CLEAN])).movedim(-1, 1) / 255
+        expected = escsr.upscale(batch, scale=1.5, model="real")
+        assert torch.equal(auto(batch, scale=1.5), expected)
+    assert "2 of 3 pictures" in chosen(batch, auto)
+
+
+def test_default_hints_and_others_do_not(tmp_path):
+    for model in ("default", "esc_tiny_any"):
+        up = escsr.Upscaler(model, device="cpu")
+        assert "JPEG of quality 30" in chosen(jpeg(30), up)
+        assert "'real'" in chosen(jpeg(30), up)
+        assert up(CLEAN, scale=1.2, notify=pytest.fail) is not None
+    real = escsr.Upscaler("real", device="cpu")
+    assert real(jpeg(30), scale=1.2, notify=pytest.fail)
+
+
+def test_the_command_line_tells_the_choice(tmp_path, capsys):
+    (tmp_path / "bad.jpg").write_bytes(jpeg(30))
+    write_image(tmp_path / "good.png", Picture(pixels=CLEAN))
+    app(
+        ["upscale", str(tmp_path / "bad.jpg"), str(tmp_path / "good.png")]
+        + ["-o", str(tmp_path / "out"), "-s", "1.5", "-m", "auto", "--name", "{stem}_{model}.png"],
+        standalone_mode=False,
+    )
+    said = capsys.readouterr().out
+    assert "note: auto chose 'real': JPEG of quality 30" in said
+    assert "note: auto chose 'default'" in said
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "bad_auto.png",
+        "good_auto.png",
+    ]
+
+
+def test_the_result_is_no_jpeg():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = escsr.upscale(read_image(jpeg(30)), scale=1.2, model="real")
+    assert picture.jpeg_quality is None
