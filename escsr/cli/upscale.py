@@ -9,7 +9,14 @@ import typer
 from escsr.cli.console import make_console
 from escsr.cli.groups import in_groups
 from escsr.cli.upscale_files import upscale_all
-from escsr.cli.upscale_options import FileOptions, NetworkOptions, SavingOptions, SizeOptions
+from escsr.cli.upscale_options import (
+    FileOptions,
+    NetworkOptions,
+    SavingOptions,
+    SizeOptions,
+    VideoOptions,
+)
+from escsr.cli.upscale_video import is_video_job, upscale_videos
 
 if TYPE_CHECKING:
     from escsr.picture_targets import PictureTask
@@ -33,8 +40,9 @@ def upscale(
     network: NetworkOptions,
     files: FileOptions,
     saving: SavingOptions,
+    video: VideoOptions,
 ) -> None:
-    """Upscale pictures, to exactly the size asked.
+    """Upscale pictures or videos, to exactly the size asked.
 
     Say the size by one of --scale, --size, --width, --height, --min-side, --max-side.
     Transparency, bit depth, colours, resolution, EXIF, XMP and IPTC are kept.
@@ -43,6 +51,9 @@ def upscale(
     from escsr.models import fetch
 
     wanted = sizes.wanted()
+    if is_video_job(inputs, output):
+        upscale_videos(inputs, output, files, video, **vars(network), **wanted)
+        return
     fields = _name_fields(files.name, network.model, wanted)
     tasks = _plan(inputs, output, files, fields)
     todo, skipped = _without_existing(tasks, files)

@@ -1,10 +1,14 @@
 """The options of ``escsr upscale``, one class a group; add a field, and it is an option."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from escsr.video import EncoderOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +129,56 @@ class SavingOptions:
         from escsr.images import SaveOptions
 
         return vars(SaveOptions(**vars(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """Videos."""
+
+    codec: Annotated[
+        str | None,
+        typer.Option(help="h264, hevc, vp9, av1 or ffv1. Default: the source's, else h264."),
+    ] = None
+    crf: Annotated[
+        int | None,
+        typer.Option(help="Constant quality; smaller is better. Default: 17 of h264, 19 of hevc."),
+    ] = None
+    preset: Annotated[str | None, typer.Option(help="Speed of the encoder, e.g. slow.")] = None
+    encoder_option: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=VALUE", help="Another option of the encoder; repeatable."),
+    ] = field(default_factory=list)
+    fps: Annotated[
+        str | None,
+        typer.Option(help="Frames per second of a folder of frames, e.g. 30000/1001. Default: 25."),
+    ] = None
+
+    def encoder(self) -> "EncoderOptions":
+        """How videos are encoded; checked."""
+        from escsr.video import EncoderOptions
+
+        pairs = [text.partition("=") for text in self.encoder_option]
+        for text, (name, equals, value) in zip(self.encoder_option, pairs, strict=True):
+            if not (name and equals and value):
+                raise ValueError(f"--encoder-option is NAME=VALUE, such as tune=film, not {text!r}")
+        options = {name: value for name, _, value in pairs}
+        return EncoderOptions(codec=self.codec, crf=self.crf, preset=self.preset, options=options)
+
+    def rate(self) -> Fraction | None:
+        """Frames per second; checked."""
+        if self.fps is None:
+            return None
+        try:
+            rate = Fraction(self.fps)
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not 0 < rate <= 1000:
+            raise ValueError(
+                f"--fps is a number up to 1000 or a ratio such as 24000/1001, not {self.fps!r}"
+            )
+        # 29.97 and 23.976 are written for what is exactly 30000/1001 and 24000/1001
+        exact = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+        return exact if abs(exact - rate) < Fraction(1, 1000) else rate
 
 
 def parse_size(text: str | None, *, option: str = "--size") -> tuple[int, int] | None:

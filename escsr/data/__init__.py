@@ -9,11 +9,10 @@ from escsr.data.paired import PairedDataset
 from escsr.data.preparing import prepare_photos
 from escsr.data.teacher import TeacherDataset
 from escsr.data.teaching import prepare_teacher
-from escsr.picture_files import IMAGE_SUFFIXES, list_images
+from escsr.picture_files import list_images
 
 __all__ = [
     "D4_VARIANTS",
-    "IMAGE_SUFFIXES",
     "ArbitraryScaleDataset",
     "BatchLoader",
     "FolderDataset",

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from escsr.locking import only_run
 from escsr.recipe import Recipe, RecipeError, check
-from escsr.training.locking import only_run
 from escsr.training.processes import Processes
 from escsr.training.run import Run, Summary
 from escsr.training.run_folder import RunFolder
@@ -78,7 +78,8 @@ def train(
         raise RecipeError(problems)
     processes = Processes(recipe.device)
     # From the first moment, as what a run writes first it writes only after a while.
-    alone = only_run(folder.path) if processes.is_main else nullcontext()
+    advice = "wait for its end, stop it, or name another folder (--out)"
+    alone = only_run(folder.path, advice=advice) if processes.is_main else nullcontext()
     with alone, _random_state(recipe.seed):
         run = Run(recipe, folder, processes, console=console)
         run.start(resume=resume, changing=changing, source=source, overrides=overrides)

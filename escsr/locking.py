@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""One process at a time in a folder."""
 
 import os
 import socket
@@ -12,11 +12,12 @@ NAME = ".lock"
 
 
 @contextmanager
-def only_run(folder: Path) -> Iterator[None]:
+def only_run(folder: Path, *, advice: str) -> Iterator[None]:
     """Keep a folder for the block; the lock ends with the process, however that ends.
 
     Args:
         folder: Made if missing.
+        advice: What a user can do who finds it taken.
 
     Raises:
         FileExistsError: If a run goes on there; with its process.
@@ -28,8 +29,7 @@ def only_run(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             holder = path.read_text(encoding="utf-8").strip()
         raise FileExistsError(
-            f"a run goes on in {folder} ({holder or 'in another process'}): wait for its end, stop "
-            "it, or name another folder (--out)"
+            f"a run goes on in {folder} ({holder or 'in another process'}): {advice}"
         )
     try:
         yield

@@ -1,0 +1,6 @@
+"""Videos and folders of frames, frame by frame, at constant memory (extra ``video``: PyAV)."""
+
+from escsr.video.encoding import EncoderOptions
+from escsr.video.upscaling import upscale_video
+
+__all__ = ["EncoderOptions", "upscale_video"]
