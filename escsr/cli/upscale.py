@@ -16,6 +16,7 @@ from escsr.cli.upscale_options import (
     SizeOptions,
     VideoOptions,
 )
+from escsr.cli.upscale_stream import is_stream, standard_input, upscale_to_stream
 from escsr.cli.upscale_video import is_video_job, upscale_videos
 
 if TYPE_CHECKING:
@@ -27,13 +28,17 @@ def upscale(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="IN...", help="Picture files, folders of them, patterns: 'in/**/*.tif'."
+            metavar="IN...",
+            help="Picture files, folders of them, patterns: 'in/**/*.tif'; - is standard input.",
         ),
     ],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="A picture file for one input, else a folder, mirroring IN's."
+            "--output",
+            "-o",
+            help="A picture file for one input, else a folder, mirroring IN's; - is standard "
+            "output.",
         ),
     ],
     sizes: SizeOptions,
@@ -53,6 +58,9 @@ def upscale(
     wanted = sizes.wanted()
     if is_video_job(inputs, output):
         upscale_videos(inputs, output, files, video, **vars(network), **wanted)
+        return
+    if is_stream(output):
+        upscale_to_stream(inputs, output, files, saving, **vars(network), **wanted)
         return
     fields = _name_fields(files.name, network.model, wanted)
     tasks = _plan(inputs, output, files, fields)
@@ -80,7 +88,7 @@ def _plan(
     writable = writable_suffixes()
     with warnings.catch_warnings(record=True) as notices:
         warnings.simplefilter("always")
-        sources = find_pictures(inputs)
+        sources = find_pictures(standard_input(inputs))
     for notice in notices:
         make_console().print(f"note: {notice.message}", style="yellow", soft_wrap=True)
     return plan_targets(

@@ -57,7 +57,7 @@ def upscale_all(
                 tasks,
                 partial(_enlarge, **options),
                 write=partial(write_image, **saving),
-                size_of=partial(_size_made, **options),
+                size_of=partial(size_made, **options),
                 listener=_Shown(bars, console, tasks),
                 outcomes=outcomes,
             )
@@ -79,7 +79,7 @@ def _enlarge(picture: "Picture", **options: Any) -> "Picture":
     return upscale(picture, **options)
 
 
-def _size_made(image_size: Size, *, model: Any, **options: Any) -> Size:
+def size_made(image_size: Size, *, model: Any, **options: Any) -> Size:
     """What a picture of some (H, W) becomes."""
     from escsr.inference import SizeRequest
     from escsr.inference.judging import scale_of

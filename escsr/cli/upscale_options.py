@@ -126,7 +126,7 @@ class SavingOptions:
 
     def checked(self) -> dict[str, Any]:
         """Arguments of `escsr.images.write_image`, none of them out of its range."""
-        from escsr.images import SaveOptions
+        from escsr.images.saving import SaveOptions
 
         return vars(SaveOptions(**vars(self)))
 

@@ -10,7 +10,6 @@ from escsr.images._colour import cmyk_to_rgb
 from escsr.images._display import Display
 from escsr.images._picture import Picture
 from escsr.images._reading import image_size, is_gray_file, read_image, read_rgb, upright
-from escsr.images._saving import SaveOptions
 from escsr.images._source import PictureSource
 from escsr.images._writing import (
     check_writable,
@@ -25,7 +24,6 @@ __all__ = [
     "Display",
     "Picture",
     "PictureSource",
-    "SaveOptions",
     "check_writable",
     "cmyk_to_rgb",
     "encode_image",

@@ -13,8 +13,8 @@ from escsr.images._alpha import on_white
 from escsr.images._carrying import display_for, file_with
 from escsr.images._display import Display
 from escsr.images._picture import Picture, to_uint8
-from escsr.images._saving import Chroma, SaveOptions
 from escsr.images._vips import libvips, reason
+from escsr.images.saving import Chroma, SaveOptions
 
 
 class Format(NamedTuple):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,9 @@ from escsr.picture_targets import PictureTask
 
 # No further file can be written after these: the rest of the batch is not tried.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+# How small a picture can become is not known before it is there, but less than this is nothing.
+_LEAST_FREE = 64 << 10
 
 Size = tuple[int, int]
 Result = TypeVar("Result")
@@ -238,6 +242,10 @@ def _make_place(target: Path) -> None:
         raise OSError(error.errno, f"cannot make the folder: {error.strerror}", folder) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "the folder is write-protected", str(folder))
+    if target.exists() and not target.is_file():
+        raise OSError(f"{target} is no file: give the name of one")
+    if shutil.disk_usage(folder).free < _LEAST_FREE:
+        raise OSError(errno.ENOSPC, "the disk is full", str(target))
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected", str(target))
 
