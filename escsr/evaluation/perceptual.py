@@ -20,7 +20,7 @@ import torch
 from escsr.evaluation.catalogue import OWN_METRICS, Array, Metric, Sample
 from escsr.names import unknown_name
 
-__all__ = ["PYIQA_LICENCE", "find_metric", "find_metrics", "list_metrics"]
+__all__ = ["PYIQA_LICENCE", "describe_metric", "find_metric", "find_metrics", "list_metrics"]
 
 PYIQA_LICENCE = "figures by pyiqa: PolyForm Noncommercial 1.0.0, not for commercial use"
 
@@ -100,6 +100,31 @@ def find_metric(name: str, *, device: str | torch.device = "cpu") -> Metric:
     return metrics[0]
 
 
+def describe_metric(name: str) -> Metric:
+    """Say what a metric is, without making the network that some need, or downloading anything.
+
+    Args:
+        name: As for `find_metrics`.
+
+    Returns:
+        The metric; if it is pyiqa's, it cannot measure.
+
+    Raises:
+        ValueError: If neither we nor the installed pyiqa have it, or it is none of single pictures.
+    """
+    short = name.strip().lower()
+    own = next((OWN_METRICS[n] for n in _spellings(short) if n in OWN_METRICS), None)
+    if own is not None:
+        return own
+    try:
+        found = _name_in_pyiqa(short.removeprefix(_PREFIX))
+    except _UnavailableError as error:
+        raise ValueError(f"the metric {name!r} is unavailable: {error}") from error
+    if found in _SETS:
+        raise ValueError(f"the metric {name!r} describes a set of pictures, not one of them")
+    return _described(found)
+
+
 def list_metrics() -> list[dict[str, str]]:
     """What can be asked for: name, direction, range and needs of every figure.
 
@@ -142,7 +167,7 @@ def _described(name: str) -> Metric:
     )
 
 
-def _from_pyiqa(name: str, device: str | torch.device) -> Metric:
+def _name_in_pyiqa(name: str) -> str:
     if util.find_spec("pyiqa") is None:
         raise _UnavailableError(_NOT_INSTALLED)
     configs = _configs()
@@ -151,6 +176,11 @@ def _from_pyiqa(name: str, device: str | torch.device) -> Metric:
         raise ValueError(unknown_name("metric", name, [*OWN_METRICS, *configs]))
     if found in _IMPOSSIBLE:
         raise _UnavailableError(_IMPOSSIBLE[found])
+    return found
+
+
+def _from_pyiqa(name: str, device: str | torch.device) -> Metric:
+    found = _name_in_pyiqa(name)
     network = _network(found, device)
     plain = _described(found)
     wanted: dict[str, Any] = {"measure": partial(_measure, network, plain.needs == "gt")}

@@ -26,6 +26,7 @@ from escsr.layers.coords import (
     point_taps,
 )
 from escsr.layers.derived import being_recorded
+from escsr.layers.eager import never_compiled
 from escsr.layers.interpolation import interpolate_rows, interpolation_rows
 from escsr.layers.linear import linear
 from escsr.layers.planning import planned_steps
@@ -172,6 +173,7 @@ class ImplicitHead(QueryHead, abc.ABC):
         """See `Head.rows`."""
         return self._rows(features, lq, size, rows)
 
+    @never_compiled
     def _rows(
         self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
     ) -> Tensor:

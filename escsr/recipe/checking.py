@@ -22,6 +22,7 @@ from escsr.recipe.signatures import (
     spell,
     takes_any_keyword,
 )
+from escsr.recipe.tracking import tracker_problems
 from escsr.recipe.trying import try_part
 
 
@@ -122,6 +123,7 @@ def _examine(recipe: Recipe, *, resumed: bool, decode: bool) -> Findings:
                 found = [f"{key}: {error}"]
         problems += found
     problems += disagreements(recipe, built, resumed=resumed)
+    problems += tracker_problems(recipe.trackers) if fits(recipe.trackers, tuple) else []
     damaged = damage(built) if decode else Damage([], [])
     told = advice(recipe, built, resumed=resumed)
     return Findings(problems + damaged.problems, told + damaged.advice)

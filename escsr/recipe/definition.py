@@ -57,7 +57,8 @@ class Recipe:
             ``adversary()`` gives an `escsr.training.Adversary`. None: no adversarial training.
         validation: Builds the validation: ``validation()`` gives a callable that takes the
             averaged network and returns named figures. None: no validation.
-        best: The figure (higher is better) that decides which checkpoint is the best one.
+        best: The figure that decides which checkpoint is the best one: higher is better, unless the
+            validation names it among its ``lower_is_better``.
         ema: Decay of the averaged weights, in [0, 1); 0: the weights themselves.
         grad_clip: Largest norm of the gradient; larger ones are scaled down. None: no limit.
         precision: Arithmetic of the forward pass; weights stay float32.
@@ -75,6 +76,8 @@ class Recipe:
         max_bad_steps: After how many steps in a row with a loss or gradient that is not
             finite the run stops with an error; single ones are skipped and counted.
         tensorboard: Whether files for TensorBoard are written, if it is installed.
+        trackers: Services that follow the run beside TensorBoard, by the names that accelerate
+            gives them, e.g. "wandb" or "mlflow"; each must be installed.
         start_from: Weights to start from, any file or embedded model that `escsr.load` takes.
             None: drawn weights.
         start_from_head: What becomes of the head of those weights, see
@@ -107,6 +110,7 @@ class Recipe:
     keep: int = 3
     max_bad_steps: int = 20
     tensorboard: bool = True
+    trackers: tuple[str, ...] = ()
     start_from: str | None = None
     start_from_head: Literal["same", "fresh", "resample"] = "same"
 

@@ -1,7 +1,9 @@
 """What a person sees of a run: one line, kept tidy on a terminal and in a log file."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -60,6 +62,43 @@ class Pace:
         return self.seconds / max(self.steps, 1)
 
 
+def opening(
+    *,
+    network: str,
+    parameters: int,
+    photos: int,
+    held_out: int,
+    device: str,
+    precision: str,
+    processes: int,
+) -> str:
+    """Say in a line what is trained, on what, and where.
+
+    Args:
+        network: The network in words.
+        parameters: Numbers that are trained.
+        photos: How many photos it is trained on; 0: unknown.
+        held_out: How many are validated on; 0: none, or unknown.
+        device: Where the run computes.
+        precision: In what arithmetic.
+        processes: How many share it.
+    """
+    parts = [f"{network}, {parameters:,} parameters"]
+    if photos:
+        validated = f", {held_out} to validate on" if held_out else ""
+        parts.append(f"{photos:,} photos{validated}")
+    shared = f", {processes} processes" if processes > 1 else ""
+    parts.append(f"{device}, {precision}{shared}")
+    return "; ".join(parts)
+
+
+_FORECAST_AFTER = 10.0
+"""Seconds of steps that a forecast is made from."""
+
+_WARM_UP = 2
+"""Steps that are not counted for it: they read photos, choose kernels, or compile."""
+
+
 class Display:
     """Shows a run: a live bar on a terminal, a plain line per report elsewhere.
 
@@ -72,6 +111,8 @@ class Display:
     def __init__(self, *, steps: int, start: int, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
         self._steps = steps
+        self._first: tuple[int, float] | None = None
+        self._forecast_at = start + _WARM_UP
         self._live: Progress | None = None
         if self.console.is_terminal:
             self._live = Progress(
@@ -102,6 +143,23 @@ class Display:
         """Move the bar; nothing is printed."""
         if self._live:
             self._live.update(self._task, completed=step)
+
+    def forecast(self, step: int) -> None:
+        """Say once how fast it goes and when it will end, as soon as that can be told."""
+        now = time.monotonic()
+        if self._first is None:
+            if step >= self._forecast_at:
+                self._first = (step, now)
+            return
+        first, began = self._first
+        if now - began < _FORECAST_AFTER or self._forecast_at < 0:
+            return
+        self._forecast_at = -1
+        pace = (now - began) / (step - first)
+        left = pace * (self._steps - step)
+        end = datetime.now().astimezone() + timedelta(seconds=left)
+        when = f"{end:%H:%M}" if left < 12 * 3600 else f"{end:%a %d %b, %H:%M}"
+        self.say(f"{1 / pace:.2g} batches/s; will end about {when}, in {duration(left)}")
 
     def report(
         self,

@@ -13,14 +13,17 @@ from rich.console import Console
 
 from escsr.data import BatchLoader, Share
 from escsr.data.loader import Batch
+from escsr.model import unwrapped
 from escsr.recipe import Recipe, describe
+from escsr.training.board import Board
 from escsr.training.engine import Engine, TrainingError
 from escsr.training.kept_recipe import keep_recipe
 from escsr.training.processes import Processes
-from escsr.training.progress import Display, Pace, Window
+from escsr.training.progress import Display, Pace, Window, opening
 from escsr.training.run_folder import RunFolder
 from escsr.training.state import FORMAT, rng_state, save_state, set_rng_state
 from escsr.training.tensorboard import TensorBoard
+from escsr.training.trackers import Trackers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,9 @@ class Run:
         self.description = describe(recipe)
         self.engine = Engine(recipe, self.processes)
         self.validation = recipe.validation() if recipe.validation is not None else None
+        prepare = getattr(self.validation, "prepare", None)
+        if self.processes.is_main and prepare is not None:
+            prepare(self.processes.device)
         self.step = 0
         self.window = Window()
         self.pace = Pace()
@@ -133,8 +139,9 @@ class Run:
         """Train to the end, or until ``stop`` names a signal."""
         recipe, processes = self.recipe, self.processes
         began = time.monotonic()
+        dataset = recipe.data(seed=recipe.seed)
         loader = BatchLoader(
-            recipe.data(seed=recipe.seed),
+            dataset,
             batch=recipe.batch,
             start=self.step,
             stop=recipe.steps,
@@ -147,19 +154,45 @@ class Run:
         )
         display = Display(steps=recipe.steps, start=self.step, console=self.console)
         # after the display, whose first line then stands above what TensorBoard may say
-        board = TensorBoard(self.folder.path, start=self.step, wanted=self._wants_board(display))
+        board = Board(
+            TensorBoard(self.folder.path, start=self.step, wanted=self._wants_board(display)),
+            Trackers(
+                recipe.trackers if processes.is_main else (),
+                project=recipe.name,
+                folder=self.folder.path,
+                config=self.description,
+                device=processes.device,
+            ),
+        )
+        display.say(self._opening(dataset))
         with loader, display, board:
             if self.step:
                 display.say(f"resumed at step {self.step}")
             try:
                 while self.step < recipe.steps and not self._all_stop(stop()):
                     self._advance(loader)
+                    display.forecast(self.step)
                     self._report(display, board)
             except BaseException as error:
                 self._rescue(display, error)
                 raise
             self._finish(display)
         return self._summary(stop(), time.monotonic() - began)
+
+    def _opening(self, dataset: Any) -> str:
+        """What is going to be trained, on what and where, in a line."""
+        network = unwrapped(self.engine.model)
+        photos = len(getattr(dataset, "paths", ()))
+        held_out = len(getattr(self.validation, "paths", ()))
+        return opening(
+            network=network.extra_repr().removesuffix(", untrained"),
+            parameters=sum(p.numel() for p in network.parameters()),
+            photos=photos,
+            held_out=held_out,
+            device=str(self.processes.device),
+            precision=self.recipe.precision,
+            processes=self.processes.count,
+        )
 
     def _wants_board(self, display: Display) -> bool:
         if not (self.recipe.tensorboard and self.processes.is_main):
@@ -201,7 +234,7 @@ class Run:
             self.window.add({"loss": result.loss, "grad_norm": result.grad_norm, **result.terms})
         self.pace.add(self.recipe.batch, got - began, time.perf_counter() - began)
 
-    def _report(self, display: Display, board: TensorBoard) -> None:
+    def _report(self, display: Display, board: Board) -> None:
         """Log, validate and save, where this step is one for it."""
         recipe, step = self.recipe, self.step
         last = step == recipe.steps
@@ -214,7 +247,7 @@ class Run:
         if last or new_best or step % recipe.save_every == 0:
             self._save(new_best=new_best)
 
-    def _log(self, display: Display, board: TensorBoard) -> None:
+    def _log(self, display: Display, board: Board) -> None:
         record = {
             **self.window.means(),
             "lr": self.engine.learning_rate(self.step - 1),
@@ -229,7 +262,7 @@ class Run:
         display.report(self.step, record | speed, metrics=self.metrics, left=left)
         self.window, self.pace = Window(), Pace()
 
-    def _validate(self, display: Display, board: TensorBoard) -> bool:
+    def _validate(self, display: Display, board: Board) -> bool:
         """Validate the averaged weights; tell whether they are the best so far."""
         assert self.validation is not None
         model = self.engine.average.model
@@ -242,7 +275,7 @@ class Run:
             raise ValueError(
                 f"the recipe's best is {self.recipe.best!r}, but validation gives: {known}"
             )
-        new_best = math.isfinite(value) and (self.best is None or value > self.best)
+        new_best = math.isfinite(value) and (self.best is None or self._is_better(value, self.best))
         if new_best:
             self.best, self.best_step = value, self.step
         if self.processes.is_main:
@@ -254,6 +287,11 @@ class Run:
             + ("  (best so far)" if new_best else "")
         )
         return new_best
+
+    def _is_better(self, value: float, than: float) -> bool:
+        """Compare two values of the recipe's best figure."""
+        lower = self.recipe.best in getattr(self.validation, "lower_is_better", ())
+        return value < than if lower else value > than
 
     def _rescue(self, display: Display, error: BaseException) -> None:
         """Save before an error ends the run, so that no step is lost by it."""
@@ -307,7 +345,9 @@ class Run:
         if self.step < self.recipe.steps:
             display.say(f"stopped and saved at step {self.step}; go on with --resume")
             return
-        best = f"; best {self.recipe.best} {self.best:.3f} at {self.best_step}" if self.best else ""
+        best = ""
+        if self.best is not None:
+            best = f"; best {self.recipe.best} {self.best:.3f} at {self.best_step}"
         skipped = f"; {self.engine.skipped} steps skipped" if self.engine.skipped else ""
         display.say(f"done: {self.folder.weights}{best}{skipped}")
 

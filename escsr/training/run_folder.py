@@ -25,13 +25,18 @@ NEUTRAL = frozenset(
         "save_every",
         "keep",
         "tensorboard",
+        "trackers",
         "data.cache_bytes",
         "data.cache_folder",
     }
 )
 """Keys of a recipe that change how a run goes but not what comes out; free on resume."""
 
-_DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
+_DEFAULTS = {
+    field.name: list(field.default) if isinstance(field.default, tuple) else field.default
+    for field in fields(Recipe)
+    if field.default is not MISSING
+}
 
 _PACKAGES = ("torch", "numpy", "safetensors", "pyvips", "timm", "accelerate")
 

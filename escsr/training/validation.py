@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from escsr.data import LqFrom, degraded, list_images, sharpened
-from escsr.evaluation import mean_of_finite, psnr_y
+from escsr.evaluation import mean_of_finite
 from escsr.images import read_rgb
 from escsr.pixels import from_tensor, to_levels, to_tensor
 from escsr.resize import imresize
+from escsr.training.figures import Figures
 from escsr.training.tensorboard import side_by_side
 
 _SEED = 7_001_207
@@ -21,11 +22,12 @@ _SEED = 7_001_207
 
 
 class CropValidation:
-    """PSNR-Y of a network, and of bicubic enlargement, on the centres of held-out photos.
+    """Figures of a network, and of bicubic enlargement, on the centres of held-out photos.
 
     A figure to follow a run by; for figures to be compared with papers use
     `escsr.evaluation.evaluate`. The small pictures are MATLAB's bicubic of the centre crops,
-    ``scale`` pixels (rounded up) on each side do not count, and PSNR is averaged over the photos.
+    ``scale`` pixels (rounded up) on each side do not count, and figures are averaged over the
+    photos.
     A photo whose centre is flat, which bicubic reproduces exactly, has an infinite PSNR; it is left
     out of both means.
 
@@ -41,14 +43,18 @@ class CropValidation:
         lq_from: Makes the small pictures in place of bicubic, see
             `escsr.data.ArbitraryScaleDataset`; the same ones in every run. The baseline is
             bicubic enlargement of the same small picture.
+        metrics: What to measure: any of `escsr.evaluation.list_metrics` of single pictures, e.g.
+            "psnr_y", "ssim_y", "lpips", "dists". Weights of pyiqa's networks are fetched when the
+            run begins.
+
+    Attributes:
+        figures: Names of the figures that a call returns: the metrics, and ``bicubic_`` each.
+        lower_is_better: Which of them are better the lower they are.
 
     Raises:
         FileNotFoundError: If a root is missing, or no photo is left.
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or there is no such metric.
     """
-
-    figures = ("psnr_y", "bicubic_psnr_y")
-    """Names of the figures that a call returns."""
 
     def __init__(
         self,
@@ -61,6 +67,7 @@ class CropValidation:
         exclude: Sequence[str] = (),
         sharpen: bool = False,
         lq_from: LqFrom | str | None = None,
+        metrics: Sequence[str] = ("psnr_y",),
     ) -> None:
         if scale < 1 or crop < 8 * scale:
             raise ValueError(
@@ -75,6 +82,9 @@ class CropValidation:
         if isinstance(lq_from, str):
             lq_from = degraded(lq_from, sharpened=sharpen)
         self._lq_from = lq_from
+        self._figures = Figures(metrics)
+        self.figures = self._figures.names
+        self.lower_is_better = self._figures.lower_is_better
         self.paths = list_images(roots, include=include, exclude=exclude)[-(count or 0) :]
         if not self.paths:
             raise FileNotFoundError(
@@ -82,7 +92,18 @@ class CropValidation:
                 f"(include {list(include)}, exclude {list(exclude)})"
             )
         self._pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
-        self._bicubic_scores: list[float] = []
+        self._bicubic_scores: list[dict[str, float]] = []
+
+    def prepare(self, device: torch.device | str = "cpu") -> None:
+        """Make what the metrics need, which may be downloaded now; a call does it, too.
+
+        Args:
+            device: Where networks of metrics run.
+
+        Raises:
+            ValueError: If a metric cannot be had here.
+        """
+        self._figures.prepare(device)
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Enlarge every crop; the network must be in eval mode and is left as it is.
@@ -91,24 +112,18 @@ class CropValidation:
             model: Called as ``model(lq, size=(H, W))`` with one picture at a time.
 
         Returns:
-            ``psnr_y`` and ``bicubic_psnr_y``, in dB.
+            Each metric, and with ``bicubic_`` before its name that of bicubic enlargement.
         """
+        self.prepare(next(model.parameters()).device)
         if not self._pairs:
             self._read()
-        border = math.ceil(self.scale)
-        scores = [
-            psnr_y(_enlarged(model, lq, gt), gt, crop=border)
-            for (lq, gt), base in zip(self._pairs, self._bicubic_scores, strict=True)
-            if self._counts(base)
-        ]
-        return {
-            "psnr_y": mean_of_finite(scores),
-            "bicubic_psnr_y": mean_of_finite(self._bicubic_scores),
-        }
+        scores = [self._measure(_enlarged(model, lq, gt), gt, lq) for lq, gt in self._pairs]
+        return self._figures.average(scores, self._bicubic_scores)
 
-    def _counts(self, bicubic_score: float) -> bool:
-        """Whether a photo is averaged: not a flat one among others, which bicubic makes exactly."""
-        return math.isfinite(bicubic_score) or not any(map(math.isfinite, self._bicubic_scores))
+    def _measure(
+        self, sr: NDArray[np.uint8], gt: NDArray[np.uint8], lq: NDArray[np.uint8]
+    ) -> dict[str, float]:
+        return self._figures.measure(sr, gt, lq, crop=math.ceil(self.scale))
 
     def panels(self, model: nn.Module, count: int) -> dict[str, NDArray[np.uint8]]:
         """Put LQ (each pixel a square), bicubic, SR and GT of the first photos side by side.
@@ -120,6 +135,7 @@ class CropValidation:
         Returns:
             Name of the photo to (H, about 4 W, 3) uint8.
         """
+        self.prepare(next(model.parameters()).device)
         if not self._pairs:
             self._read()
         shown = {}
@@ -143,8 +159,7 @@ class CropValidation:
             if self.sharpen:
                 gt = sharpened(gt)
             lq = self._shrunk(gt, (small[0], small[1]), index)
-            score = psnr_y(_bicubic(lq, gt), gt, crop=math.ceil(self.scale))
-            self._bicubic_scores.append(score)
+            self._bicubic_scores.append(self._measure(_bicubic(lq, gt), gt, lq))
             self._pairs.append((lq, gt))
 
     def _shrunk(
@@ -168,6 +183,7 @@ class ScalesValidation:
         exclude: Glob patterns of file names to leave out.
         sharpen: See `CropValidation`.
         lq_from: Makes the small pictures; see `CropValidation`.
+        metrics: See `CropValidation`.
 
     Raises:
         FileNotFoundError: If a root is missing, or no photo is left.
@@ -185,6 +201,7 @@ class ScalesValidation:
         exclude: Sequence[str] = (),
         sharpen: bool = False,
         lq_from: LqFrom | str | None = None,
+        metrics: Sequence[str] = ("psnr_y",),
     ) -> None:
         if not scales:
             raise ValueError("scales must name at least one scale")
@@ -198,15 +215,23 @@ class ScalesValidation:
                 exclude=exclude,
                 sharpen=sharpen,
                 lq_from=lq_from,
+                metrics=metrics,
             )
             for scale in scales
         }
-        self.paths = next(iter(self._parts.values())).paths
-        self.figures = tuple(
-            f"{figure}{place}"
-            for place in ("", *(f"_{name}" for name in self._parts))
-            for figure in CropValidation.figures
+        first = next(iter(self._parts.values()))
+        self.paths = first.paths
+        self._names = first.figures
+        places = ("", *(f"_{name}" for name in self._parts))
+        self.figures = tuple(f"{figure}{place}" for place in places for figure in self._names)
+        self.lower_is_better = frozenset(
+            f"{figure}{place}" for place in places for figure in first.lower_is_better
         )
+
+    def prepare(self, device: torch.device | str = "cpu") -> None:
+        """See `CropValidation.prepare`."""
+        for part in self._parts.values():
+            part.prepare(device)
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Enlarge every crop at every scale.
@@ -215,13 +240,13 @@ class ScalesValidation:
             model: As for `CropValidation`.
 
         Returns:
-            ``psnr_y`` and ``bicubic_psnr_y``, the means over the scales, and those of each scale
-            (``psnr_y_x2``, ...), in dB.
+            The figures of `CropValidation`, averaged over the scales, and those of each scale
+            (``psnr_y_x2``, ...).
         """
         found = {name: part(model) for name, part in self._parts.items()}
         means = {
             figure: mean_of_finite(figures[figure] for figures in found.values())
-            for figure in CropValidation.figures
+            for figure in self._names
         }
         single = {
             f"{figure}_{name}": value

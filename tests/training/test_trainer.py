@@ -1,5 +1,6 @@
 """The training loop. Oracles: the uninterrupted run, and a loop written out by hand."""
 
+import io
 import json
 import math
 import os
@@ -7,6 +8,7 @@ import random
 import resource
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from rich.console import Console
 
 import escsr
 from escsr.data import FolderDataset
-from escsr.recipe import Recipe, RecipeError
+from escsr.recipe import Recipe, RecipeError, check
 from escsr.training import (
     L1,
     CropValidation,
@@ -520,6 +522,63 @@ def test_best_validation_is_kept(tmp_path):
     assert load_state(tmp_path / "run" / "checkpoints" / "best.pt")["step"] == 4
     validated = [record["step"] for record in log(tmp_path / "run") if "validation" in record]
     assert validated == [2, 4, 6, 8, 9]
+
+
+def test_lowest_value_is_best_where_the_validation_says_so(tmp_path):
+    class Lower(Script):
+        lower_is_better = ("psnr_y",)
+
+    script = partial(Lower, figures=(0.4, 0.2, 0.3))
+    recipe = replace(RECIPE, validate_every=3, validation=script)
+    summary = train(recipe, out=tmp_path / "run", console=QUIET)
+    assert (summary.best, summary.best_step) == (0.2, 6)
+
+
+WANDB = """
+import json
+calls = []
+def note(*what): calls.append(what)
+class Run:
+    def log(self, values, step=None, **more): note("log", step, dict(values))
+    def finish(self): note("finish")
+class config:
+    @staticmethod
+    def update(values, **more): note("config", dict(values))
+def init(project, **more):
+    note("init", project)
+    return Run()
+"""
+
+
+def test_trackers_get_the_figures(tmp_path, monkeypatch):
+    """Oracle: the log, against what a stand-in for Weights & Biases was told."""
+    tracking = pytest.importorskip("accelerate.tracking")
+    (tmp_path / "wandb.py").write_text(WANDB)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    wrong = check(replace(RECIPE, trackers=("wandbb", "tensorboard", "wandb")))
+    assert "'wandbb' is unknown to accelerate; it knows:" in wrong[0]
+    assert "tensorboard=true" in wrong[1]
+    monkeypatch.setattr(tracking, "_available_trackers", [tracking.LoggerType.WANDB])
+    recipe = replace(RECIPE, trackers=("wandb",), validate_every=9, validation=partial(Script))
+    train(recipe, out=tmp_path / "run", console=QUIET)
+    calls = sys.modules.pop("wandb").calls
+    assert [call[0] for call in calls] == ["init", "config", *["log"] * 4, "finish"]
+    assert calls[0][1] == "test"
+    assert calls[1][1]["optimizer.lr"] == 1e-3
+    sent = {step: values for _, step, values in calls[2:5]}
+    for record in log(tmp_path / "run")[:3]:
+        assert sent[record["step"]]["train/loss"] == record["loss"]
+    assert calls[5] == ("log", 9, {"validation/psnr_y": 1.0})
+
+
+def test_opening_says_what_is_trained_and_where(tmp_path):
+    console = Console(file=io.StringIO(), width=200)
+    train(replace(RECIPE, steps=1, device="cpu"), out=tmp_path, console=console)
+    first = console.file.getvalue().splitlines()[0]
+    parameters = sum(p.numel() for p in RECIPE.model().parameters())
+    wanted = f"esc_tiny + pixel_shuffle, ×2, {parameters:,} parameters; 1 photos; cpu, fp32"
+    assert first == wanted
 
 
 def test_unknown_best_figure_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Validation on crops. Oracles: the evaluation's own figures, and a model that is bicubic."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ from PIL import Image
 from torch import nn
 
 from escsr.data import degraded, sharpened
-from escsr.evaluation import psnr_y
+from escsr.evaluation import psnr_y, ssim_y
+from escsr.evaluation.perceptual import describe_metric
 from escsr.resize import imresize
 from escsr.training import CropValidation, ScalesValidation
+from escsr.training import figures as figures_module
 from escsr.training.progress import Pace, Window, duration
 
 ROOT = Path(__file__).parents[2]
@@ -167,3 +170,45 @@ def test_panel_shows_lq_bicubic_sr_and_gt():
 )
 def test_duration_reads_well(seconds, text):
     assert duration(seconds) == text
+
+
+def test_any_metric_is_validated_on_and_bicubic_beside_it():
+    """Oracle: the metrics themselves, of the crops that are shown."""
+    wanted = ("ssim_y", "PSNR-Y")
+    validation = CropValidation(roots=(PHOTOS,), scale=2, crop=64, count=1, metrics=wanted)
+    figures = validation(Bicubic())
+    assert tuple(figures) == validation.figures
+    assert validation.figures == ("ssim_y", "psnr_y", "bicubic_ssim_y", "bicubic_psnr_y")
+    (_, gt), (panel,) = validation._pairs[0], validation.panels(Bicubic(), 1).values()
+    bicubic = panel[:, 66:130]
+    assert figures["bicubic_ssim_y"] == ssim_y(bicubic, gt, crop=2)
+    assert figures["bicubic_psnr_y"] == psnr_y(bicubic, gt, crop=2)
+    plain = CropValidation(roots=(PHOTOS,), scale=2, crop=64, count=1)(Bicubic())
+    assert plain == {name: figures[name] for name in ("psnr_y", "bicubic_psnr_y")}
+    scales = ScalesValidation(roots=(PHOTOS,), scales=(2, 3), crop=64, metrics=("ssim_y",))
+    assert scales.figures[-2:] == ("ssim_y_x3", "bicubic_ssim_y_x3")
+    assert tuple(scales(Bicubic())) == scales.figures
+    with pytest.raises(ValueError, match="ssim_y"):
+        CropValidation(roots=(PHOTOS,), scale=2, metrics=("ssim_yy",))
+    with pytest.raises(ValueError, match="list of names"):
+        CropValidation(roots=(PHOTOS,), scale=2, metrics="ssim_y")
+
+
+def test_networks_of_metrics_are_made_when_the_run_begins(monkeypatch):
+    """Oracle: a stand-in for pyiqa's DISTS, which is lower where pictures are more alike."""
+    pytest.importorskip("pyiqa")
+    made = []
+
+    def find(name, device):
+        made.append(name)
+        return dataclasses.replace(described, measure=lambda s: float(np.ptp(s.sr)))
+
+    described = describe_metric("dists")
+    monkeypatch.setattr(figures_module, "find_metric", find)
+    validation = CropValidation(roots=(PHOTOS,), scale=2, crop=64, count=1, metrics=("dists",))
+    assert validation.lower_is_better == {"dists", "bicubic_dists"}
+    assert made == []
+    validation.prepare()
+    assert made == ["dists"]
+    assert validation(Bicubic())["dists"] > 0
+    assert made == ["dists"]

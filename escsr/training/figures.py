@@ -1,0 +1,74 @@
+"""The figures of a validation, and those of bicubic enlargement beside them."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from escsr.evaluation import Metric, mean_of_finite
+from escsr.evaluation.perceptual import describe_metric, find_metric
+
+Picture = NDArray[np.uint8]
+Scores = Mapping[str, float]
+
+BASELINE = "bicubic_"
+"""Stands before the names of the figures of bicubic enlargement."""
+
+
+class Figures:
+    """Metrics by name, taken of pictures by a network and by bicubic enlargement.
+
+    Args:
+        names: See `escsr.evaluation.find_metrics`. Nothing is downloaded before `prepare`.
+
+    Attributes:
+        names: Those of all figures, the first of the network, and all again of bicubic.
+        lower_is_better: Which of them are better the lower they are.
+
+    Raises:
+        ValueError: If there is no such metric, or it is none of single pictures.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        if isinstance(names, str) or not names:
+            raise ValueError(f'metrics must be a list of names like "psnr_y", got {names!r}')
+        self._plain = {metric.name: metric for metric in map(describe_metric, names)}
+        self._metrics: dict[str, Metric] = {}
+        self.names = (*self._plain, *(BASELINE + name for name in self._plain))
+        lower = [name for name, metric in self._plain.items() if metric.better == "lower"]
+        self.lower_is_better = frozenset([*lower, *(BASELINE + name for name in lower)])
+
+    def prepare(self, device: torch.device | str = "cpu") -> None:
+        """Make the networks that some metrics need; their weights may be downloaded now.
+
+        Args:
+            device: Where they run.
+
+        Raises:
+            ValueError: If a metric cannot be had; with the reason.
+        """
+        for name, metric in self._plain.items():
+            if name not in self._metrics:
+                ours = metric.source == "escsr"
+                self._metrics[name] = metric if ours else find_metric(name, device=device)
+
+    def measure(self, sr: Picture, gt: Picture, lq: Picture, *, crop: int) -> dict[str, float]:
+        """Take all metrics of one picture; call `prepare` before."""
+        return {name: metric(sr, gt, lq=lq, crop=crop) for name, metric in self._metrics.items()}
+
+    def average(self, scores: Sequence[Scores], bicubic: Sequence[Scores]) -> dict[str, float]:
+        """Average over photos, as names say; a photo that bicubic makes exactly does not count.
+
+        Args:
+            scores: Of the network, per photo.
+            bicubic: Of bicubic enlargement, likewise.
+        """
+        means: dict[str, dict[str, float]] = {"": {}, BASELINE: {}}
+        for name in self._plain:
+            pairs = [(a[name], b[name]) for a, b in zip(scores, bicubic, strict=True)]
+            counting = [pair for pair in pairs if math.isfinite(pair[1])] or pairs
+            means[""][name] = mean_of_finite(pair[0] for pair in counting)
+            means[BASELINE][BASELINE + name] = mean_of_finite(pair[1] for pair in counting)
+        return means[""] | means[BASELINE]
