@@ -150,7 +150,7 @@ def _is_ours(state_dict: StateDict) -> bool:
 
 
 def _call(model: WholeScale, image: Tensor) -> Tensor:
-    """Run a model as spandrel's users do: in memory that is there, and in the model's precision."""
+    """Run a model as spandrel's users do; in float32 within the memory that is there."""
     if image.dtype != torch.float32:
         result: Tensor = model(image)
         return result
