@@ -59,6 +59,13 @@ class NetworkOptions:
     ] = "default"
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32"
+    engine: Annotated[str, typer.Option(help="torch, or onnx for ONNX Runtime.")] = "torch"
+    providers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider", help="Of ONNX Runtime: cuda, directml, coreml, openvino, tensorrt, cpu."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

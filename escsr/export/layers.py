@@ -167,7 +167,7 @@ def window_attention(g: Graph, layer: WindowAttention, x: str, frame: Frame) -> 
     q, k, v, bias = _project(g, layer, _windows(g, frame.pad(g, x, m, axes=(1, 2)), m, dim))
     q, k, table = _biased(g, layer, q, k)
     k = g.transpose(k, 0, 1, 2, 3, 5, 4)
-    block = _block(m, layer.num_heads)
+    block = queries_at_once(m, layer.num_heads)
     parts = []
     for start in range(0, m * m, block):
         cut = (start, min(start + block, m * m))
@@ -238,7 +238,7 @@ def _biased(g: Graph, layer: WindowAttention, q: str, k: str) -> tuple[str, str,
     return wide[0], wide[1], None
 
 
-def _block(m: int, heads: int) -> int:
+def queries_at_once(m: int, heads: int) -> int:
     """Queries of a window whose scores are made at once."""
     queries = m * m
     blocks = min(-(-4 * heads * queries**2 // _SCORES), _MOST_BLOCKS)

@@ -2,9 +2,10 @@
 
 import copy
 import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,8 @@ def describe(
         "licence": licence or own or str(network.facts.get("licence", "not stated")),
         "weights_sha256": sha256,
         "target": options.target.name,
+        "config": json.dumps(asdict(network.config)),
+        "trained": "yes" if network.trained else "no",
         "precision": _precision(options),
         "escsr": __version__,
     }

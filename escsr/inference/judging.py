@@ -7,6 +7,7 @@ from pathlib import Path
 from escsr.images import Picture
 from escsr.inference.damage import measure_damage
 from escsr.inference.networks import choose_model
+from escsr.inference.onnx_engine import OnnxEngine, is_onnx
 from escsr.model import SuperResolver
 from escsr.models import ALIASES, embedded
 
@@ -31,6 +32,8 @@ def is_for_clean(model: Model) -> bool:
 
 def scale_of(model: Model) -> float | None:
     """The one scale that a model makes, or None if it makes any."""
+    if is_onnx(model):
+        return OnnxEngine.of_file(model).scale
     return choose_model(CLEAN if is_auto(model) else model).scale
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, TypeVar, Unpack, overload
 
@@ -31,6 +31,7 @@ from escsr.inference.memory import (
     parse_memory,
 )
 from escsr.inference.networks import choose_model, is_compiled, is_on, private_network
+from escsr.inference.onnx_engine import Engine, OnnxEngine, check_engine, is_onnx
 from escsr.inference.pictures import is_uniform, upscale_batch, upscale_picture
 from escsr.inference.plans import Plan, network_size, notices_of, request_of
 from escsr.inference.sizes import SizeRequest
@@ -93,9 +94,16 @@ class Upscaler:
             pictures"). Backbones without stages know only tiles.
         ensemble: Make the mean over the picture's eight flips and rotations: a little better, and
             eight times as long.
+        engine: "torch", or "onnx": ONNX Runtime makes what fits into memory whole, and PyTorch the
+            rest in its bands or tiles. A ``.onnx`` file of `escsr.export.to_onnx` as the model
+            implies it; such a file makes whole pictures only. Progress then comes per pass.
+        providers: What ONNX Runtime computes with, in the order of preference: "cuda",
+            "directml", "coreml", "openvino", "tensorrt", "cpu". None takes the first that is
+            installed of CUDA, DirectML and the CPU.
 
     Raises:
-        ValueError: If the device, the precision, the tiles or the amount of memory is impossible.
+        ValueError: If the device, the precision, the tiles, the engine or the amount of memory is
+            impossible.
         FileNotFoundError: If there is no such model.
         TypeError: If ``model`` is no network.
 
@@ -119,10 +127,20 @@ class Upscaler:
         memory: int | str | None = None,
         tiles: Tiles = "exact",
         ensemble: bool = False,
+        engine: Engine = "torch",
+        providers: Sequence[str] | None = None,
     ) -> None:
         auto = is_auto(model)
         self._set_up(
-            CLEAN if auto else model, device, precision, memory, tiles, ensemble, share=False
+            CLEAN if auto else model,
+            device,
+            precision,
+            memory,
+            tiles,
+            ensemble,
+            engine,
+            providers,
+            share=False,
         )
         if auto:
             self._for_damaged = Upscaler(
@@ -132,6 +150,8 @@ class Upscaler:
                 memory=memory,
                 tiles=tiles,
                 ensemble=ensemble,
+                engine=engine,
+                providers=providers,
             )
         self._hints = is_for_clean(model)
 
@@ -145,6 +165,8 @@ class Upscaler:
         memory: int | str | None = None,
         tiles: Tiles = "exact",
         ensemble: bool = False,
+        engine: Engine = "torch",
+        providers: Sequence[str] | None = None,
     ) -> "Upscaler":
         """A session for one call: made in a millisecond or two, as it copies no weights.
 
@@ -155,9 +177,13 @@ class Upscaler:
             memory: As of the class.
             tiles: As of the class.
             ensemble: As of the class.
+            engine: As of the class.
+            providers: As of the class.
         """
         session = cls.__new__(cls)
-        session._set_up(network, device, precision, memory, tiles, ensemble, share=True)
+        session._set_up(
+            network, device, precision, memory, tiles, ensemble, engine, providers, share=True
+        )
         return session
 
     def _set_up(
@@ -168,20 +194,28 @@ class Upscaler:
         memory: int | str | None,
         tiles: Tiles,
         ensemble: bool,
+        engine: Engine,
+        providers: Sequence[str] | None,
         *,
         share: bool,
     ) -> None:
         check_tiles(tiles)
+        engine = "onnx" if is_onnx(model) else engine
+        check_engine(engine, precision, device, providers)
         dtype = pick_precision(precision)
-        self.device = pick_device(device)
+        self.device = pick_device("cpu" if engine == "onnx" else device)
         self.precision = precision
-        given = choose_model(model)
+        self._engine = OnnxEngine.of_file(model, providers) if is_onnx(model) else None
+        given = choose_model(model) if self._engine is None else self._engine.network
         network = private_network(given, self.device, share=share)
         self._layers = make_watchable(network)
         self._network = network
         self._run: Callable[..., Tensor] = network
         if is_compiled(model) and is_on(given, self.device):
             self._run = model  # compiled: to compile a copy takes longer than most calls
+        if engine == "onnx" and self._engine is None:
+            self._engine = OnnxEngine.of_network(network, precision=precision, providers=providers)
+        self._run = self._engine or self._run
         self._bound = RoughBound(network)
         self._budget = MemoryBudget(limit=None if memory is None else parse_memory(memory))
         self._ensemble = ensemble
@@ -193,7 +227,7 @@ class Upscaler:
     @property
     def scale(self) -> float | None:
         """The one scale that the network makes, or None if it makes any."""
-        return self._network.scale
+        return self._network.scale if self._engine is None else self._engine.scale
 
     def __repr__(self) -> str:
         """One line."""
@@ -257,9 +291,9 @@ class Upscaler:
         if 0 in image_size or batch < 1:
             raise ValueError("the picture is empty")
         made_by = self._network
-        request = request_of(request, made_by.scale)
+        request = request_of(request, self.scale)
         wanted = request.of(*image_size)
-        made = network_size(made_by.scale, image_size, wanted)
+        made = network_size(self.scale, image_size, wanted)
         together = self._together(image_size, batch)
         plan = Plan(
             image_size=image_size,
@@ -270,7 +304,7 @@ class Upscaler:
             notices=notices_of(
                 name=f"{made_by.config.backbone} + {made_by.config.head}",
                 trained=made_by.trained,
-                scale=made_by.scale,
+                scale=self.scale,
                 image_size=image_size,
                 size=wanted,
                 made=made,
@@ -307,10 +341,12 @@ class Upscaler:
                 batch=plan.batch,
                 dtype=pick_precision(self.precision),
             )
-            return before + sums + max(network, after)
+            return before + sums + max(network + self._beyond(plan), after)
 
         # The sums of the eight results lie beside the work on each.
         sums = 24 * made[0] * made[1] if self._ensemble else 0
+        if self._engine is not None and not self._engine.has_weights:
+            return Way(kind="whole", memory=whole())
         return self._ways.find(
             plan.image_size,
             made,
@@ -318,6 +354,12 @@ class Upscaler:
             around=sums + pictures * plan.size[0] * plan.size[1] * (depth // 8) * 4,
             limit=min(self._limits(), default=None),
         )
+
+    def _beyond(self, plan: Plan) -> int:
+        """Bytes that the engine takes beyond PyTorch."""
+        if self._engine is None:
+            return 0
+        return plan.batch * self._engine.memory_beyond(*plan.image_size)
 
     def _limits(self) -> list[int]:
         """Bytes that can be had, by the session's bound and by the machine's."""
@@ -473,7 +515,7 @@ class Upscaler:
         """The plan's way, or at once the whole picture where a rough bound is small enough."""
         if plan.network_size is not None and self._ways.prefers_whole(plan.image_size):
             rough = self._bound(*plan.image_size, plan.network_size, batch=plan.batch)
-            rough += sum(_around(plan, pictures))
+            rough += sum(_around(plan, pictures)) + self._beyond(plan)
             if rough <= _SURELY_FITS * least:
                 return Way(kind="whole", memory=rough)
         return plan.way

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, overload
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from escsr.images import Picture
 from escsr.inference.judging import AUTO, is_auto
+from escsr.inference.onnx_engine import Engine
 from escsr.inference.session import CallOptions, Sample, Upscaler
 from escsr.inference.watching import Cancel
 from escsr.inference.ways import Tiles
@@ -32,6 +33,8 @@ class UpscaleOptions(CallOptions, total=False):
     memory: int | str | None
     tiles: Tiles
     ensemble: bool
+    engine: Engine
+    providers: Sequence[str] | None
 
 
 @overload
@@ -63,6 +66,8 @@ def upscale(
     memory: int | str | None = None,
     tiles: Tiles = "exact",
     ensemble: bool = False,
+    engine: Engine = "torch",
+    providers: Sequence[str] | None = None,
     progress: Callable[[float], None] | None = None,
     cancel: Cancel | None = None,
     notify: Callable[[str], None] | None = None,
@@ -99,6 +104,8 @@ def upscale(
         memory: What the call may take, as bytes or as "2GB", "512MiB"; None takes what is free.
         tiles: "exact" or "fast", for pictures that do not fit; see `Upscaler`.
         ensemble: Make the mean over the picture's eight flips and rotations; see `Upscaler`.
+        engine: "torch", or "onnx" for ONNX Runtime; see `Upscaler`.
+        providers: What ONNX Runtime computes with; see `Upscaler`.
         progress: Called with the share of the network's layers that are done, from 0 to 1.
         cancel: A callable or a `threading.Event`, asked between layers: once it says so, the
             call ends with `Cancelled`.
@@ -126,7 +133,14 @@ def upscale(
         >>> image = escsr.upscale(pil_image, max_side=3840)
     """
     session = session_for(
-        model, device=device, precision=precision, memory=memory, tiles=tiles, ensemble=ensemble
+        model,
+        device=device,
+        precision=precision,
+        memory=memory,
+        tiles=tiles,
+        ensemble=ensemble,
+        engine=engine,
+        providers=providers,
     )
     return session(
         image,
@@ -150,6 +164,8 @@ def session_for(
     memory: int | str | None = None,
     tiles: Tiles = "exact",
     ensemble: bool = False,
+    engine: Engine = "torch",
+    providers: Sequence[str] | None = None,
 ) -> Upscaler:
     """The session behind a call of `upscale`: kept for names and files, made for networks.
 
@@ -166,13 +182,15 @@ def session_for(
             memory=memory,
             tiles=tiles,
             ensemble=ensemble,
+            engine=engine,
+            providers=providers,
         )
+    chosen = None if providers is None else tuple(providers)
+    options = (str(device), precision, memory, tiles, ensemble, engine, chosen)
     if is_auto(model):
-        return _kept_session(AUTO, 0, str(device), precision, memory, tiles, ensemble)
+        return _kept_session(AUTO, 0, *options)
     path = fetch(model)
-    return _kept_session(
-        path, path.stat().st_mtime_ns, str(device), precision, memory, tiles, ensemble
-    )
+    return _kept_session(path, path.stat().st_mtime_ns, *options)
 
 
 @lru_cache(maxsize=4)
@@ -184,7 +202,16 @@ def _kept_session(
     memory: int | str | None,
     tiles: Tiles,
     ensemble: bool,
+    engine: Engine,
+    providers: tuple[str, ...] | None,
 ) -> Upscaler:
     return Upscaler(
-        model, device=device, precision=precision, memory=memory, tiles=tiles, ensemble=ensemble
+        model,
+        device=device,
+        precision=precision,
+        memory=memory,
+        tiles=tiles,
+        ensemble=ensemble,
+        engine=engine,
+        providers=providers,
     )

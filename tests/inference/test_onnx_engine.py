@@ -1,0 +1,125 @@
+"""`engine="onnx"` and ONNX files as models. Oracle: the same call through PyTorch."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import escsr
+from escsr.cli.main import app
+from escsr.export import to_onnx
+from escsr.images import Picture, write_image
+from escsr.inference import UpscaleNotice
+from escsr.inference.onnx_engine import pick_providers
+
+pytestmark = pytest.mark.filterwarnings("ignore::escsr.inference.UpscaleNotice")
+
+
+def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("model", ["default", "esc_tiny_x2"])
+@pytest.mark.parametrize("asked", [{"scale": 3}, {"scale": 2.5}, {"size": (61, 40)}, {"width": 20}])
+def test_both_engines_make_the_same_picture(model: str, asked: dict[str, object]) -> None:
+    array = picture(23, 31, 4)  # with transparency
+    torch_made = escsr.upscale(array, model=model, **asked)
+    onnx_made = escsr.upscale(array, model=model, engine="onnx", **asked)
+    assert onnx_made.shape == torch_made.shape
+    assert np.abs(onnx_made.astype(int) - torch_made).max() <= 1
+
+
+def test_batches_half_precision_and_the_ensemble() -> None:
+    lq = torch.rand(3, 3, 12, 17)
+    exact = escsr.upscale(lq, scale=2)
+    up = escsr.Upscaler(engine="onnx", providers=["cpu"])
+    torch.testing.assert_close(up(lq, scale=2), exact, rtol=0, atol=1e-5)
+    half = escsr.upscale(lq, scale=2, engine="onnx", precision="fp16")
+    assert 0 < (half - exact).abs().max() < 2 / 255
+    means = [escsr.upscale(lq[:1], scale=2, ensemble=True, engine=e) for e in ("torch", "onnx")]
+    torch.testing.assert_close(*means, rtol=0, atol=1e-5)
+
+
+def test_what_does_not_fit_is_made_in_bands() -> None:
+    array = picture(150, 40)
+    up = escsr.Upscaler("esc_tiny_x2", engine="onnx", memory="24MiB")
+    assert up.plan((150, 40)).way.kind == "bands"
+    assert np.abs(up(array).astype(int) - escsr.upscale(array, model="esc_tiny_x2")).max() <= 1
+
+
+def test_files_are_models(tmp_path: Path) -> None:
+    lq = torch.rand(2, 3, 9, 14)
+    fixed, free, own = (tmp_path / f"{name}.onnx" for name in ("fixed", "free", "own"))
+    to_onnx("default", fixed, scale=3)
+    to_onnx("default", free)
+    to_onnx("esc_tiny_x2", own, target="openvino")  # one picture at a time
+    up = escsr.Upscaler(fixed)
+    assert up.scale == 3
+    torch.testing.assert_close(up(lq), escsr.upscale(lq, scale=3), rtol=0, atol=1e-5)
+    assert escsr.Upscaler(free).scale is None
+    made = escsr.upscale(lq, model=free, size=(20, 33))
+    torch.testing.assert_close(made, escsr.upscale(lq, size=(20, 33)), rtol=0, atol=1e-5)
+    made = escsr.upscale(lq, model=str(own))
+    torch.testing.assert_close(made, escsr.upscale(lq, model="esc_tiny_x2"), rtol=0, atol=1e-5)
+    # The network behind a file has no weights, so nothing may be made by it.
+    with pytest.raises(MemoryError, match="GiB"):
+        escsr.Upscaler(own, memory="1MiB")(torch.rand(1, 3, 100, 100))
+
+
+def test_files_that_are_no_models(tmp_path: Path) -> None:
+    tile = tmp_path / "tile.onnx"
+    to_onnx("esc_tiny_x2", tile, image_size=(8, 8))
+    with pytest.raises(ValueError, match="8 rows and 8 columns only"):
+        escsr.Upscaler(tile)
+    foreign = tmp_path / "foreign.onnx"
+    proto = onnx.load(tile)
+    del proto.metadata_props[:]
+    onnx.save(proto, foreign)
+    with pytest.raises(ValueError, match="not written by 'escsr export'"):
+        escsr.Upscaler(foreign)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
+        escsr.Upscaler(tmp_path / "nowhere.onnx")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "tvm"}, "torch, onnx"),
+        ({"engine": "onnx", "precision": "bf16"}, "fp32 or fp16"),
+        ({"engine": "onnx", "device": "cuda"}, "providers"),
+        ({"providers": ["cpu"]}, "engine='onnx'"),
+        ({"engine": "onnx", "providers": ["cdua"]}, "cuda"),
+        ({"engine": "onnx", "providers": ["tensorrt"]}, "which has: .*cpu"),
+    ],
+)
+def test_impossible_requests(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        escsr.Upscaler("esc_tiny_x2", **options)  # type: ignore[arg-type]
+
+
+def test_providers_by_name() -> None:
+    assert pick_providers(["cpu"]) == ["CPUExecutionProvider"]
+    assert pick_providers(None)[-1] == "CPUExecutionProvider"
+
+
+def test_untrained_networks_are_told_of(tmp_path: Path) -> None:
+    small = {"num_blocks": 1, "conv_blocks": 1}
+    to_onnx(escsr.build("esc_tiny", scale=2, backbone_args=small), tmp_path / "m.onnx")
+    with pytest.warns(UpscaleNotice, match="untrained"):
+        escsr.upscale(picture(8, 8), model=tmp_path / "m.onnx")
+
+
+def test_the_command(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", Picture(pixels=picture(10, 12)))
+    to_onnx("esc_tiny_x2", tmp_path / "m.onnx")
+    command = ["upscale", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for options in (["--engine", "onnx"], ["-m", str(tmp_path / "m.onnx")]):
+            result = CliRunner().invoke(app, [*command, *options, "--scale", "2"])
+            assert result.exit_code == 0, result.output
+            assert (tmp_path / "b.png").is_file()
