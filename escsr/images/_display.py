@@ -39,9 +39,13 @@ class Display:
     def __post_init__(self) -> None:
         """Check what would make files that nobody can read."""
         if self.cicp is not None and (
-            len(self.cicp) != 4 or not all(0 <= code <= 255 for code in self.cicp)
+            len(self.cicp) != 4
+            or not all(0 <= code <= 255 for code in self.cicp)
+            or self.cicp[3] > 1
         ):
-            raise ValueError(f"cicp is four numbers from 0 to 255, not {self.cicp}")
+            raise ValueError(
+                f"cicp is three numbers from 0 to 255 and 0 or 1 for the range, not {self.cicp}"
+            )
         if self.dpi is not None and (
             len(self.dpi) != 2 or not all(0 < value < 4e5 for value in self.dpi)
         ):

@@ -31,6 +31,7 @@ def upright_exif(data: bytes) -> bytes:
     made = bytearray(data.removeprefix(_PREFIX))
     reader = TiffReader(io.BytesIO(bytes(made)))
     top = reader.directory(reader.first)
+    read_tree(reader, top)  # what is damaged below is not found out only when it is written
     _set_number(made, reader, top.fields.get(_ORIENTATION), top.next_place, 1)
     if top.next:
         _remove_thumbnail(made, reader, top.next, top.next_place)

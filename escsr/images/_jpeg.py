@@ -58,7 +58,7 @@ def _table_sums(data: bytes) -> dict[int, int]:
     while at < len(data):
         width, number = 1 + (data[at] >> 4), data[at] & 15
         table = data[at + 1 : at + 1 + 64 * width]
-        if len(table) < 64 * width:
+        if width > 2 or len(table) < 64 * width:
             break
         sums[number] = sum(struct.unpack(">64H" if width == 2 else ">64B", table[: 64 * width]))
         at += 1 + 64 * width

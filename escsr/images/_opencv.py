@@ -85,7 +85,7 @@ def bmp_facts(file: BinaryIO) -> Facts:
     kind = head[70:74][::-1]
     if kind == bytes(4):  # calibrated: corners in XYZ and powers, as fractions of 2³⁰ and 2¹⁶
         _take_corners(facts, struct.unpack_from("<9I3I", head, 74))
-    elif size >= 124 and kind == b"MBED":
+    elif size >= 124 and kind == b"MBED" and len(head) >= 134:
         place, length = struct.unpack_from("<II", head, 126)
         file.seek(14 + place)
         facts.icc = file.read(length) or None

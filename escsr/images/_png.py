@@ -34,7 +34,10 @@ def png_facts(file: BinaryIO) -> Facts:
         if kind in (b"iCCP", b"sRGB"):
             has_profile = True
         elif kind == b"cICP" and len(data) == 4:
-            facts.cicp = (data[0], data[1], data[2], data[3])
+            if data[2] or data[3] > 1:  # a matrix is for YCbCr, which PNG does not hold
+                facts.notes.append("its cICP is impossible and left out")
+            else:
+                facts.cicp = (data[0], data[1], data[2], data[3])
         elif kind == b"gAMA" and int.from_bytes(data, "big"):
             facts.curve = (1e5 / int.from_bytes(data, "big"),)
         elif kind == b"cHRM" and len(data) == 32:

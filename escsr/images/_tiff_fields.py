@@ -14,6 +14,8 @@ _SIZES |= {16: 8, 17: 8, 18: 8}
 _WORDS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _LONGEST = 64 << 20  # bytes of one value; what claims more is damaged
 
+_DEEPEST = 3  # interoperability in EXIF in the top directory, and one to spare
+
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 """Fields that point to a directory of fields which belongs to EXIF."""
@@ -152,8 +154,16 @@ Tree = Mapping[Field, "Tree | None"]
 """Fields of a directory; those that point to one, with the fields in it."""
 
 
-def read_tree(reader: TiffReader, directory: Directory) -> dict[Field, "Tree | None"]:
-    """A directory with those of EXIF below it."""
+def read_tree(
+    reader: TiffReader, directory: Directory, *, depth: int = 0
+) -> dict[Field, "Tree | None"]:
+    """A directory with those of EXIF below it.
+
+    Raises:
+        ValueError: If one of them is damaged, or they lie in each other without end.
+    """
+    if depth > _DEEPEST:
+        raise ValueError("its directories lie in each other without end")
     tree: dict[Field, Tree | None] = {}
     for tag, field in sorted(directory.fields.items()):
         if tag not in SUB_IFDS:
@@ -161,7 +171,7 @@ def read_tree(reader: TiffReader, directory: Directory) -> dict[Field, "Tree | N
             continue
         below = reader.sub_directory(directory, tag)
         if below is not None:
-            tree[Field(tag, 4, b"")] = read_tree(reader, below)
+            tree[Field(tag, 4, b"")] = read_tree(reader, below, depth=depth + 1)
     return tree
 
 

@@ -239,7 +239,9 @@ def _make_place(target: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(error.errno, f"cannot make the folder: {error.strerror}", folder) from None
+        raise OSError(
+            error.errno, f"cannot make the folder: {error.strerror}", str(folder)
+        ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "the folder is write-protected", str(folder))
     if target.exists() and not target.is_file():

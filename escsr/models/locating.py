@@ -115,6 +115,11 @@ def why_not() -> str | None:
 
 
 def _unknown(name: str, own: list[str]) -> str:
+    if name == "auto":
+        return (
+            "'auto' is no network: it chooses one for each picture, in escsr.upscale, Upscaler and "
+            f"'escsr upscale'. Elsewhere name one: {', '.join(sorted(own))}"
+        )
     near = nearest(name, [*own, *published()])
     hint = f"did you mean {near!r}? " if near is not None else ""
     return (

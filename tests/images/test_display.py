@@ -158,6 +158,27 @@ def test_damaged_exif_is_told_and_left_out():
         assert read_image(png((b"eXIf", b"II*\0\xff\xff\0\0"))).display.exif is None
 
 
+def test_damage_anywhere_in_exif_is_found_on_reading():
+    """Every offset and count in it is spoilt in turn: read or told, and always written."""
+    given = exif()
+    left_out = 0
+    for at in range(4, len(given) - 4, 4):
+        spoilt = given[:at] + b"\xff\xff" + given[at + 2 :]
+        with warnings.catch_warnings(record=True) as notices:
+            warnings.simplefilter("always")
+            picture = read_image(png((b"eXIf", spoilt)))
+        assert (picture.display.exif is None) == any("EXIF" in str(n.message) for n in notices)
+        left_out += picture.display.exif is None
+        picture.display.sized((9, 9))
+    assert 5 < left_out < len(given) // 8
+    # A directory that says it lies in itself.
+    pointer = given.index(struct.pack("<HHI", 0x8769, 4, 1))
+    version = given.index(struct.pack("<HHI", 0x9000, 7, 4))
+    loop = given[:version] + given[pointer : pointer + 12] + given[version + 12 :]
+    with pytest.warns(UserWarning, match="EXIF is damaged"):
+        read_image(png((b"eXIf", loop)))
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
 def test_resolution_is_the_files_or_none(strict, tmp_path, suffix):
     for dpi in ((300, 300), (72, 144), None):
@@ -224,6 +245,11 @@ def test_hdr_is_kept_or_told(strict, codes, told):
     for suffix in (".jpg", ".webp", ".tif"):
         with pytest.warns(UserWarning, match=rf"HDR \({told}\).*PNG or AVIF"):
             encode_image(picture, suffix)
+
+
+def test_impossible_code_points_are_told():
+    with pytest.warns(UserWarning, match="cICP is impossible"):
+        assert read_image(png((b"cICP", bytes((9, 16, 9, 1))))).display.cicp is None
 
 
 def test_code_points_become_a_profile_where_one_can_say_them(strict):

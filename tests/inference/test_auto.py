@@ -116,6 +116,11 @@ def test_default_hints_and_others_do_not(tmp_path):
     assert real(jpeg(30), scale=1.2, notify=pytest.fail)
 
 
+def test_auto_is_no_network():
+    with pytest.raises(FileNotFoundError, match="'auto' is no network.*default"):
+        escsr.load("auto")
+
+
 def test_the_command_line_tells_the_choice(tmp_path, capsys):
     (tmp_path / "bad.jpg").write_bytes(jpeg(30))
     write_image(tmp_path / "good.png", Picture(pixels=CLEAN))
