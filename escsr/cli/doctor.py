@@ -18,6 +18,7 @@ _EXTRAS = {
         ("timm", "torchvision", "albumentations", "accelerate", "tensorboard"),
     ),
     "metrics": ("figures by pyiqa", ("pyiqa", "torchvision")),
+    "hub": ("weights from hf:// addresses", ("huggingface_hub",)),
     "video": ("damage by video codecs", ("av",)),
 }
 _TRIED = (768, 1024)
@@ -29,7 +30,7 @@ def doctor() -> None:
     from escsr.version import __version__
 
     typer.echo(f"escsr {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    for line in (*_machine(), *_largest(), *_extras()):
+    for line in (*_machine(), *_largest(), *_extras(), _fetched()):
         typer.echo(line)
     typer.echo(", ".join(f"{name} {_version(name) or '-'}" for name in _SHOWN))
     for registry in registries():
@@ -105,6 +106,19 @@ def _extras() -> list[str]:
             state = "yes"
         lines.append(f"{purpose}: {state}")
     return lines
+
+
+def _fetched() -> str:
+    """The published weights on this machine, where, and whether more may come."""
+    from escsr.models import published
+    from escsr.models.keeping import cache_folder
+    from escsr.models.locating import why_not
+
+    folder = cache_folder()
+    here = sum((folder / entry.file).is_file() for entry in published().values())
+    forbidden = why_not()
+    end = f"; none are fetched: {forbidden}" if forbidden else ""
+    return f"published weights: {here} of {len(published())} in {folder}{end}"
 
 
 def _why_no_torchvision() -> str | None:

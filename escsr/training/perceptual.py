@@ -86,10 +86,7 @@ class Perceptual(nn.Module):
         """What `prepare` will download, or None if the weights are on this machine."""
         if str(self.weights) not in _NAMES or self.vgg is not None:
             return None
-        from huggingface_hub import try_to_load_from_cache
-
-        cached = try_to_load_from_cache(_REPOSITORY, "model.safetensors")
-        return None if isinstance(cached, str) else f"{_REPOSITORY} ({_SIZE})"
+        return None if _cached() is not None else f"{_REPOSITORY} ({_SIZE})"
 
     def prepare(self) -> None:
         """Read the weights, or download them; a second call does nothing.
@@ -211,10 +208,24 @@ def _convolutions(*, last: str) -> tuple[nn.ModuleDict, dict[str, str]]:
     raise AssertionError(last)
 
 
+def _cached() -> str | None:
+    """The file of VGG19's weights, if it was downloaded before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(_REPOSITORY, "model.safetensors")
+    return cached if isinstance(cached, str) else None
+
+
 def _download() -> dict[str, Tensor]:
     from timm.models import load_state_dict_from_hf
 
+    from escsr.models.locating import why_not
+
     try:
+        if (forbidden := why_not()) is not None:
+            if (cached := _cached()) is not None:
+                return read_tensors(cached)
+            raise ConnectionError(forbidden)
         tensors: dict[str, Tensor] = load_state_dict_from_hf(_REPOSITORY)
     except Exception as error:  # each way of having no network has an error of its own
         raise OSError(

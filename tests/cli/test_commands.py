@@ -13,6 +13,7 @@ import escsr
 from escsr import checkpoints
 from escsr.cli.main import app
 from escsr.images import Picture, read_image, write_image
+from escsr.models import published
 from escsr.training.state import FORMAT, save_state
 from tests.forking import run_python
 
@@ -192,7 +193,7 @@ def test_bench(tmp_path: Path) -> None:
     assert all(cost["operation"] in said for cost in report["costs"])
 
 
-def test_doctor_says_what_is_possible_and_why_not_more(monkeypatch) -> None:
+def test_doctor_says_what_is_possible_and_why_not_more(monkeypatch, tmp_path) -> None:
     from escsr.cli import doctor
 
     code, said = run("doctor")
@@ -204,9 +205,14 @@ def test_doctor_says_what_is_possible_and_why_not_more(monkeypatch) -> None:
     if not torch.cuda.is_available():
         assert "cuda: not available (PyTorch is built for" in said or "without CUDA" in said
 
+    monkeypatch.setenv("ESCSR_CACHE", str(tmp_path))
+    monkeypatch.setenv("ESCSR_OFFLINE", "1")
+    (tmp_path / "esc_lte.pth").touch()
     there = {"torch": "9.9", "timm": "1.0"}
     monkeypatch.setattr(doctor, "_version", there.get)
     said = run("doctor")[1]
+    fetched = f"published weights: 1 of {len(published())} in {tmp_path}; none are fetched: "
+    assert f"{fetched}ESCSR_OFFLINE is set" in " ".join(said.split())
     assert "figures by pyiqa: no: pyiqa, torchvision not installed" in said
     assert "pip install 'escsr[metrics]'" in said
     assert "torch 9.9, torchvision -" in said

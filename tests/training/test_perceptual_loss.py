@@ -169,6 +169,19 @@ def test_download_that_fails_says_what_to_do(timm):
         Perceptual().prepare()
 
 
+def test_offline_only_what_is_cached_is_read(file, timm, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("ESCSR_OFFLINE", "1")
+    timm.load_state_dict_from_hf = lambda name: pytest.fail("somebody was asked")
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *a: None)
+    with pytest.raises(OSError, match=r"(?s)ESCSR_OFFLINE is set.*weights="):
+        Perceptual().prepare()
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *a: str(file))
+    loss = Perceptual(layers={"conv1_2": 1.0})
+    loss.prepare()
+    assert loss.vgg is not None
+
+
 def test_what_will_be_downloaded_is_told_only_if_it_is_not_cached(file, timm, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *a: None)
