@@ -15,8 +15,10 @@ from escsr.cli.upscale_options import (
     SavingOptions,
     SizeOptions,
     VideoOptions,
+    WorkOptions,
 )
 from escsr.cli.upscale_stream import is_stream, standard_input, upscale_to_stream
+from escsr.cli.upscale_plans import print_plans
 from escsr.cli.upscale_video import is_video_job, upscale_videos
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def upscale(
     ],
     sizes: SizeOptions,
     network: NetworkOptions,
+    work: WorkOptions,
     files: FileOptions,
     saving: SavingOptions,
     video: VideoOptions,
@@ -67,12 +70,16 @@ def upscale(
     todo, skipped = _without_existing(tasks, files)
     if not is_auto(network.model):
         fetch(network.model)  # before the bars of the pictures, with one of its own
+    if work.plan:
+        print_plans(todo, **vars(network), **work.checked(), **wanted)
+        return
     upscale_all(
         todo,
         skipped=skipped,
         report=files.report,
         saving=saving.checked(),
         **vars(network),
+        **work.checked(),
         **wanted,
     )
 

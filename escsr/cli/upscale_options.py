@@ -69,6 +69,40 @@ class NetworkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkOptions:
+    """Memory and speed."""
+
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AMOUNT", help="What the program may take, e.g. 2GB. Default: what is free."
+        ),
+    ] = None
+    tiles: Annotated[
+        str,
+        typer.Option(
+            help="Pictures that do not fit: exact (bands, the same result) or fast (tiles)."
+        ),
+    ] = "exact"
+    ensemble: Annotated[
+        bool,
+        typer.Option("--ensemble", help="Mean over eight flips and rotations: 8 times as long."),
+    ] = False
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what would be done, and do nothing.")
+    ] = False
+
+    def checked(self) -> dict[str, Any]:
+        """Arguments of `escsr.upscale`, none of them out of its range."""
+        from escsr.inference.memory import ProcessMemory, parse_memory
+        from escsr.inference.ways import check_tiles
+
+        check_tiles(self.tiles)
+        memory = None if self.memory is None else ProcessMemory(parse_memory(self.memory))
+        return {"memory": memory, "tiles": self.tiles, "ensemble": self.ensemble}
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileOptions:
     """Files."""
 

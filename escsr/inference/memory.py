@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -16,6 +17,9 @@ from torch.utils._pytree import tree_iter
 from escsr.inference.watching import Cancel, Cancelled, is_cancelled
 from escsr.layers import WindowAttention, planning
 from escsr.model import SuperResolver
+
+Memory = int | str | Callable[[], int | None]
+"""Bytes, an amount such as "2GB", or a function that says how many bytes are left."""
 
 # Convolutions reorder weights and pad rows beside the tensors that PyTorch shows: 2 to 12 % more
 # in resident memory for networks of 100 k to 12 M parameters (x4 and x2, 96 to 768 pixels).
@@ -180,6 +184,26 @@ def parse_memory(amount: int | str) -> int:
         )
     base = 1000 if (found[3] or "").lower() == "b" else 1024
     return int(number * base ** ("kmgt".index(found[2].lower()) + 1 if found[2] else 0))
+
+
+@dataclass(frozen=True)
+class ProcessMemory:
+    """A bound on all the memory that this process takes.
+
+    Attributes:
+        total: Bytes.
+
+    Example:
+        >>> left = ProcessMemory(4 << 30)()
+        >>> 0 <= left < 4 << 30
+        True
+    """
+
+    total: int
+
+    def __call__(self) -> int:
+        """Bytes that are left now."""
+        return max(self.total - int(psutil.Process().memory_info().rss), 0)
 
 
 def free_memory(device: torch.device) -> int | None:

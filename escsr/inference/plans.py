@@ -45,6 +45,14 @@ class Plan:
         """
         return self._way(self)
 
+    def found_anew(self) -> Way:
+        """The way by what is free now.
+
+        Raises:
+            MemoryError: See `way`.
+        """
+        return self._way(self)
+
     @property
     def memory(self) -> int:
         """Bytes that the work takes at its highest, the picture and the result included.

@@ -23,6 +23,7 @@ from escsr.inference.ensemble import TURNS
 from escsr.inference.judging import CLEAN, DAMAGED, hint, is_auto, is_for_clean, suits
 from escsr.inference.kinds import as_picture, check_tensor, like, to_picture
 from escsr.inference.memory import (
+    Memory,
     MemoryBudget,
     OutOfBudgetError,
     RoughBound,
@@ -86,8 +87,9 @@ class Upscaler:
             made by ``torch.compile`` is called as it is).
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
-        memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB";
-            None takes what is free. Sessions of one process share what is free on a device.
+        memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB", or
+            a function that says how many bytes are left while no call runs; None takes what is
+            free. Sessions of one process share what is free on a device.
         tiles: What becomes of pictures that do not fit. "exact" works through bands of rows, with
             the result of the whole picture. "fast" cuts every picture above 512 pixels into
             overlapping tiles: a little quicker than bands, and a little different (docs, "Large
@@ -124,7 +126,7 @@ class Upscaler:
         *,
         device: str | torch.device = "auto",
         precision: str = "fp32",
-        memory: int | str | None = None,
+        memory: Memory | None = None,
         tiles: Tiles = "exact",
         ensemble: bool = False,
         engine: Engine = "torch",
@@ -162,7 +164,7 @@ class Upscaler:
         *,
         device: str | torch.device = "auto",
         precision: str = "fp32",
-        memory: int | str | None = None,
+        memory: Memory | None = None,
         tiles: Tiles = "exact",
         ensemble: bool = False,
         engine: Engine = "torch",
@@ -191,7 +193,7 @@ class Upscaler:
         model: str | os.PathLike[str] | SuperResolver,
         device: str | torch.device,
         precision: str,
-        memory: int | str | None,
+        memory: Memory | None,
         tiles: Tiles,
         ensemble: bool,
         engine: Engine,
@@ -217,7 +219,10 @@ class Upscaler:
             self._engine = OnnxEngine.of_network(network, precision=precision, providers=providers)
         self._run = self._engine or self._run
         self._bound = RoughBound(network)
-        self._budget = MemoryBudget(limit=None if memory is None else parse_memory(memory))
+        if isinstance(memory, int | str):
+            self._budget = MemoryBudget(limit=parse_memory(memory))
+        else:
+            self._budget = MemoryBudget(free=memory or (lambda: None))
         self._ensemble = ensemble
         self._ways = WayFinder(network, tiles, dtype)
         self._plans: dict[object, Plan] = {}
@@ -502,6 +507,8 @@ class Upscaler:
         limits = self._limits()
         way = self._way_now(plan, pictures, least=min(limits)) if limits else plan.way
         shared = _budget_of(self.device)
+        if way.memory > min(limits, default=way.memory):  # less is free than when it was planned
+            way = plan.found_anew()
         try:
             with (
                 self._budget.reserved(way.memory, cancel),

@@ -14,6 +14,7 @@ from torch import Tensor
 from escsr.images import Picture
 from escsr.inference.judging import AUTO, is_auto
 from escsr.inference.onnx_engine import Engine
+from escsr.inference.memory import Memory
 from escsr.inference.session import CallOptions, Sample, Upscaler
 from escsr.inference.watching import Cancel
 from escsr.inference.ways import Tiles
@@ -30,7 +31,7 @@ class UpscaleOptions(CallOptions, total=False):
     model: str | os.PathLike[str] | SuperResolver
     device: str | torch.device
     precision: str
-    memory: int | str | None
+    memory: Memory | None
     tiles: Tiles
     ensemble: bool
     engine: Engine
@@ -63,7 +64,7 @@ def upscale(
     model: str | os.PathLike[str] | SuperResolver = "default",
     device: str | torch.device = "auto",
     precision: str = "fp32",
-    memory: int | str | None = None,
+    memory: Memory | None = None,
     tiles: Tiles = "exact",
     ensemble: bool = False,
     engine: Engine = "torch",
@@ -161,7 +162,7 @@ def session_for(
     *,
     device: str | torch.device = "auto",
     precision: str = "fp32",
-    memory: int | str | None = None,
+    memory: Memory | None = None,
     tiles: Tiles = "exact",
     ensemble: bool = False,
     engine: Engine = "torch",
@@ -199,7 +200,7 @@ def _kept_session(
     _changed: int,
     device: str,
     precision: str,
-    memory: int | str | None,
+    memory: Memory | None,
     tiles: Tiles,
     ensemble: bool,
     engine: Engine,
