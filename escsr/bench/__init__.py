@@ -1,6 +1,7 @@
 """Speed and memory, measured against what is written out literally."""
 
 from escsr.bench.heads import HeadMeasurement, HeadSetup, run_heads
+from escsr.bench.large import LargeMeasurement, measure_large
 from escsr.bench.literal import literal_picture
 from escsr.bench.networks import (
     VARIANTS,
@@ -20,11 +21,13 @@ __all__ = [
     "Cost",
     "HeadMeasurement",
     "HeadSetup",
+    "LargeMeasurement",
     "Measurement",
     "Setup",
     "costs",
     "literal_picture",
     "make_literal",
+    "measure_large",
     "measure_sessions",
     "run",
     "run_heads",

@@ -41,6 +41,12 @@ def bench(
             "--sessions", help="What escsr.upscale adds to the bare network for small pictures."
         ),
     ] = False,
+    bands: Annotated[
+        bool,
+        typer.Option(
+            "--bands", help="Exact bands and tiles beside the whole picture (default model, x2)."
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Compare a network, or the heads, with the literal definition: time, memory, difference."""
@@ -50,6 +56,8 @@ def bench(
     device = str(pick_device(device))
     if sessions:
         report = _sessions(threads, repeats)
+    elif bands:
+        report = _bands(size or 1024, scale or 2, threads, repeats)
     elif heads:
         if training or profile or batch != 1 or backbone != "esc":
             raise ValueError(
@@ -94,6 +102,32 @@ def _sessions(threads: int, repeats: int) -> dict[str, object]:
             f"{found.what}: {1000 * found.seconds:.1f} ms, {found.ratio:.2f} x {found.against}"
         )
     return {"threads": threads, "comparisons": [asdict(found) for found in comparisons]}
+
+
+def _bands(side: int, scale: int, threads: int, repeats: int) -> dict[str, object]:
+    """Measure, print, and return what goes into the file."""
+    from rich.table import Table
+
+    from escsr.bench import measure_large
+
+    console = make_console()
+    console.print(f"default model ×{scale}, {side}×{side}, {threads} threads, cpu")
+    with console.status("measuring"):
+        found = measure_large(side=side, scale=scale, threads=threads, repeats=repeats)
+    table = Table(
+        "way", "s", "over whole", "features", "head", "reading", "writing", "difference", "mean"
+    )
+    for one in found:
+        table.add_row(
+            one.way,
+            f"{one.seconds:.2f}",
+            f"{one.ratio:.2f}",
+            *(f"{part:.2f}" for part in (one.features, one.head, one.reading, one.writing)),
+            f"{one.difference:.2g}",
+            f"{one.mean_difference:.2g}",
+        )
+    console.print(table)
+    return {"side": side, "scale": scale, "threads": threads, "ways": [asdict(o) for o in found]}
 
 
 def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:

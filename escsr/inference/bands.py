@@ -80,7 +80,7 @@ class BandEncoder:
             for name in last_read.union(wanted):
                 old = maps.pop(name, None)
                 if isinstance(old, RowStore):
-                    old.close()
+                    self._stores.give_back(old)
             maps.update(made)
         features = maps[FEATURES]
         assert isinstance(features, RowStore)

@@ -507,7 +507,9 @@ class Upscaler:
         limits = self._limits()
         way = self._way_now(plan, pictures, least=min(limits)) if limits else plan.way
         shared = _budget_of(self.device)
-        if way.memory > min(limits, default=way.memory):  # less is free than when it was planned
+        for _ in range(2):  # planning itself takes memory, the first time
+            if way.memory <= min(self._limits(), default=way.memory):
+                break
             way = plan.found_anew()
         try:
             with (

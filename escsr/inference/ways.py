@@ -16,6 +16,9 @@ Tiles = Literal["exact", "fast"]
 
 # Exact bands make again what lies in their overlap; below so many rows that shows.
 _GOOD_ROWS = 128
+# On a CPU, bands of 64 to 128 rows of 512 to 1024 pixels are the quickest, by a tenth to a fifth
+# quicker than the whole picture: they stay in its caches.
+_CPU_ROWS, _CPU_PIXELS = 128, 1 << 17
 # Rows that the head makes at once, at most: more are no quicker.
 _RESULT_ROWS = 512
 # Of the memory beside an accelerator; the rest is for all other programs.
@@ -126,7 +129,7 @@ class WayFinder:
         costs = band_costs(self._network, image_size, size, dtype=self._dtype)
         spooled = costs.stored > self._room_for_maps(free, costs.stages.of(_GOOD_ROWS))
         left = free - (0 if spooled else self._on_device(costs.stored))
-        rows = costs.stages.rows_in(left, image_size[0]) // costs.align * costs.align
+        rows = costs.stages.rows_in(left, self._most_rows(image_size)) // costs.align * costs.align
         result_rows = costs.head.rows_in(left, min(size[0], _RESULT_ROWS))
         if not rows or not result_rows:
             least = max(costs.stages.of(costs.align), costs.head.of(1)) + around
@@ -140,6 +143,13 @@ class WayFinder:
             stored=costs.stored,
             spooled=spooled,
         )
+
+    def _most_rows(self, image_size: tuple[int, int]) -> int:
+        """More rows are no quicker."""
+        height, width = image_size
+        if self._device.type != "cpu":
+            return height
+        return min(height, max(_CPU_ROWS, _CPU_PIXELS // width))
 
     def _in_tiles(
         self, image_size: tuple[int, int], size: tuple[int, int], around: int, free: int | None
