@@ -1,6 +1,7 @@
 """`escsr bench --sessions` on this machine. Oracle: the figures' own arithmetic."""
 
-from escsr.bench import Comparison, measure_sessions
+from escsr.bench import measure_sessions
+from escsr.bench.sessions import Comparison
 
 
 def test_sessions_are_compared_with_the_bare_network() -> None:
@@ -10,3 +11,13 @@ def test_sessions_are_compared_with_the_bare_network() -> None:
         assert one.seconds > 0
         assert one.ratio == one.seconds / one.baseline
     assert Comparison(what="", seconds=3, baseline=2, against="").ratio == 1.5
+
+
+def test_ways_of_large_pictures_are_measured_on_small_ones() -> None:
+    from escsr.bench import measure_large
+
+    found = {one.way: one for one in measure_large(side=48, rows=16, tile=16, repeats=1, threads=1)}
+    assert found["whole"].ratio == 1
+    assert found["bands in memory"].difference < 0.01
+    assert found["bands from a spool"].writing > 0
+    assert found["tiles"].difference > found["bands from a spool"].difference

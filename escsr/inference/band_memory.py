@@ -11,6 +11,9 @@ from escsr.inference.memory import PeakTracker, with_hidden, without_contents
 from escsr.layers import Band, Overlap
 from escsr.model import Features, SuperResolver
 
+# What malloc keeps of blocks that it does not map one by one (below 32 MiB); many bands of changing
+# sizes leave as much again as they take, up to some 150 MB (measured: 120 to 200).
+_HEAP = 192 << 20
 # Rows at which memory is measured; between and beyond it grows in proportion.
 _ROWS = (64, 192)
 
@@ -146,7 +149,9 @@ def tile_costs(
         kind = torch.float32 if kind == torch.float16 else kind
         head = _head_line(network, image_size, (height, width), size, kind)
     row = 4 * (channels * (tile + halo) * width + 3 * sides[0] * width * stride)
-    return TileCosts(with_hidden(tracker.peak) + 2 * row, head, 4 * channels * height * width)
+    return TileCosts(
+        _in_process(tracker.peak, device) + 2 * row, head, 4 * channels * height * width
+    )
 
 
 class _Probe:
@@ -174,7 +179,7 @@ class _Probe:
             kind = torch.float32 if values.dtype == torch.float16 else values.dtype
             self._channels[name], self.dtypes[name] = values.shape[1], kind
             self.pixel_bytes[name] = values.shape[1] * kind.itemsize
-        return with_hidden(tracker.peak)
+        return _in_process(tracker.peak, self._device)
 
     def _band(self, name: str, rows: int) -> Tensor:
         times = self._stride if name == PICTURE else 1
@@ -185,6 +190,12 @@ class _Probe:
             device=self._device,
             memory_format=torch.channels_last,
         )
+
+
+def _in_process(peak: int, device: torch.device) -> int:
+    """What tensors take with all that lies beside them."""
+    heap = min(peak, _HEAP) if device.type == "cpu" else 0
+    return with_hidden(peak) + heap
 
 
 def _most_kept(stages: Sequence[Stage], pixel_bytes: Mapping[str, int]) -> int:
@@ -230,7 +241,7 @@ def _head_line(
             )
             sr = network.render(Features(features, picture), size=size, rows=wanted)
             sr.float().clamp(0, 1)  # and what becomes of it
-        peaks.append((rows, with_hidden(tracker.peak)))
+        peaks.append((rows, _in_process(tracker.peak, device)))
     return Line.through(*peaks)
 
 
