@@ -17,8 +17,8 @@ from escsr.cli.upscale_options import (
     VideoOptions,
     WorkOptions,
 )
-from escsr.cli.upscale_stream import is_stream, standard_input, upscale_to_stream
 from escsr.cli.upscale_plans import print_plans
+from escsr.cli.upscale_stream import is_stream, standard_input, upscale_to_stream
 from escsr.cli.upscale_video import is_video_job, upscale_videos
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ def upscale(
         upscale_videos(inputs, output, files, video, **vars(network), **wanted)
         return
     if is_stream(output):
-        upscale_to_stream(inputs, output, files, saving, **vars(network), **wanted)
+        if work.plan:
+            raise ValueError("--plan is for picture files: give -o the name of a file or folder")
+        upscale_to_stream(
+            inputs, output, files, saving, **vars(network), **work.checked(), **wanted
+        )
         return
     fields = _name_fields(files.name, network.model, wanted)
     tasks = _plan(inputs, output, files, fields)
