@@ -75,7 +75,7 @@ def upscale(
     if not is_auto(network.model):
         fetch(network.model)  # before the bars of the pictures, with one of its own
     if work.plan:
-        print_plans(todo, **vars(network), **work.checked(), **wanted)
+        print_plans(todo, wanted=wanted, **vars(network), **work.checked())
         return
     upscale_all(
         todo,

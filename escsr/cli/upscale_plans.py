@@ -13,28 +13,13 @@ if TYPE_CHECKING:
 _SAMPLE = 96
 
 
-def print_plans(
-    tasks: "Sequence[PictureTask]",
-    *,
-    model: str,
-    device: str,
-    precision: str,
-    memory: Any,
-    tiles: Any,
-    ensemble: bool,
-    **wanted: Any,
-) -> None:
+def print_plans(tasks: "Sequence[PictureTask]", *, wanted: dict[str, Any], **options: Any) -> None:
     """Print a line for each file: sizes, the way through the network, memory, time.
 
     Args:
         tasks: The files; each is read.
-        model: Of `escsr.upscale`; likewise the others.
-        device: See ``model``.
-        precision: See ``model``.
-        memory: See ``model``.
-        tiles: See ``model``.
-        ensemble: See ``model``.
-        wanted: The size.
+        wanted: The size, as `escsr.upscale` takes it.
+        options: Of the session.
 
     Raises:
         OSError: If a file cannot be read.
@@ -46,9 +31,7 @@ def print_plans(
     from escsr.inference.pictures import is_uniform
     from escsr.inference.upscaling import session_for
 
-    session = session_for(
-        model, device=device, precision=precision, memory=memory, tiles=tiles, ensemble=ensemble
-    )
+    session = session_for(options.pop("model"), **options)
     sample = np.zeros((_SAMPLE, _SAMPLE, 3), np.uint8)
     for _ in range(2):  # the first one warms up
         session(sample, notify=lambda text: None)

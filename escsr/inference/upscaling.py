@@ -13,8 +13,8 @@ from torch import Tensor
 
 from escsr.images import Picture
 from escsr.inference.judging import AUTO, is_auto
-from escsr.inference.onnx_engine import Engine
 from escsr.inference.memory import Memory
+from escsr.inference.onnx_engine import Engine
 from escsr.inference.session import CallOptions, Sample, Upscaler
 from escsr.inference.watching import Cancel
 from escsr.inference.ways import Tiles
