@@ -28,6 +28,7 @@ from escsr.layers import (
     add,
     reflect_pad,
 )
+from escsr.layers.pointwise import Pointwise
 
 # ---------------------------------------------------------------------------- parts
 
@@ -212,9 +213,9 @@ class ImageSkip(nn.Module):
 
     def __init__(self, in_channels: int, dim: int) -> None:
         super().__init__()
-        self.expand = nn.Conv2d(in_channels, 2 * dim, 1)
+        self.expand = Pointwise(in_channels, 2 * dim)
         self.depthwise = nn.Conv2d(2 * dim, 2 * dim, 7, groups=2 * dim)
-        self.project = nn.Conv2d(2 * dim, dim, 1)
+        self.project = Pointwise(2 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, dim, H, W)."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from escsr.heads.base import HEADS, FixedScaleHead
 from escsr.layers.bands import Band, RowSource
 from escsr.layers.planning import is_planning
+from escsr.layers.pointwise import Pointwise
 from escsr.layers.precision import apply_in_own_precision
 
 
@@ -45,9 +46,9 @@ class DySample(FixedScaleHead):
         self.groups = groups
         self.reduce = None if dim == in_channels else nn.Conv2d(in_channels, dim, 3, padding=1)
         # Channels of both: axis (x, then y), group, row and column inside the pixel.
-        self.offset = nn.Conv2d(dim, 2 * groups * self.scale**2, 1)
-        self.scope = nn.Conv2d(dim, 2 * groups * self.scale**2, 1, bias=False)
-        self.to_rgb = nn.Conv2d(dim, 3, 1)
+        self.offset = Pointwise(dim, 2 * groups * self.scale**2)
+        self.scope = Pointwise(dim, 2 * groups * self.scale**2, bias=False)
+        self.to_rgb = Pointwise(dim, 3)
         nn.init.normal_(self.offset.weight, std=1e-3)
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.scope.weight, std=1e-3)

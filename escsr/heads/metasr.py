@@ -23,6 +23,7 @@ from escsr.layers.inplace import add, relu
 from escsr.layers.linear import linear
 from escsr.layers.planning import planned_steps
 from escsr.layers.precision import own_precision
+from escsr.layers.shuffle import blocks_to_pixels
 
 # A convolution of its own for so many places costs less than its call, about 0.2 ms on a CPU.
 _LEAST_PLACES = 512
@@ -213,11 +214,8 @@ class MetaSR(ImplicitHead):
         kernels = self._kernels(rows.cut(slice(down)), columns.cut(slice(across)), cell, read.dtype)
         answers = F.conv2d(read, kernels.flatten(0, 2), padding=1)[:, :, top - start :]
         answers = answers[:, :, : bottom - top]
-        batch, _, height, width = answers.shape
-        # Channels stay last, so that runs of 3·across numbers are moved instead of single ones.
-        blocks = answers.permute(0, 2, 3, 1).reshape(batch, height, width, down, across * 3)
-        lines = blocks.transpose(2, 3).reshape(batch, height * down, width * across, 3)
-        return lines.permute(0, 3, 1, 2)[:, :, wanted[0] - top * down : wanted[1] - top * down]
+        sr = blocks_to_pixels(answers, down, across)
+        return sr[:, :, wanted[0] - top * down : wanted[1] - top * down]
 
     def _picked(
         self,

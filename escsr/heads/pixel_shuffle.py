@@ -2,16 +2,16 @@
 
 import itertools
 import operator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from escsr.heads.base import HEADS, FixedScaleHead, doublings, reach_of_convolutions
 from escsr.layers.bands import RowSource
-from escsr.layers.inplace import add
-from escsr.layers.interpolation import interpolate_rows, interpolation_rows
-from escsr.layers.precision import apply_in_own_precision
+from escsr.layers.interpolation import add_interpolated, interpolation_rows
+from escsr.layers.precision import apply_in_own_precision, own_precision
+from escsr.layers.shuffle import convolve_and_shuffle
 
 ImageSkipMode = Literal["nearest", "bicubic"]
 
@@ -46,7 +46,9 @@ class PixelShuffle(FixedScaleHead):
 
     def enlarge(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, 3, scale·h, scale·w), without the skip."""
-        return F.pixel_shuffle(apply_in_own_precision(self.conv, features), self.scale)
+        with own_precision(features.device):
+            features = features.to(self.conv.weight.dtype)
+            return convolve_and_shuffle(self.conv, features, self.scale)
 
     def _rows(
         self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
@@ -55,7 +57,7 @@ class PixelShuffle(FixedScaleHead):
         sr = super()._rows(features, lq, size, rows)
         if self.image_skip is None:
             return sr
-        return add(sr, interpolate_rows(lq, size, rows, mode=self.image_skip))
+        return add_interpolated(sr, lq, size, rows, mode=self.image_skip)
 
     def picture_rows(
         self, rows: tuple[int, int], *, size: tuple[int, int], height: int
@@ -133,5 +135,5 @@ class PixelShuffleMulti(FixedScaleHead):
         if self.reduce is not None:
             features = F.leaky_relu(self.reduce(features), 0.01)
         for conv, factor in zip(self.steps, self.factors, strict=True):
-            features = F.pixel_shuffle(conv(features), factor)
+            features = convolve_and_shuffle(cast(nn.Conv2d, conv), features, factor)
         return apply_in_own_precision(self.to_rgb, features)

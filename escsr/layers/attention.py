@@ -19,6 +19,8 @@ from escsr.layers.attention_blocks import attend_blocks
 from escsr.layers.bands import WHOLE, Overlap
 from escsr.layers.derived import Derived, being_recorded
 from escsr.layers.padding import reflect_pad
+from escsr.layers.pointwise import Pointwise, pointwise
+from escsr.layers.strips import in_strips, strip_height
 
 ATTENTION_MODES = ("auto", "math", "sdpa", "flex", "concat")
 """Ways to compute window attention, with one result."""
@@ -191,8 +193,8 @@ class WindowAttention(nn.Module):
         self.window_size = window_size
         self.num_heads = num_heads
         self.mode = "auto"
-        self.qkv = nn.Conv2d(dim, 3 * dim, 1)
-        self.out = nn.Conv2d(dim, dim, 1)
+        self.qkv = Pointwise(dim, 3 * dim)
+        self.out = Pointwise(dim, dim)
         self.gate = Gate(dim) if gate else None
         self.bias_kind = make_bias(
             bias, window_size, rank=rank, hidden_dim=hidden_dim, frequencies=frequencies
@@ -227,27 +229,39 @@ class WindowAttention(nn.Module):
         height, width = x.shape[-2:]
         m = self.window_size
         padded = reflect_pad(x, right=-width % m, bottom=-height % m)
-        rows, columns = padded.shape[-2] // m, padded.shape[-1] // m
+        strip, table = self._strip(padded)
+        attended = in_strips(lambda part: self._attend_windows(part, table), padded, strip)
+        if self.gate is not None:
+            attended = attended[..., :height, :width] * overlap.cut(self.gate(band))
+        out: Tensor = self.out(attended)
+        return out[..., :height, :width]
+
+    def _strip(self, x: Tensor) -> tuple[int, Tensor | None]:
+        """Rows, of whole windows, that are attended to at once, and the bias for all of them."""
+        if self.mode == "flex" or not isinstance(self.bias_kind, TableBias):
+            return x.shape[2], None  # biases that are products are made anew on each call
+        windows = strip_height(x, 3 * x.shape[1]) // self.window_size
+        return max(windows, 1) * self.window_size, self.bias(*self._bias_weights())
+
+    def _attend_windows(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Project to queries, keys and values, and attend in each window, (B, dim, H, W)."""
+        m = self.window_size
         # Through NHWC, which is how the projection leaves it in memory.
         q, k, v = rearrange(
-            self._project(padded).permute(0, 2, 3, 1),
+            self._project(x).permute(0, 2, 3, 1),
             "b (r m) (c n) (qkv h d) -> qkv (b r c) h (m n) d",
             m=m,
             n=m,
             qkv=3,
             h=self.num_heads,
         ).unbind(0)
-        attended = rearrange(
-            self.attend(q, k, v),
+        return rearrange(
+            self.attend(q, k, v, bias),
             "(b r c) h (m n) d -> b (r m) (c n) (h d)",
-            r=rows,
-            c=columns,
+            b=x.shape[0],
+            c=x.shape[3] // m,
             m=m,
         ).permute(0, 3, 1, 2)
-        if self.gate is not None:
-            attended = attended[..., :height, :width] * overlap.cut(self.gate(band))
-        out: Tensor = self.out(attended)
-        return out[..., :height, :width]
 
     def _project(self, x: Tensor) -> Tensor:
         """Make q, k and v. The bias of k gets a gradient of exactly 0.
@@ -260,18 +274,24 @@ class WindowAttention(nn.Module):
         if torch.is_grad_enabled() and bias is not None:
             of_q, of_k, of_v = bias.chunk(3)
             bias = torch.cat([of_q, of_k.detach(), of_v])
-        return F.conv2d(x, self.qkv.weight, bias)
+        return pointwise(x, self.qkv.weight, bias)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Run the chosen attention on (N, heads, M², d) queries, keys and values."""
-        weights: list[Tensor] = [getattr(self, name) for name in self._bias_names]
+    def _bias_weights(self) -> list[Tensor]:
+        return [getattr(self, name) for name in self._bias_names]
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Run the chosen attention on (N, heads, M², d) queries, keys and values.
+
+        ``bias`` is that of the table, where it was made before.
+        """
+        weights = self._bias_weights()
         gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (q, *weights))
         in_blocks = gradient and q.device.type == "cpu" and not being_recorded()
         mode = "sdpa" if self.mode == "flex" and gradient and q.device.type == "cpu" else self.mode
         if isinstance(self.bias_kind, TableBias):
             if mode == "flex":
                 return attend_flex(q, k, v, weights[0].to(q.dtype), self.window_size)
-            bias = self.bias(*weights)
+            bias = self.bias(*weights) if bias is None else bias
         else:
             factors = self.bias_kind.factors(*weights)
             if mode == "flex":
@@ -306,7 +326,7 @@ class Gate(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
-        self.pointwise = nn.Conv2d(dim, dim, 1)
+        self.pointwise = Pointwise(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Make the gate."""

@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from escsr.layers.derived import Derived, being_recorded
+from escsr.layers.inplace import add
+from escsr.layers.large_convolution import convolve_large
+from escsr.layers.pointwise import Pointwise, pointwise_replacing
 
 
 def symmetrize(kernel: Tensor) -> Tensor:
@@ -97,7 +100,7 @@ def convolve_merged(x: Tensor, kernel: Tensor, dynamic: Tensor) -> Tensor:
     """
     margin = (kernel.shape[-1] - dynamic.shape[-1]) // 2
     own = F.pad(torch.diag_embed(dynamic[0].permute(1, 2, 0)).permute(2, 3, 0, 1), [margin] * 4)
-    return F.conv2d(x, kernel + own, padding=kernel.shape[-1] // 2)
+    return convolve_large(x, kernel + own)
 
 
 def depthwise_per_sample(x: Tensor, kernels: Tensor) -> Tensor:
@@ -137,7 +140,7 @@ class _PartialConvAttention(nn.Module, abc.ABC):
         self.literal = False
         self.squeeze = nn.Conv2d(partial_dim, squeezed, 1)
         self.excite = nn.Conv2d(squeezed, 9 * partial_dim, 1)
-        self.aggregate = nn.Conv2d(dim, dim, 1)
+        self.aggregate = Pointwise(dim, dim)
         # The dynamic kernel starts near zero, beside a large kernel that already mixes.
         nn.init.normal_(self.excite.weight, std=1e-3)
         nn.init.zeros_(self.excite.bias)  # type: ignore[arg-type]
@@ -183,10 +186,9 @@ class _PartialConvAttention(nn.Module, abc.ABC):
             (B, C, H, W).
         """
         pooled = self.pool(x) if pooled is None else pooled
-        first, rest = x[:, : self.partial_dim], x[:, self.partial_dim :]
+        first = x[:, : self.partial_dim]
         mixed = self.mix(first, kernels, self.dynamic_kernel(pooled, x.dtype))
-        out: Tensor = self.aggregate(torch.cat([mixed, rest], dim=1))
-        return out
+        return pointwise_replacing(x, mixed, self.aggregate.weight, self.aggregate.bias)
 
 
 class ConvAttention(_PartialConvAttention):
@@ -212,8 +214,10 @@ class ConvAttention(_PartialConvAttention):
     def mix(self, x: Tensor, kernels: tuple[Tensor, ...], dynamic: Tensor) -> Tensor:
         """Convolve (B, P, H, W) with the shared kernel and with its own."""
         (kernel,) = kernels
-        if self.literal or x.shape[0] > 1:
+        if self.literal:
             return convolve_literal(x, kernel, dynamic)
+        if x.shape[0] > 1:
+            return add(convolve_large(x, kernel), depthwise_per_sample(x, dynamic))
         return convolve_merged(x, kernel, dynamic)
 
 

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from escsr.layers.inplace import add, gelu
+from escsr.layers.pointwise import Pointwise
 
 
 class ConvFFN(nn.Module):
@@ -24,13 +25,13 @@ class ConvFFN(nn.Module):
     def __init__(self, dim: int, *, ratio: float) -> None:
         super().__init__()
         hidden = int(dim * ratio)
-        self.expand = nn.Conv2d(dim, hidden, 1)
+        self.expand = Pointwise(dim, hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
-        self.project = nn.Conv2d(hidden, dim, 1)
+        self.project = Pointwise(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the network to each pixel and its eight neighbours."""
-        hidden = gelu(self.expand(x))
+        hidden = self.expand(x, gelu=True)
         hidden = add(gelu(self.depthwise(hidden)), hidden)
         projected: Tensor = self.project(hidden)
         return projected

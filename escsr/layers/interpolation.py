@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from escsr.layers.bands import RowSource
+from escsr.layers.inplace import add
 
 InterpolationMode = Literal["nearest", "bilinear", "bicubic"]
 # How many pixels before and behind the one at or below a position count.
@@ -45,6 +46,39 @@ def interpolate_rows(
     wide = _along(given, 3, _taps((0, size[1]), size[1], width, mode, like=given))
     taps = _taps(rows, size[0], height, mode, like=given)
     return _along(wide, 2, [(pixels - top, weights) for pixels, weights in taps])
+
+
+def add_interpolated(
+    sr: Tensor,
+    picture: RowSource,
+    size: tuple[int, int],
+    rows: tuple[int, int],
+    *,
+    mode: InterpolationMode,
+) -> Tensor:
+    """Add some rows of a plainly enlarged picture; in inference they are written into ``sr``.
+
+    Args:
+        sr: (B, C, rows, W_out), that nobody else holds.
+        picture: See `interpolate_rows`; also ``size``, ``rows`` and ``mode``.
+        size: (H_out, W_out) of the whole result.
+        rows: The first row to make, and the one after the last.
+        mode: "nearest", "bilinear" or "bicubic".
+
+    Returns:
+        The sum.
+    """
+    height, width = picture.shape[2:]
+    factor = size[0] // height
+    whole = size == (height * factor, width * factor) and not any(row % factor for row in rows)
+    if mode != "nearest" or not whole or torch.is_grad_enabled() or sr.dtype != picture.dtype:
+        return add(sr, interpolate_rows(picture, size, rows, mode=mode))
+    given = picture.read(*(row // factor for row in rows)).permute(0, 2, 3, 1)
+    wide = given.repeat_interleave(factor, dim=2).permute(0, 3, 1, 2)
+    # Each row is added to all those that it becomes, without being copied for them.
+    blocks = sr.view(*sr.shape[:2], -1, factor, size[1])
+    blocks.add_(wide[:, :, :, None])
+    return sr
 
 
 def interpolation_rows(

@@ -47,6 +47,12 @@ def _one_dnn_helps(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and not being_recorded()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and has_one_dnn_linear()
+    )
+
+
+def has_one_dnn_linear() -> bool:
+    """Whether this PyTorch has the linear layer of oneDNN."""
+    return torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+        torch.ops.mkldnn, "_linear_pointwise"
     )

@@ -14,7 +14,6 @@ import escsr
 from escsr import models
 from escsr.images import Display, Picture, encode_image, read_image, to_float, write_image
 from escsr.inference import UpscaleNotice, choose_model, estimate_memory
-from escsr.inference.memory import with_hidden
 from escsr.resize import imresize
 
 pytestmark = pytest.mark.filterwarnings("ignore::escsr.inference.UpscaleNotice")
@@ -204,13 +203,12 @@ def test_too_large_is_refused_with_the_figures(
 
 
 def test_estimate_grows_with_the_picture(model: escsr.SuperResolver) -> None:
-    small, large = (
-        estimate_memory(model, side, side, (2 * side, 2 * side)) - with_hidden(0)
-        for side in (64, 256)
+    small, middle, large = (
+        estimate_memory(model, side, side, (2 * side, 2 * side)) for side in (128, 256, 512)
     )
-    assert large / small == pytest.approx(16, rel=0.1)
+    assert (large - middle) / (middle - small) == pytest.approx(4, rel=0.1)
     # At least what the widest layer holds: input, output and hidden channels of one ConvFFN.
-    assert large > 256 * 256 * 4 * (32 + 64 + 64)
+    assert middle > 256 * 256 * 4 * (32 + 64 + 64)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
