@@ -10,12 +10,9 @@ import pytest
 import torch
 
 import escsr
+from escsr.models import embedded
 
-BACKENDS = [
-    *((name, "aot_eager") for name in escsr.list_models()),
-    ("esc_tiny_x4", "inductor"),
-    ("esc_tiny_any", "inductor"),
-]
+BACKENDS = [*((name, "eager") for name in embedded()), ("default", "inductor")]
 
 
 @pytest.fixture(autouse=True)
@@ -34,15 +31,19 @@ def test_compiled_network_equals_the_plain_one(name: str, backend: str) -> None:
     compiled = torch.compile(model, backend=backend)
     modes: list[type[AbstractContextManager]] = [torch.inference_mode, torch.no_grad]
     for mode in modes if backend != "inductor" else modes[:1]:
-        for side in (20, 33):
-            lq = torch.rand(1, 3, side, 24, generator=torch.Generator().manual_seed(side))
-            size = None if model.scale else (2 * side + 3, 61)
-            with mode():
-                wanted, got = model(lq, size=size), compiled(lq, size=size)
-            assert (got - wanted).abs().max() < 2e-5, mode
-    picture = lq[0]
-    found = escsr.upscale(picture, model=compiled, scale=2)
-    assert (found - escsr.upscale(picture, model=model, scale=2)).abs().max() < 2e-5
+        lq = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(3))
+        size = None if model.scale else (43, 61)
+        with mode():
+            wanted, got = model(lq, size=size), compiled(lq, size=size)
+        assert (got - wanted).abs().max() < 2e-5, mode
+
+
+@pytest.mark.slow
+def test_compiled_network_is_taken_by_a_session() -> None:
+    model = escsr.load("esc_tiny_x2")
+    picture = torch.rand(3, 20, 24, generator=torch.Generator().manual_seed(4))
+    found = escsr.upscale(picture, model=torch.compile(model, backend="eager"))
+    assert (found - escsr.upscale(picture, model=model)).abs().max() < 2e-5
 
 
 @pytest.mark.slow
@@ -50,7 +51,7 @@ def test_points_are_compiled_with_gradients() -> None:
     model = escsr.build("esc_tiny", head="liif", backbone_args={"num_blocks": 1})
     lq, coords = torch.rand(2, 3, 12, 12), torch.rand(2, 30, 2) * 2 - 1
     cells = torch.full((2, 1, 2), 2 / 30)
-    compiled = torch.compile(model.query, backend="aot_eager")
+    compiled = torch.compile(model.query, backend="eager")
     wanted, got = model.query(lq, coords, cells), compiled(lq, coords, cells)
     assert (got - wanted).abs().max() < 2e-5
     slopes = [
