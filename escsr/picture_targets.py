@@ -5,7 +5,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from escsr.names import did_you_mean
 from escsr.picture_files import IMAGE_SUFFIXES, Source
@@ -83,14 +83,36 @@ def plan_targets(
             raise ValueError(f"{folder} is a file and no picture: give -o a folder or another name")
         tasks = []
         for source in sources:
-            own = source.path.suffix.lower()
-            ending = suffix or (own if own in writable else ".png")
-            own_fields = {"stem": source.path.stem, "suffix": ending, "type": own.lstrip(".")}
-            name = template.format_map({**fields, **own_fields})
-            target = folder / Path(source.name).parent / name
-            tasks.append(PictureTask(source.path, target, source.name))
+            name = target_name(
+                source.name, writable=writable, suffix=suffix, template=template, fields=fields
+            )
+            tasks.append(PictureTask(source.path, folder / name, source.name))
     check_targets(tasks, reserved=reserved)
     return tasks
+
+
+def target_name(
+    name: str,
+    *,
+    writable: Sequence[str],
+    suffix: str | None = None,
+    template: str = PLAIN_NAME,
+    fields: Mapping[str, object],
+) -> str:
+    """The name below the output of what becomes of a picture; arguments as of `plan_targets`.
+
+    Args:
+        name: Of the picture below the input, see `Source`.
+        writable: See `plan_targets`.
+        suffix: See `plan_targets`.
+        template: Checked, see `check_name_template`.
+        fields: See `plan_targets`.
+    """
+    path = PurePosixPath(name)
+    own = path.suffix.lower()
+    ending = suffix or (own if own in writable else ".png")
+    about = {"stem": path.stem, "suffix": ending, "type": own.lstrip(".")}
+    return (path.parent / template.format_map({**fields, **about})).as_posix()
 
 
 def is_picture_name(

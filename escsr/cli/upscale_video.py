@@ -37,12 +37,14 @@ def upscale_videos(
         OSError: If one of several videos could not be made; all are named.
     """
     from escsr.files import write_json
+    from escsr.inference.judging import is_auto
     from escsr.models import fetch
     from escsr.video import upscale_video
 
     encoder, rate = video.encoder(), video.rate()
     tasks = _plan(inputs, output, files)
-    fetch(options["model"])
+    if not is_auto(options["model"]):
+        fetch(options["model"])
     console = make_console()
     call = partial(
         upscale_video,

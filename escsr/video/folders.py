@@ -1,6 +1,6 @@
 """Folders of frames, in and out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class FolderSource:
             count=len(files),
         )
 
-    def frames(self, after: int | None = None, count: int = 0) -> Iterator[Frame]:
+    def frames(self, after: int | None = None, count: int = 0) -> Generator[Frame, None, None]:
         """The frames behind the first ``count``; see `VideoSource.frames`.
 
         Raises:

@@ -1,6 +1,6 @@
 """Frames of a video file, one after another, from any of them on."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -90,7 +90,7 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
-    def frames(self, after: int | None = None, count: int = 0) -> Iterator[Frame]:
+    def frames(self, after: int | None = None, count: int = 0) -> Generator[Frame, None, None]:
         """Frames in the order in which they are shown.
 
         Args:

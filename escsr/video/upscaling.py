@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -13,11 +13,14 @@ from typing import Any
 import torch
 
 from escsr.files import remove_leftovers, replacing
+from escsr.images import Picture
 from escsr.inference import SizeRequest, Upscaler
+from escsr.inference.judging import is_auto, suits
 from escsr.inference.plans import request_of
 from escsr.locking import only_run
 from escsr.model import SuperResolver
 from escsr.models import fetch
+from escsr.pixels import from_tensor
 from escsr.version import __version__
 from escsr.video.encoding import (
     VIDEO_OUTPUTS,
@@ -81,13 +84,11 @@ def upscale_video(
     target: str | os.PathLike[str],
     *,
     model: str | os.PathLike[str] | SuperResolver = "default",
-    device: str | torch.device = "auto",
-    precision: str = "fp32",
     encoder: EncoderOptions | None = None,
     rate: Fraction | None = None,
     skip_existing: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
-    **size: Any,
+    **options: Any,
 ) -> VideoResult:
     """Enlarge a video, frame by frame.
 
@@ -99,16 +100,15 @@ def upscale_video(
     Args:
         source: A video file, or the pictures that are the frames of one, in their order.
         target: A video file (.mp4, .m4v, .mov, .mkv, .webm), or a folder for frames as PNG.
-        model: See `escsr.upscale`.
-        device: See `escsr.upscale`.
-        precision: See `escsr.upscale`.
+        model: See `escsr.upscale`; "auto" looks at the first frame.
         encoder: How the video is encoded.
         rate: Frames per second of pictures; None takes ``timestamps.txt`` beside them, else 25.
         skip_existing: Whether frames that are in the folder already stay.
         progress: Called with the frames that are done and all there are, or None where that is
             not known.
-        size: See `escsr.upscale`: ``scale`` and the like, of the frames as players show them. Sides
-            become even where the chroma of the video is of half size.
+        options: Of `escsr.upscale`: ``scale`` and the other ways to give a size, of the frames as
+            players show them (sides become even where the chroma of the video is of half size);
+            and those of `escsr.Upscaler`, such as ``device`` and ``precision``.
 
     Raises:
         FileNotFoundError: If there is no such file or model.
@@ -126,13 +126,26 @@ def upscale_video(
         given: Source = VideoSource(Path(source))
     else:
         given = FolderSource(source, rate=rate)
-    session = Upscaler(model, device=device, precision=precision)
+    names = {field.name for field in fields(SizeRequest)}
+    size = {name: options.pop(name) for name in names & set(options)}
+    chosen: list[str] = []
+    if is_auto(model):
+        model = suits([_first_picture(given)], chosen.append)
+    session = Upscaler(model, **options)
     request = request_of(SizeRequest(**size), session.scale)
     work = _Work(session, given.facts, _upright(request, given.facts), progress)
+    work.notices += chosen
     if target.suffix.lower() not in VIDEO_SUFFIXES:
         return work.into_folder(given, target, skip_existing)
-    made_by = [_identity(model), str(session.device.type), precision]
+    made_by = [_identity(model), *(f"{name} {value}" for name, value in sorted(options.items()))]
     return work.into_file(given, target, encoder or EncoderOptions(), made_by)
+
+
+def _first_picture(source: Source) -> Picture:
+    frames = source.frames()
+    rgb = next(frames).rgb
+    frames.close()
+    return Picture(pixels=from_tensor(rgb))
 
 
 def _upright(request: SizeRequest, facts: VideoFacts) -> Size:
@@ -174,7 +187,7 @@ class _Work:
     ) -> None:
         self._session, self._facts, self._size = session, facts, size
         self._progress = progress
-        self._notices = list(facts.notices)
+        self.notices = list(facts.notices)
 
     def into_file(
         self, source: Source, target: Path, encoder: EncoderOptions, made_by: list[str]
@@ -200,7 +213,7 @@ class _Work:
                 last_duration=duration,
             )
             with replacing(target, suffix=suffix) as temporary:
-                self._notices += muxing.write(temporary, suffix)
+                self.notices += muxing.write(temporary, suffix)
             frames, _ = segments.frames()
             segments.remove(keep_folder=True)
         return self._result(format_.size, frames, resumed)
@@ -232,7 +245,7 @@ class _Work:
         return self._result(self._size, number, resumed)
 
     def _result(self, size: Size, frames: int, resumed: int) -> VideoResult:
-        notices = tuple(dict.fromkeys(self._notices))
+        notices = tuple(dict.fromkeys(self.notices))
         return VideoResult(size=size, frames=frames, resumed=resumed, notices=notices)
 
     def _format(self, options: EncoderOptions) -> Format:
@@ -240,12 +253,12 @@ class _Work:
         pixel_format = choose_pixel_format(options.encoder, facts.pixel_format)
         size = even_size(self._size, pixel_format)
         if size != self._size:
-            self._notices.append(
+            self.notices.append(
                 f"the size is {size[1]}×{size[0]}, as the video's chroma needs even sides"
             )
         lost = bits_of(facts.pixel_format) - bits_of(pixel_format)
         if lost > 0:
-            self._notices.append(
+            self.notices.append(
                 f"{options.codec} keeps {bits_of(pixel_format)} of the "
                 f"{bits_of(facts.pixel_format)} bits"
             )
@@ -309,8 +322,8 @@ class _Work:
                 yield from zip(batch, made, strict=True)
 
     def _note(self, text: str) -> None:
-        if text not in self._notices:
-            self._notices.append(text)
+        if text not in self.notices:
+            self.notices.append(text)
 
 
 def _chain(

@@ -171,6 +171,13 @@ def test_colour_by_other_ways(model, tmp_path: Path) -> None:
     assert any("even sides" in notice for notice in result.notices)
 
 
+def test_the_network_is_chosen_by_the_first_frame(tmp_path: Path) -> None:
+    source = Clip(count=2).write(tmp_path / "in.mp4")
+    result = upscale_video(source, tmp_path / "out.mp4", model="auto", scale=1.5)
+    assert result.size == (36, 48)
+    assert any(notice.startswith("auto chose") for notice in result.notices)
+
+
 def test_sizes_are_of_the_picture_as_it_is_shown(model, tmp_path: Path) -> None:
     source = Clip(rotation=90, count=2).write(tmp_path / "in.mp4")  # stored 32×24, shown 24×32
     result = upscale_video(source, tmp_path / "out.mp4", model=model, height=80)
