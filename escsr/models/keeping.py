@@ -74,18 +74,18 @@ def bring(entry: Published, *, progress: Progress | None, forbidden: str | None)
 def _download(entry: Published, kept: Path, progress: Progress) -> None:
     import pooch
 
-    pooch.get_logger().setLevel(logging.WARNING)
     expected = entry.sha256 or _pinned(kept)
     while True:
         downloader = Resuming(kept, progress)
         try:
-            pooch.retrieve(
-                entry.address,
-                known_hash=f"sha256:{expected}" if expected else None,
-                fname=kept.name,
-                path=kept.parent,
-                downloader=downloader,
-            )
+            with _quiet(pooch.get_logger()):
+                pooch.retrieve(
+                    entry.address,
+                    known_hash=f"sha256:{expected}" if expected else None,
+                    fname=kept.name,
+                    path=kept.parent,
+                    downloader=downloader,
+                )
         except ValueError as error:
             if downloader.resumed:
                 continue  # the two halves may be of two files: once more, from the beginning
@@ -138,6 +138,17 @@ def _and_its_pin(entry: Published, kept: Path, *, to_accept: bool = False) -> st
 def _sha256(path: Path, _changed: int, _size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """The bar says what is done; other users of pooch keep their level."""
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager
