@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from escsr.images import Picture
-    from escsr.inference.batches import Outcome
+    from escsr.inference.batches import Outcome, Pixels
     from escsr.picture_targets import PictureTask
 
 Size = tuple[int, int]
@@ -43,7 +42,6 @@ def upscale_all(
         OSError: If files failed; all are named.
     """
     from escsr.files import remove_leftovers
-    from escsr.images import write_image
     from escsr.inference.batches import Outcome, upscale_files
 
     for folder in {task.target.parent for task in tasks}:
@@ -56,7 +54,8 @@ def upscale_all(
             upscale_files(
                 tasks,
                 partial(_enlarge, **options),
-                write=partial(write_image, **saving),
+                write=partial(_write, **saving),
+                read=partial(_read, **options),
                 size_of=partial(size_made, **options),
                 listener=_Shown(bars, console, tasks),
                 outcomes=outcomes,
@@ -73,7 +72,37 @@ def upscale_all(
     _raise_failures(outcomes)
 
 
-def _enlarge(picture: "Picture", **options: Any) -> "Picture":
+# A picture and its result may take this share of the memory; larger ones stay in files.
+_SHARE_OF_PICTURES = 0.25
+
+
+def _read(path: Path, *, memory: Any, ensemble: bool, **options: Any) -> "Pixels":
+    """A picture in memory, or in a file where it is too large for that."""
+    import psutil
+
+    from escsr.images import image_size, open_pixels, read_image
+    from escsr.inference.stores import spool_folder
+
+    height, width = image_size(path)
+    high, wide = size_made((height, width), **options)
+    room = psutil.virtual_memory().available if memory is None else memory.total
+    if 3 * (height * width + high * wide) > _SHARE_OF_PICTURES * room and not ensemble:
+        found = open_pixels(path, spool_folder())
+        if found is not None:
+            return found
+    return read_image(path)
+
+
+def _write(path: Path, picture: "Pixels", **saving: Any) -> None:
+    from escsr.images import PixelFile, write_image, write_pixels
+
+    if isinstance(picture, PixelFile):
+        write_pixels(path, picture, **saving)
+    else:
+        write_image(path, picture, **saving)
+
+
+def _enlarge(picture: "Pixels", **options: Any) -> "Pixels":
     from escsr.inference import upscale
 
     return upscale(picture, **options)

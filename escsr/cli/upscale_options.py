@@ -165,6 +165,10 @@ class SavingOptions:
         bool, typer.Option("--strip-metadata", help="Leave out EXIF, XMP and IPTC.")
     ] = False
 
+    pyramid: Annotated[
+        bool, typer.Option("--pyramid", help="TIFF in tiles, with smaller versions of itself.")
+    ] = False
+
     def checked(self) -> dict[str, Any]:
         """Arguments of `escsr.images.write_image`, none of them out of its range."""
         from escsr.images.saving import SaveOptions

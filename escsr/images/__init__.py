@@ -9,6 +9,7 @@ from escsr.images._alpha import fill_transparent, resize_with_alpha
 from escsr.images._colour import cmyk_to_rgb
 from escsr.images._display import Display
 from escsr.images._picture import Picture
+from escsr.images._pixel_file import PixelFile, open_pixels
 from escsr.images._reading import image_size, is_gray_file, read_image, read_rgb, upright
 from escsr.images._source import PictureSource
 from escsr.images._writing import (
@@ -17,6 +18,7 @@ from escsr.images._writing import (
     suffix_of,
     writable_suffixes,
     write_image,
+    write_pixels,
 )
 from escsr.pixels import from_float, to_float
 
@@ -24,6 +26,7 @@ __all__ = [
     "Display",
     "Picture",
     "PictureSource",
+    "PixelFile",
     "check_writable",
     "cmyk_to_rgb",
     "encode_image",
@@ -31,6 +34,7 @@ __all__ = [
     "from_float",
     "image_size",
     "is_gray_file",
+    "open_pixels",
     "read_image",
     "read_rgb",
     "resize_with_alpha",
@@ -39,4 +43,5 @@ __all__ = [
     "upright",
     "writable_suffixes",
     "write_image",
+    "write_pixels",
 ]

@@ -88,7 +88,7 @@ def read_image(source: Origin) -> Picture:
         if is_netpbm(head):
             samples, more = read_netpbm(source.contents())
             if more:
-                _warn(source, "only the first of its pictures is read")
+                warn_of(source, "only the first of its pictures is read")
             return _picture(samples, Display())
     except ValueError as error:
         raise ValueError(f"{source.name}: {error}") from None
@@ -102,14 +102,14 @@ def _read_by_libvips(source: PictureSource) -> Picture:
     fields = {name: image.get(name) for name in _CARRIED if image.get_typeof(name)}
     space = image.interpretation
     if space not in PLAIN_SPACES:
-        _warn(source, f"its colours ({space}) are converted to sRGB")
+        warn_of(source, f"its colours ({space}) are converted to sRGB")
     try:
         image = to_plain_space(image, fields.get("icc-profile-data"))
         samples = image.numpy()
     except (libvips().Error, ValueError) as error:
         raise ValueError(f"{source.name}: {_reason(source, error)}") from None
     if pages > 1:
-        _warn(source, f"only the first of its {pages} pages is read")
+        warn_of(source, f"only the first of its {pages} pages is read")
     samples = upright(samples.reshape(image.height, image.width, image.bands), turn)
     return _described(source, samples, fields, plain=space in PLAIN_SPACES)
 
@@ -125,11 +125,17 @@ def _described(
     gray = samples.shape[2] < 3
     display, facts = read_display(source, gray=gray, fields=fields or {}, plain=plain)
     for note in facts.notes:
-        _warn(source, note)
+        warn_of(source, note)
     return _picture(samples, display, facts.jpeg_quality)
 
 
-def _warn(source: PictureSource, text: str) -> None:
+def open_by_libvips(source: PictureSource) -> Any | None:
+    """The libvips image of a file, its pixels to come; None of what is read by other means."""
+    head = source.head(3)
+    return None if is_bmp(head) or is_netpbm(head) else _open(source)
+
+
+def warn_of(source: PictureSource, text: str) -> None:
     """Warn at the line that called this package."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("escsr."):

@@ -4,17 +4,18 @@ import dataclasses
 import os
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from escsr.files import write_bytes
+from escsr.files import replacing, write_bytes
 from escsr.images._alpha import on_white
 from escsr.images._carrying import display_for, file_with
 from escsr.images._display import Display
 from escsr.images._picture import Picture, to_uint8
+from escsr.images._pixel_file import PixelFile, as_libvips
 from escsr.images._vips import libvips, reason
-from escsr.images.saving import Chroma, SaveOptions
+from escsr.images.saving import Chroma, SaveArguments, SaveOptions
 
 
 class Format(NamedTuple):
@@ -46,6 +47,8 @@ _FORMATS = {
     ".tiff": _TIFF,
     ".avif": Format("AVIF", "heifsave", 12, 16384, False),
 }
+_MENDED = 256 << 20
+"""Bytes of pixels up to which what travels with a picture is written by our own means."""
 _BIG_TIFF = 3 << 30
 """Bytes of pixels from which on a TIFF has offsets of 64 bits."""
 
@@ -59,6 +62,7 @@ def write_image(
     chroma: Chroma = "444",
     compression: int = 6,
     strip_metadata: bool = False,
+    pyramid: bool = False,
 ) -> None:
     """Write a picture in the format that the file name's ending names.
 
@@ -78,6 +82,7 @@ def write_image(
             pixels; 0 does not compress.
         strip_metadata: whether EXIF, XMP and IPTC are left out. What colours and resolution need
             stays.
+        pyramid: whether a TIFF is tiled and has smaller versions of itself, for viewers.
 
     Raises:
         ValueError: an unknown ending, a side the format cannot hold, or an option out of range.
@@ -94,11 +99,88 @@ def write_image(
         chroma=chroma,
         compression=compression,
         strip_metadata=strip_metadata,
+        pyramid=pyramid,
     )
     data, notes = _encoded(picture, path, options)
     write_bytes(path, data)
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
+
+
+def write_pixels(
+    path: str | os.PathLike[str], pixels: PixelFile, **options: Unpack[SaveArguments]
+) -> None:
+    """Write a picture whose pixels lie in a file, without holding it in memory.
+
+    As `write_image`. Of pictures with more than 256 MiB of pixels, and in pyramids, IPTC is left
+    out.
+
+    Args:
+        path: Where to.
+        pixels: What to write.
+        options: Those of `write_image`.
+
+    Raises:
+        ValueError: See `write_image`.
+        OSError: See `write_image`.
+    """
+    path, saving = Path(path), SaveOptions(**options)
+    check_writable(path, pixels.size)
+    kind = _format_of(path)
+    wanted = pixels.display.stripped() if saving.strip_metadata else pixels.display
+    display, notes = display_for(kind.saver, wanted, pixels.size, gray=pixels.gray)
+    image = as_libvips(pixels)
+    if kind.depth == 8 and pixels.depth == 16:
+        notes.append("this format keeps 8 of the 16 bits; use PNG or TIFF")
+        image = (
+            ((image + 128) // 257)
+            .cast("uchar")
+            .copy(interpretation="b-w" if pixels.gray else "srgb")
+        )
+    length = pixels.size[0] * pixels.size[1] * pixels.channels * pixels.depth // 8
+    by_libvips = saving.pyramid or length > _MENDED
+    image = _with_fields(image, display, icc_only=not by_libvips)
+    arguments = saving.arguments(kind.saver)
+    if kind.saver == "heifsave":
+        arguments["bitdepth"] = min(pixels.depth, kind.depth)
+    if kind.saver == "tiffsave":
+        arguments["bigtiff"] = length > _BIG_TIFF
+    with replacing(path, suffix=path.suffix) as temporary:
+        try:
+            keep = "all" if by_libvips else "icc"
+            libvips().Operation.call(kind.saver, image, str(temporary), keep=keep, **arguments)
+        except libvips().Error as error:
+            raise ValueError(f"{path}: cannot be written as {kind.name}: {reason(error)}") from None
+        if not by_libvips:
+            data, more = file_with(
+                kind.saver, temporary.read_bytes(), display, pixels.size, alpha=False
+            )
+            temporary.write_bytes(data)
+            notes += more
+        else:
+            notes += _without_iptc(display)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+
+
+def _without_iptc(display: Display) -> list[str]:
+    return [] if display.iptc is None else ["IPTC is left out of large files and pyramids"]
+
+
+def _with_fields(image: Any, display: Display, *, icc_only: bool) -> Any:
+    """A libvips image with what libvips itself can write of a display."""
+    vips = libvips()
+    blobs = {"icc-profile-data": display.icc}
+    if not icc_only:
+        blobs |= {"exif-data": display.exif, "xmp-data": display.xmp}
+    image = image.copy()
+    for name, blob in blobs.items():
+        if blob is not None:
+            image.set_type(vips.GValue.blob_type, name, blob)
+    if display.dpi is None:
+        return image
+    across, down = (per_inch / 25.4 for per_inch in display.dpi)
+    return image.copy(xres=across, yres=down)
 
 
 def encode_image(
@@ -110,6 +192,7 @@ def encode_image(
     chroma: Chroma = "444",
     compression: int = 6,
     strip_metadata: bool = False,
+    pyramid: bool = False,
 ) -> bytes:
     """Encode a picture in memory, as `write_image` writes it.
 
@@ -121,6 +204,7 @@ def encode_image(
         chroma: See `write_image`.
         compression: See `write_image`.
         strip_metadata: See `write_image`.
+        pyramid: See `write_image`.
 
     Returns:
         The contents of the file.
@@ -139,6 +223,7 @@ def encode_image(
         chroma=chroma,
         compression=compression,
         strip_metadata=strip_metadata,
+        pyramid=pyramid,
     )
     data, notes = _encoded(picture, Path(f"picture{suffix}"), options)
     for note in notes:
@@ -219,10 +304,15 @@ def _encoded(picture: Picture, path: Path, options: SaveOptions) -> tuple[bytes,
     display, more = display_for(kind.saver, wanted, picture.size, gray=picture.gray)
     image = _libvips_image(picture, kind, display)
     arguments = options.arguments(kind.saver) | _depending(kind, picture)
+    if options.pyramid:
+        image = _with_fields(image, display, icc_only=False)
+    keep = "all" if options.pyramid else "icc"
     try:
-        data = libvips().Operation.call(f"{kind.saver}_buffer", image, keep="icc", **arguments)
+        data = libvips().Operation.call(f"{kind.saver}_buffer", image, keep=keep, **arguments)
     except libvips().Error as error:
         raise ValueError(f"{path}: cannot be encoded as {kind.name}: {reason(error)}") from None
+    if options.pyramid:
+        return bytes(data), notes + more + _without_iptc(display)
     alpha = picture.alpha is not None
     data, left_out = file_with(kind.saver, bytes(data), display, picture.size, alpha=alpha)
     return data, notes + more + left_out

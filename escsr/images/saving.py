@@ -1,10 +1,21 @@
 """How picture files are encoded."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 Chroma = Literal["444", "420"]
 _CHROMA = get_args(Chroma)
+
+
+class SaveArguments(TypedDict, total=False):
+    """The fields of `SaveOptions`, for type checkers."""
+
+    quality: int
+    lossless: bool
+    chroma: Chroma
+    compression: int
+    strip_metadata: bool
+    pyramid: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +31,7 @@ class SaveOptions:
             the same.
         strip_metadata: Whether EXIF, XMP and IPTC are left out. What colours and resolution need
             stays.
+        pyramid: Whether TIFF is tiled and has smaller versions of itself, for viewers.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -34,6 +46,7 @@ class SaveOptions:
     chroma: Chroma = "444"
     compression: int = 6
     strip_metadata: bool = False
+    pyramid: bool = False
 
     def __post_init__(self) -> None:
         """Check each value."""
@@ -45,7 +58,13 @@ class SaveOptions:
             raise ValueError(f"compression must be 0 to 9, got {self.compression}")
 
     def arguments(self, saver: str) -> dict[str, Any]:
-        """The arguments of libvips' function for a format."""
+        """The arguments of libvips' function for a format.
+
+        Raises:
+            ValueError: If a pyramid is asked of another format than TIFF.
+        """
+        if self.pyramid and saver != "tiffsave":
+            raise ValueError("only TIFF has pyramids; write a file that ends in .tif")
         quality = {"Q": self.quality, "lossless": self.lossless}
         full = self.chroma == "444" or (self.lossless and saver == "heifsave")
         subsample = {"subsample_mode": "off" if full else "on"}
@@ -57,6 +76,8 @@ class SaveOptions:
             return quality | {"compression": "av1"} | subsample
         if saver == "pngsave":
             return {"compression": self.compression}
+        tiles = {"tile": True, "pyramid": True} if self.pyramid else {}
         if self.compression == 0:
-            return {"compression": "none"}
-        return {"compression": "deflate", "predictor": "horizontal", "level": self.compression}
+            return {"compression": "none"} | tiles
+        level = {"compression": "deflate", "predictor": "horizontal", "level": self.compression}
+        return level | tiles

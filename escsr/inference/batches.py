@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from escsr.images import Picture, check_writable, read_image
+from escsr.images import Picture, PixelFile, check_writable, read_image
 from escsr.inference.watching import Cancelled
 from escsr.picture_targets import PictureTask
 
@@ -24,6 +24,8 @@ _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _LEAST_FREE = 64 << 10
 
 Size = tuple[int, int]
+Pixels = Picture | PixelFile
+"""A picture in memory, or in a file."""
 Result = TypeVar("Result")
 
 
@@ -74,11 +76,11 @@ class Enlarge(Protocol):
 
     def __call__(
         self,
-        picture: Picture,
+        picture: Pixels,
         *,
         progress: Callable[[float], None],
         notify: Callable[[str], None],
-    ) -> Picture:
+    ) -> Pixels:
         """Enlarge a picture; see `escsr.upscale`."""
 
 
@@ -102,6 +104,7 @@ def upscale_files(
     write: Callable[..., None],
     size_of: Callable[[Size], Size],
     listener: Listener,
+    read: Callable[[Path], Pixels] = read_image,
     outcomes: list[Outcome] | None = None,
 ) -> list[Outcome]:
     """Enlarge files one after another; one that fails does not stop the others.
@@ -116,6 +119,7 @@ def upscale_files(
         size_of: The (H, W) that a picture of some (H, W) becomes; what cannot be written in that
             size is refused before it is computed.
         listener: Is told of each step.
+        read: Reads a file; what it gives goes to ``enlarge``, and that to ``write``.
         outcomes: A list to fill, for what is known after an interruption; one for each task.
 
     Returns:
@@ -123,7 +127,7 @@ def upscale_files(
     """
     outcomes = [] if outcomes is None else outcomes
     outcomes += [Outcome(task=task) for task in tasks]
-    batch = _Batch(enlarge, write, size_of, listener)
+    batch = _Batch(enlarge, write, size_of, listener, read)
     with _collecting_notices():
         batch.run(outcomes[len(outcomes) - len(tasks) :])
     return outcomes
@@ -138,7 +142,9 @@ class _Batch:
         write: Callable[..., None],
         size_of: Callable[[Size], Size],
         listener: Listener,
+        read: Callable[[Path], Pixels],
     ) -> None:
+        self._read_file = read
         self._enlarge, self._write, self._size_of = enlarge, write, size_of
         self._listener = listener
         self._reader = ThreadPoolExecutor(1, "escsr-reading")
@@ -149,7 +155,7 @@ class _Batch:
 
     def run(self, outcomes: list[Outcome]) -> None:
         """All files, in their order."""
-        ahead: Future[Picture] | None = None
+        ahead: Future[Pixels] | None = None
         try:
             for number, outcome in enumerate(outcomes):
                 reading = ahead or self._reader.submit(self._read, outcome)
@@ -167,14 +173,14 @@ class _Batch:
             self._reader.shutdown()
             self._writer.shutdown()
 
-    def _read(self, outcome: Outcome) -> Picture:
+    def _read(self, outcome: Outcome) -> Pixels:
         self._began[id(outcome)] = time.monotonic()
         with _notices_for(outcome):
-            picture = read_image(outcome.task.source)
+            picture = self._read_file(outcome.task.source)
         outcome.size = picture.size
         return picture
 
-    def _process(self, outcome: Outcome, picture: Picture) -> None:
+    def _process(self, outcome: Outcome, picture: Pixels) -> None:
         self._listener.begin(outcome.task)
         with _notices_for(outcome):
             made = self._caught(outcome, lambda: self._computed(outcome, picture))
@@ -183,7 +189,7 @@ class _Batch:
             outcome.made = made.size
             self._writing = outcome, self._writer.submit(self._written, outcome, made)
 
-    def _computed(self, outcome: Outcome, picture: Picture) -> Picture:
+    def _computed(self, outcome: Outcome, picture: Pixels) -> Pixels:
         task = outcome.task
         _make_place(task.target)
         check_writable(task.target, self._size_of(picture.size))
@@ -202,7 +208,7 @@ class _Batch:
         outcome.notices[:] = notices
         return self._enlarge(picture, progress=progress, notify=outcome.notices.append)
 
-    def _written(self, outcome: Outcome, picture: Picture) -> None:
+    def _written(self, outcome: Outcome, picture: Pixels) -> None:
         with _notices_for(outcome):
             self._write(outcome.task.target, picture)
 

@@ -9,14 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.images import Picture, fill_transparent, resize_with_alpha
+from escsr.images import Picture, PixelFile, fill_transparent, resize_with_alpha
 from escsr.inference.bands import Write
-from escsr.inference.sources import PixelRows
+from escsr.inference.sources import FileRows, PixelRows
 from escsr.layers import Band, RowSource
 from escsr.pixels import from_float
-from escsr.resize import imresize
+from escsr.resize import imresize, resized_rows
 
 Array = NDArray[Any]
+
+# Rows that a filter makes at once.
+_RESIZED_ROWS = 256
 
 Enlarge = Callable[[RowSource, Write], None]
 """Enlarges (B, 3, H, W) float32 in [0, 1] and hands the rows of the result on; see `Enlarger`."""
@@ -89,6 +92,39 @@ def _enlarged_alpha(alpha: Array, size: tuple[int, int], enlarge: Enlarge) -> Ar
     )
     nearest = np.ix_(rows, columns)
     return np.where(flat[nearest], alpha[nearest], made)
+
+
+def upscale_file(file: PixelFile, size: tuple[int, int], enlarge: Enlarge | None) -> PixelFile:
+    """Enlarge a picture whose pixels lie in a file, into another file.
+
+    Args:
+        file: What was given.
+        size: (H_out, W_out) to make.
+        enlarge: The network; None resizes by an antialiasing filter.
+
+    Returns:
+        The picture of that size, in the same folder.
+    """
+    made = file.empty_like(size)
+    source = FileRows(file)
+
+    def write(_top: int, sr: Tensor) -> None:
+        planes = sr[0].mean(dim=0, keepdim=True) if file.gray else sr[0]
+        made.append(from_float(planes.numpy(), depth=file.depth))
+
+    if enlarge is not None:
+        enlarge(source, write)
+        return made
+
+    def read(top: int, bottom: int) -> NDArray[np.float32]:
+        rows: NDArray[np.float32] = source.read(top, bottom)[0].permute(1, 2, 0).numpy()
+        return rows
+
+    for top in range(0, size[0], _RESIZED_ROWS):
+        rows = (top, min(top + _RESIZED_ROWS, size[0]))
+        resized = resized_rows(read, file.size, rows, out_size=size)
+        write(top, torch.from_numpy(resized).permute(2, 0, 1)[None])
+    return made
 
 
 def upscale_batch(

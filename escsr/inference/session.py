@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escsr.devices import pick_device, pick_precision, refuse_after_fork
-from escsr.images import Picture, PictureSource
+from escsr.images import Picture, PictureSource, PixelFile
 from escsr.inference.enlarging import Enlarger
 from escsr.inference.ensemble import TURNS
 from escsr.inference.judging import CLEAN, DAMAGED, hint, is_auto, is_for_clean, suits
@@ -33,7 +33,7 @@ from escsr.inference.memory import (
 )
 from escsr.inference.networks import choose_model, is_compiled, is_on, private_network
 from escsr.inference.onnx_engine import Engine, OnnxEngine, check_engine, is_onnx
-from escsr.inference.pictures import is_uniform, upscale_batch, upscale_picture
+from escsr.inference.pictures import is_uniform, upscale_batch, upscale_file, upscale_picture
 from escsr.inference.plans import Plan, network_size, notices_of, request_of
 from escsr.inference.sizes import SizeRequest
 from escsr.inference.watching import Cancel, Watch, make_watchable, watching
@@ -382,6 +382,8 @@ class Upscaler:
         self, image: str | os.PathLike[str], **options: Unpack[CallOptions]
     ) -> Picture: ...
     @overload
+    def __call__(self, image: PixelFile, **options: Unpack[CallOptions]) -> PixelFile: ...
+    @overload
     def __call__(self, image: Picture, **options: Unpack[CallOptions]) -> Picture: ...
     @overload
     def __call__(
@@ -448,6 +450,8 @@ class Upscaler:
                 made = upscale_batch(batch, plan.size, enlarge, together=plan.batch)
                 result = made.to(image)
             return result[0] if image.ndim == 3 else result
+        if isinstance(image, PixelFile):
+            return self._upscale_file(image, call)
         if hasattr(image, "read"):
             return io.BytesIO(self._upscale(PictureSource(image).contents(), call))
         return self._upscale(image, call)
@@ -458,6 +462,17 @@ class Upscaler:
         alpha = not is_uniform(picture.alpha)
         with call(picture.size, alpha=alpha, depth=picture.depth) as (plan, enlarge):
             return like(image, upscale_picture(picture, plan.size, enlarge))
+
+    def _upscale_file(self, file: PixelFile, call: functools.partial[Any]) -> PixelFile:
+        if self._ensemble:
+            raise ValueError(
+                "the self-ensemble needs the picture in memory: allow more memory, or go without it"
+            )
+        middle = max(file.size[0] // 2 - 128, 0)
+        rows = file.read(middle, min(middle + 256, file.size[0]))
+        call = self._suited(call, [Picture(pixels=np.broadcast_to(rows, (*rows.shape[:2], 3)))])
+        with call(file.size, depth=0) as (plan, enlarge):  # the result takes no memory
+            return upscale_file(file, plan.size, enlarge)
 
     def _suited(
         self, call: functools.partial[Any], pictures: list[Picture]

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from escsr.images import PixelFile
 from escsr.layers import RowSource
 from escsr.pixels import to_tensor
 
@@ -32,6 +33,28 @@ class PixelRows:
     def read(self, top: int, bottom: int) -> Tensor:
         """See `RowSource.read`; in [0, 1]."""
         return to_tensor(self.pixels[top:bottom])[None].expand(-1, 3, -1, -1)
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Pixels in a file as a source of rows of floats.
+
+    Attributes:
+        file: The picture.
+    """
+
+    file: PixelFile
+    dtype = torch.float32
+    device = torch.device("cpu")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(1, 3, H, W)."""
+        return (1, 3, *self.file.size)
+
+    def read(self, top: int, bottom: int) -> Tensor:
+        """See `RowSource.read`; in [0, 1]."""
+        return to_tensor(self.file.read(top, bottom))[None].expand(-1, 3, -1, -1)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.images import Picture
+from escsr.images import Picture, PixelFile
 from escsr.inference.judging import AUTO, is_auto
 from escsr.inference.memory import Memory
 from escsr.inference.onnx_engine import Engine
@@ -40,6 +40,8 @@ class UpscaleOptions(CallOptions, total=False):
 
 @overload
 def upscale(image: str | os.PathLike[str], **options: Unpack[UpscaleOptions]) -> Picture: ...
+@overload
+def upscale(image: PixelFile, **options: Unpack[UpscaleOptions]) -> PixelFile: ...
 @overload
 def upscale(image: Picture, **options: Unpack[UpscaleOptions]) -> Picture: ...
 @overload
@@ -86,6 +88,7 @@ def upscale(
             - a path: the picture file is read with its profile, transparency and depth;
             - `bytes`, or a file object opened for reading bytes: such a file's contents;
             - an `escsr.images.Picture`;
+            - an `escsr.images.PixelFile`, whose pixels stay outside of memory;
             - a NumPy array (H, W), (H, W, 3) or (H, W, 4), RGB, uint8, uint16, or floating
               point in [0, 1];
             - a PIL image;

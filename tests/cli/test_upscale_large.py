@@ -61,3 +61,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     made = read_image(target).pixels.astype(int)
     wanted = escsr.upscale(pixels, scale=2).astype(int)
     assert np.abs(made - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("scale", ["2", "0.5"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_pictures_go_from_file_to_file(tmp_path, monkeypatch, scale, suffix):
+    """All that is large goes by files; here everything is."""
+    monkeypatch.setenv("ESCSR_SPOOL", str(tmp_path))
+    arguments = ["upscale", str(PHOTO), "--scale", scale, "-o"]
+    in_memory, by_files = tmp_path / f"memory{suffix}", tmp_path / f"files{suffix}"
+    found = CliRunner().invoke(app, [*arguments, str(in_memory)])
+    assert found.exit_code == 0, found.output
+    monkeypatch.setattr("escsr.cli.upscale_files._SHARE_OF_PICTURES", 0)
+    found = CliRunner().invoke(app, [*arguments, str(by_files)])
+    assert found.exit_code == 0, found.output
+    made, wanted = read_image(by_files), read_image(in_memory)
+    assert np.abs(made.pixels.astype(int) - wanted.pixels).max() <= 1
+    assert made.display == wanted.display
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([in_memory.name, by_files.name])

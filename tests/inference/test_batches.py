@@ -50,7 +50,7 @@ def run(tasks: list[PictureTask], **changed: object) -> list[batches.Outcome]:
     return upscale_files(tasks, options.pop("enlarge", doubled), **options)
 
 
-def test_reading_and_writing_go_on_beside_computing(tmp_path, monkeypatch):
+def test_reading_and_writing_go_on_beside_computing(tmp_path):
     tasks = make_tasks(tmp_path, 4)
     read = {task.source: threading.Event() for task in tasks}
     computing_last = threading.Event()
@@ -72,8 +72,7 @@ def test_reading_and_writing_go_on_beside_computing(tmp_path, monkeypatch):
             assert computing_last.wait(20)
         write_image(path, picture)
 
-    monkeypatch.setattr(batches, "read_image", noted_read)
-    outcomes = run(tasks, enlarge=enlarge, write=write)
+    outcomes = run(tasks, enlarge=enlarge, write=write, read=noted_read)
     assert [outcome.error for outcome in outcomes] == [None] * 4
     assert all(read_image(task.target).size == (6, 8) for task in tasks)
 
