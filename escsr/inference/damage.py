@@ -18,6 +18,9 @@ _NOISE = 6.0
 
 _TILE, _TILES = 64, 4
 _QUALITIES = range(10, _QUALITY, 2)
+_LARGE = 1 << 14
+"""Pixels from which on a picture surely has parts with little texture."""
+
 _TRACES = 0.3
 """Means of the cosines of `_trace` above this are a JPEG's: clean pictures stay below 0.2."""
 
@@ -123,12 +126,27 @@ estimation", 1996."""
 
 def _noise(tiles: Sequence[NDArray[np.float32]]) -> float:
     """Standard deviation of noise where there is least texture; 0 where nothing can be said."""
-    found = np.concatenate([_deviations(tile) for tile in tiles])
+    found = _least(tiles)
+    if sum(tile.shape[0] * tile.shape[1] for tile in tiles) >= _LARGE:
+        return found
+    # A small picture may have no part without texture. Texture is mostly alike in all channels,
+    # and noise is not, so their differences decide.
+    between = [(tile[..., (0, 2)] - tile[..., 1:2]) / np.float32(np.sqrt(2)) for tile in tiles]
+    return min(found, _least(between, clipped_like=tiles))
+
+
+def _least(
+    tiles: Sequence[NDArray[np.float32]],
+    *,
+    clipped_like: Sequence[NDArray[np.float32]] | None = None,
+) -> float:
+    pairs = zip(tiles, clipped_like or tiles, strict=True)
+    found = np.concatenate([_deviations(tile, levels) for tile, levels in pairs])
     # The least of many estimates lies below the truth, by a tenth for white noise.
     return float(np.percentile(found, 2) / 0.9) if len(found) >= 16 else 0.0
 
 
-def _deviations(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+def _deviations(tile: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Estimates in overlapping squares; not where black or white cut the noise off."""
     import cv2
 
@@ -139,7 +157,7 @@ def _deviations(tile: NDArray[np.float32]) -> NDArray[np.float32]:
     inside = slice(side // 2, -side // 2, 2)
     squares: Any = residual * residual
     variance: Any = cv2.blur(squares, (side, side))[inside, inside].mean(axis=2)
-    clipped: Any = ((tile < 3) | (tile > 252)).any(axis=2).astype(np.float32)
+    clipped: Any = ((levels < 3) | (levels > 252)).any(axis=2).astype(np.float32)
     visible = cv2.blur(clipped, (side, side))[inside, inside] < 0.05
     # Sums that run along the rows may end a little below 0.
     deviations: NDArray[np.float32] = np.sqrt(np.maximum(variance[visible], 0)) / 6

@@ -155,6 +155,7 @@ class Upscaler:
                 engine=engine,
                 providers=providers,
             )
+            self._for_damaged._budget = self._budget
         self._hints = is_for_clean(model)
 
     @classmethod
@@ -478,7 +479,10 @@ class Upscaler:
         self, call: functools.partial[Any], pictures: list[Picture]
     ) -> functools.partial[Any]:
         """The call by the network that suits the pictures, where it may be chosen; else hints."""
-        notify = call.keywords["notify"]
+        notify, scale, image_size = call.keywords["notify"], self.scale, pictures[0].size
+        wanted = request_of(call.keywords["request"], scale).of(*image_size)
+        if network_size(scale, image_size, wanted) is None:
+            return call  # made smaller: no network is needed
         if self._for_damaged is not None:
             session = self._for_damaged if suits(pictures, notify) == DAMAGED else self
             return functools.partial(session._work, **call.keywords)

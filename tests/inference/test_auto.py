@@ -31,8 +31,12 @@ def noisy(deviation: float, top: int = 255) -> np.ndarray:
 
 
 def chosen(image: object, up: escsr.Upscaler) -> str:
+    return chosen_at(1.5, image, up)
+
+
+def chosen_at(scale: float, image: object, up: escsr.Upscaler) -> str:
     said: list[str] = []
-    up(image, scale=1.5, notify=said.append)
+    up(image, scale=scale, notify=said.append)
     assert len(said) == 1
     return said[0]
 
@@ -116,6 +120,11 @@ def test_default_hints_and_others_do_not(tmp_path):
     assert real(jpeg(30), scale=1.2, notify=pytest.fail)
 
 
+def test_no_network_is_chosen_where_none_is_needed(auto):
+    assert "without the network" in chosen_at(0.5, jpeg(30), auto)
+    assert "without the network" in chosen_at(0.5, jpeg(30), escsr.Upscaler("default"))
+
+
 def test_auto_is_no_network():
     with pytest.raises(FileNotFoundError, match="'auto' is no network.*default"):
         escsr.load("auto")
@@ -143,3 +152,14 @@ def test_the_result_is_no_jpeg():
         warnings.simplefilter("ignore")
         picture = escsr.upscale(read_image(jpeg(30)), scale=1.2, model="real")
     assert picture.jpeg_quality is None
+
+
+def test_texture_of_small_pictures_is_no_noise():
+    """Gray texture that fills a small picture, against the same strength in each channel."""
+    rng = np.random.default_rng(1)
+    ground = np.full((48, 48, 3), 128.0)
+    texture = ground + rng.normal(0, 12, (48, 48, 1))
+    noise = ground + rng.normal(0, 12, (48, 48, 3))
+    found = [measure_damage(Picture(pixels=p.round().astype("u1"))) for p in (texture, noise)]
+    assert found[0].reasons == []
+    assert found[1].noise == pytest.approx(12, rel=0.25)
