@@ -4,9 +4,10 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import onnx
@@ -17,7 +18,7 @@ from torch import Tensor
 from escsr.build import load
 from escsr.export.graphs import OPSETS, Options, make_onnx, make_parts
 from escsr.export.proving import TOLERANCES, Proof, Sample, prove, samples, with_sizes
-from escsr.export.targets import Target, find_target, window_of
+from escsr.export.targets import Target, darktable_files, find_target, window_of
 from escsr.files import replacing, write_json
 from escsr.layers import make_cells, make_coords
 from escsr.model import SuperResolver
@@ -91,6 +92,7 @@ def to_onnx(
     network, facts = describe(model, options, licence=licence)
     made = _scale(network, options)
     facts["scale"] = "any" if made is None else str(made)
+    beside = darktable_files(Path(path), facts) if target == "darktable" else {}
     proto = make_onnx(network, options, facts)
     if simplify:
         proto = _simplified(proto)
@@ -109,7 +111,7 @@ def to_onnx(
 
     shown = shown if made is not None else with_sizes(shown)
     proof = _proof(run, expected, shown, options)
-    return keep({Path(path): data}, facts, proof)[0]
+    return keep({Path(path): data}, facts, proof, beside)[0]
 
 
 def to_onnx_parts(
@@ -178,7 +180,12 @@ def open_session(
     return onnxruntime.InferenceSession(source, options, providers=list(providers))
 
 
-def keep(files: dict[Path, bytes], facts: dict[str, str], proof: Proof) -> list[Exported]:
+def keep(
+    files: dict[Path, bytes],
+    facts: dict[str, str],
+    proof: Proof,
+    beside: Mapping[Path, Any] = MappingProxyType({}),
+) -> list[Exported]:
     """Write files that were proved together, their proof beside each; refuse those that failed.
 
     Raises:
@@ -197,6 +204,8 @@ def keep(files: dict[Path, bytes], facts: dict[str, str], proof: Proof) -> list[
         with replacing(path) as temporary:
             temporary.write_bytes(data)
             write_json(f"{path}.json", {"file": path.name, "facts": facts, **proof.as_json()})
+    for path, value in beside.items():
+        write_json(path, value)
     return [Exported(path, facts, proof) for path in files]
 
 

@@ -1,7 +1,10 @@
 """Programs that files are made for, and what each of them asks of a file."""
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from escsr.layers import WindowAttention
 from escsr.model import SuperResolver
@@ -57,3 +60,34 @@ def window_of(model: SuperResolver) -> int:
     """What sides of pictures must be multiples of for windows to be whole, in pixels."""
     windows = {m.window_size for m in model.modules() if isinstance(m, WindowAttention)}
     return math.lcm(*windows) * model.backbone.stride
+
+
+def darktable_files(path: Path, facts: Mapping[str, str]) -> dict[Path, dict[str, object]]:
+    """What darktable reads beside a file: ``config.json``, which makes its folder a model.
+
+    Args:
+        path: Of the file; darktable knows its scale by its name.
+        facts: About it.
+
+    Raises:
+        ValueError: If the name is another, or the scale is none that darktable asks for.
+    """
+    scale = facts["scale"]
+    if scale not in ("2", "4"):
+        raise ValueError(f"darktable enlarges ×2 and ×4, not ×{scale}: say scale=2 or scale=4")
+    if path.name != f"model_x{scale}.onnx":
+        raise ValueError(
+            f"darktable knows the scale of a file by its name, which must be model_x{scale}.onnx, "
+            f"in a folder of the model's own, not {path.name}"
+        )
+    config = {
+        "id": f"upscale-{re.sub('[^a-z0-9]+', '-', facts['name'].lower()).strip('-')}",
+        "name": f"upscale {facts['name']}",
+        "description": f"{facts['network']}, by escsr {facts['escsr']}; {facts['licence']}",
+        "task": "upscale",
+        "arch": "generic",
+        "backend": "onnx",
+        "version": "1.0",
+        "tiling": True,
+    }
+    return {path.with_name("config.json"): config}

@@ -224,6 +224,20 @@ def test_parts_that_nobody_wrote_down_are_refused(tmp_path: Path) -> None:
         written(model, scale=2)
 
 
+def test_a_model_for_darktable_is_a_folder(tmp_path: Path) -> None:
+    made = to_onnx(
+        "default", tmp_path / "model_x2.onnx", scale=2, target="darktable", image_size=(32, 32)
+    )
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert config["task"] == "upscale"
+    assert config["id"] == "upscale-esc-tiny-any"
+    assert made.facts["alignment"] == "pictures of 32 rows and 32 columns"
+    with pytest.raises(ValueError, match=r"must be model_x4\.onnx"):
+        to_onnx("default", tmp_path / "m.onnx", scale=4, target="darktable")
+    with pytest.raises(ValueError, match="×2 and ×4"):
+        to_onnx("default", tmp_path / "m.onnx", scale=3, target="darktable")
+
+
 def test_the_command(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
