@@ -68,12 +68,15 @@ def damaged_photo() -> None:
     photo = read_rgb(ASSETS / "branches.png")
     save(
         "real_branches.jpg",
-        beside([bicubic(photo, scale=3), enlarged(photo, scale=3, model="real")]),
+        beside(
+            [bicubic(photo, scale=3)]
+            + [enlarged(photo, scale=3, model=model) for model in ("real", "restore")]
+        ),
     )
 
 
 def degraded_photo() -> None:
-    """The example photo, degraded: what is given, three ways to enlarge it, and the truth."""
+    """The example photo, degraded: what is given, four ways to enlarge it, and the truth."""
     damage = Pipeline(
         (
             Blur(kinds=(("gaussian_iso", 1.0),), sinc=0.0, sizes=(9,), sigma=(0.8, 0.8)),
@@ -93,6 +96,7 @@ def degraded_photo() -> None:
         bicubic(lq, scale=2),
         enlarged(lq, scale=2),
         enlarged(lq, scale=2, model="real"),
+        enlarged(lq, scale=2, model="restore"),
         gt,
     ]
     save("real_measured.jpg", beside([way[part].repeat(3, 0).repeat(3, 1) for way in ways]))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real"}
+ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real", "restore": "esc_tiny_restore"}
 """Names for what a network is good at: clean photographs, damaged ones."""
 
 
