@@ -1,5 +1,6 @@
 """``escsr train``: from a recipe to weights."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,10 @@ def train(
             metavar="KEY",
             help="With --resume: a key that may differ from before, e.g. steps or optimizer.",
         ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop in time and save, so that this call ends within so many minutes."),
     ] = None,
     check: Annotated[
         bool,
@@ -80,7 +85,23 @@ def train(
         changing=change or (),
         source=recipe,
         overrides=changes,
+        minutes=None if minutes is None else _left(minutes),
         console=console,
     )
     if summary.signal is not None:
         raise typer.Exit(128 + summary.signal)
+
+
+def _left(minutes: float) -> float:
+    """What is left of some minutes since this program began.
+
+    Raises:
+        ValueError: If nothing is.
+    """
+    import psutil
+
+    begun: float = psutil.Process().create_time()
+    left = minutes - (time.time() - begun) / 60
+    if left <= 0:
+        raise ValueError(f"--minutes {minutes:g}: they were over before the training began")
+    return left

@@ -55,6 +55,7 @@ class _Range(NamedTuple):
 _RANGES = {
     "steps": _Range(1),
     "batch": _Range(1),
+    "minutes": _Range(0, least_is_allowed=False),
     "accumulate": _Range(1),
     "ema": _Range(0, 1),
     "grad_clip": _Range(0, least_is_allowed=False),

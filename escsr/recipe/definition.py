@@ -51,8 +51,11 @@ class Recipe:
         optimizer: ``optimizer(params)`` gives a `torch.optim.Optimizer`.
         schedule: Pure function ``schedule(step, steps=...)`` giving the factor of the
             learning rate.
-        steps: Length of the run in steps.
+        steps: Length of the run in steps; with ``minutes`` that of its schedule.
         batch: Samples per step, whatever number of processes shares them.
+        minutes: Length of the run in minutes of training (validations and saving do not count) in
+            place of ``steps``: the schedule then goes by the time, whatever a step takes. None:
+            steps decide.
         adversary: Builds what a discriminator is trained by beside the network:
             ``adversary()`` gives an `escsr.training.Adversary`. None: no adversarial training.
         validation: Builds the validation: ``validation()`` gives a callable that takes the
@@ -93,6 +96,7 @@ class Recipe:
     schedule: Part
     steps: int
     batch: int
+    minutes: float | None = None
     adversary: Part | None = None
     validation: Part | None = None
     best: str = "psnr_y"

@@ -128,11 +128,9 @@ class Engine:
         if self.opponent is not None:
             self.opponent.adversary.initialise()
 
-    def learning_rate(self, step: int) -> float:
-        """Return the first parameter group's learning rate at a step."""
-        return self.trainee.learning_rate(step)
-
-    def step(self, pieces: Sequence[Batch], step: int) -> StepResult | None:
+    def step(
+        self, pieces: Sequence[Batch], step: int, *, place: int | None = None
+    ) -> StepResult | None:
         """Train on one batch.
 
         Args:
@@ -141,6 +139,7 @@ class Engine:
                 ``coords`` and ``cells`` (B, Q, 2). ``photo``, like ``gt``, is what an adversary
                 is shown in its place, if given; losses may want more. Gradients add up over them.
             step: Which step of the run this is, from 0.
+            place: Which step of the schedule that is; None: the same.
 
         Returns:
             Its figures, averaged over all processes, or None if it was skipped because something
@@ -149,9 +148,10 @@ class Engine:
         Raises:
             TrainingError: If too many steps in a row had to be skipped.
         """
-        self.trainee.begin(step)
+        place = step if place is None else place
+        self.trainee.begin(place)
         if self.opponent is not None:
-            self.opponent.begin(step)
+            self.opponent.begin(place)
         terms: dict[str, float] = {}
         for number, piece in enumerate(pieces):
             for name, value in self._add_gradients(piece, len(pieces), number).items():

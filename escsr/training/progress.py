@@ -10,6 +10,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from escsr.training.timing import Length
+
 
 @dataclass
 class Window:
@@ -103,14 +105,14 @@ class Display:
     """Shows a run: a live bar on a terminal, a plain line per report elsewhere.
 
     Args:
-        steps: Length of the run.
+        length: Of the run.
         start: Step at which it begins.
         console: Where to; None: standard output.
     """
 
-    def __init__(self, *, steps: int, start: int, console: Console | None = None) -> None:
+    def __init__(self, length: Length, *, start: int, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self._steps = steps
+        self._length = length
         self._first: tuple[int, float] | None = None
         self._forecast_at = start + _WARM_UP
         self._live: Progress | None = None
@@ -121,7 +123,12 @@ class Display:
                 TextColumn("{task.fields[figures]}"),
                 console=self.console,
             )
-            self._task = self._live.add_task("", total=steps, completed=start, figures="")
+            self._task = self._live.add_task(
+                "",
+                total=None if length.is_timed else length.steps,
+                completed=start,
+                figures="",
+            )
 
     def __enter__(self) -> Self:
         """Start the live bar, if there is one."""
@@ -156,7 +163,7 @@ class Display:
             return
         self._forecast_at = -1
         pace = (now - began) / (step - first)
-        left = pace * (self._steps - step)
+        left = self._length.left(step, pace)
         end = datetime.now().astimezone() + timedelta(seconds=left)
         when = f"{end:%H:%M}" if left < 12 * 3600 else f"{end:%a %d %b, %H:%M}"
         self.say(f"{1 / pace:.2g} batches/s; will end about {when}, in {duration(left)}")
@@ -187,7 +194,7 @@ class Display:
         if self._live:
             self._live.update(self._task, completed=step, figures=figures)
         else:
-            self.say(f"step {step}/{self._steps}  {figures}")
+            self.say(f"step {self._length.counted(step)}  {figures}")
 
     def say(self, text: str) -> None:
         """Print a line that stays."""

@@ -23,6 +23,7 @@ from escsr.training.progress import Display, Pace, Window, opening
 from escsr.training.run_folder import RunFolder
 from escsr.training.state import FORMAT, rng_state, save_state, set_rng_state
 from escsr.training.tensorboard import TensorBoard
+from escsr.training.timing import Deadline, Length
 from escsr.training.trackers import Trackers
 
 
@@ -32,7 +33,7 @@ class Summary:
 
     Attributes:
         steps: Steps done in all, earlier parts of a resumed run included.
-        finished: Whether that is all of the recipe's steps.
+        finished: Whether that is all of the run.
         signal: The signal that stopped it (e.g. 15 for SIGTERM), or None.
         metrics: The last validation's figures.
         best: The best value of the recipe's ``best`` figure, or None.
@@ -60,6 +61,7 @@ class Run:
         recipe: A checked recipe.
         folder: Where everything is written, by the main process alone.
         processes: Who shares the run.
+        deadline: When this call has to be over.
         console: Where progress is shown; None: standard output.
     """
 
@@ -69,6 +71,7 @@ class Run:
         folder: RunFolder,
         processes: Processes,
         *,
+        deadline: Deadline,
         console: Console | None,
     ) -> None:
         self.recipe = recipe
@@ -82,6 +85,8 @@ class Run:
         if self.processes.is_main and prepare is not None:
             prepare(self.processes.device)
         self.step = 0
+        self.length = Length(recipe.steps, recipe.minutes)
+        self.deadline = deadline
         self.window = Window()
         self.pace = Pace()
         self.metrics: dict[str, float] = {}
@@ -117,6 +122,7 @@ class Run:
         self.step = self.saved_step = state["step"]
         self.engine.load_state_dict(state["engine"])
         self.window = Window(**state["window"])
+        self.length.seconds = state.get("seconds", 0.0)
         self.metrics = state["metrics"]
         self.best, self.best_step = state["best"], state["best_step"]
         generators = state["rng"]  # one of each process
@@ -144,7 +150,7 @@ class Run:
             dataset,
             batch=recipe.batch,
             start=self.step,
-            stop=recipe.steps,
+            stop=self.length.loaded_steps,
             share=Share(
                 pieces=recipe.accumulate, process=processes.number, processes=processes.count
             ),
@@ -152,7 +158,7 @@ class Run:
             seed=recipe.seed,
             device=processes.device,
         )
-        display = Display(steps=recipe.steps, start=self.step, console=self.console)
+        display = Display(self.length, start=self.step, console=self.console)
         # after the display, whose first line then stands above what TensorBoard may say
         board = Board(
             TensorBoard(self.folder.path, start=self.step, wanted=self._wants_board(display)),
@@ -169,8 +175,9 @@ class Run:
             if self.step:
                 display.say(f"resumed at step {self.step}")
             try:
-                while self.step < recipe.steps and not self._all_stop(stop()):
-                    self._advance(loader)
+                while not self.length.is_over(self.step) and not self._all_stop(stop()):
+                    with self.deadline.measured("step"):
+                        self._advance(loader)
                     display.forecast(self.step)
                     self._report(display, board)
             except BaseException as error:
@@ -203,13 +210,21 @@ class Run:
         return True
 
     def _all_stop(self, signal: int | None) -> bool:
-        """Whether any of the processes was asked to stop: then all stop after the same step."""
-        return self.processes.means([0.0 if signal is None else 1.0])[0] > 0
+        """Whether any of the processes was asked to stop: then all stop after the same step.
+
+        Time may have run out, too: for another step, and a validation where one follows it.
+        """
+        next_one = self.step + 1
+        validated = self.validation is not None and (
+            next_one % self.recipe.validate_every == 0 or self.length.is_over(next_one)
+        )
+        late = self.deadline.forbids("step", *(["validation"] if validated else []))
+        return self.processes.means([float(late or signal is not None)])[0] > 0
 
     def _summary(self, signal: int | None, seconds: float) -> Summary:
         return Summary(
             steps=self.step,
-            finished=self.step == self.recipe.steps,
+            finished=self.length.is_over(self.step),
             signal=signal,
             metrics=self.metrics,
             best=self.best,
@@ -225,36 +240,41 @@ class Run:
         pieces = [next(batches) for _ in range(self.recipe.accumulate)]
         got = time.perf_counter()
         try:
-            result = self.engine.step(pieces, self.step)
+            result = self.engine.step(pieces, self.step, place=self.length.place(self.step))
         except TrainingError as error:
             path = self.folder.keep_batch(pieces, self.step, self.processes.number)
             raise TrainingError(f"{error}\nthe batch is kept in {path}") from None
         self.step += 1
         if result is not None:
             self.window.add({"loss": result.loss, "grad_norm": result.grad_norm, **result.terms})
-        self.pace.add(self.recipe.batch, got - began, time.perf_counter() - began)
+        taken = time.perf_counter() - began
+        self.pace.add(self.recipe.batch, got - began, taken)
+        # of all processes the same, as they must end together
+        self.length.seconds += self.processes.means([taken])[0] if self.length.is_timed else taken
 
     def _report(self, display: Display, board: Board) -> None:
         """Log, validate and save, where this step is one for it."""
         recipe, step = self.recipe, self.step
-        last = step == recipe.steps
+        last = self.length.is_over(step)
         display.advance(step)
         if last or step % recipe.log_every == 0:
             self._log(display, board)
         new_best = False
         if self.validation is not None and (last or step % recipe.validate_every == 0):
-            new_best = self._validate(display, board)
+            with self.deadline.measured("validation"):
+                new_best = self._validate(display, board)
         if last or new_best or step % recipe.save_every == 0:
-            self._save(new_best=new_best)
+            with self.deadline.measured("save"):
+                self._save(new_best=new_best)
 
     def _log(self, display: Display, board: Board) -> None:
         record = {
             **self.window.means(),
-            "lr": self.engine.learning_rate(self.step - 1),
+            "lr": self.engine.trainee.rate,
             "skipped": self.engine.skipped,
         }
         speed = self.pace.figures()
-        left = self.pace.seconds_per_step() * (self.recipe.steps - self.step)
+        left = self.length.left(self.step, self.pace.seconds_per_step())
         if self.processes.is_main:
             self.folder.log({"step": self.step, **record})
             self.folder.note({"step": self.step, "event": "pace", **speed})
@@ -283,7 +303,7 @@ class Run:
             board.scalars(self.step, self.metrics, group="validation")
             board.panels(self.step, self.validation, model)
         display.say(
-            f"step {self.step}/{self.recipe.steps}  validation: {figures}"
+            f"step {self.length.counted(self.step)}  validation: {figures}"
             + ("  (best so far)" if new_best else "")
         )
         return new_best
@@ -322,6 +342,7 @@ class Run:
                 "format": FORMAT,
                 "step": self.step,
                 "samples": self.step * self.recipe.batch,
+                "seconds": self.length.seconds,
                 "recipe": json.dumps(self.description),
                 "engine": self.engine.state_dict(),
                 "window": vars(self.window),
@@ -342,7 +363,7 @@ class Run:
             self._export(self.folder.weights)
             self.engine.export_discriminator(self.folder.path / "discriminator.safetensors")
         self.processes.wait()
-        if self.step < self.recipe.steps:
+        if not self.length.is_over(self.step):
             display.say(f"stopped and saved at step {self.step}; go on with --resume")
             return
         best = ""

@@ -49,9 +49,10 @@ class Trainee:
         # float16 needs its loss scaled, or small gradients vanish; bfloat16 does not
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == "fp16")
 
-    def learning_rate(self, step: int) -> float:
-        """Return the first parameter group's learning rate at a step."""
-        return self._rates[0] * float(self.schedule(step, steps=self.steps))
+    @property
+    def rate(self) -> float:
+        """The first parameter group's learning rate, as it was last set."""
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def begin(self, step: int) -> None:
         """Set the learning rate of a step, and forget the gradients of the one before."""

@@ -17,6 +17,7 @@ from escsr.training.processes import Processes
 from escsr.training.run import Run, Summary
 from escsr.training.run_folder import RunFolder
 from escsr.training.state import rng_state, set_rng_state
+from escsr.training.timing import Deadline
 
 __all__ = ["train"]
 
@@ -29,6 +30,7 @@ def train(
     changing: Sequence[str] = (),
     source: str | Path | None = None,
     overrides: Sequence[str] = (),
+    minutes: float | None = None,
     console: Console | None = None,
 ) -> Summary:
     """Train a network as a recipe says.
@@ -54,10 +56,14 @@ def train(
         source: The recipe's file as `escsr.recipe.load` read it: the folder keeps a copy, also of
             the recipes it builds on and the modules beside it.
         overrides: What was changed in it (`escsr.recipe.apply`), to be kept with it.
+        minutes: Stop in time, so that this call takes no longer: all is saved, and the run can be
+            gone on with. It stops before a step, and a validation after it, that would end too
+            late by what they took so far. None: no limit.
         console: Where progress is shown; None: standard output.
 
     Returns:
-        How it ended. After Ctrl-C or SIGTERM everything is saved and ``finished`` is False.
+        How it ended. After Ctrl-C or SIGTERM, or when time is up, everything is saved and
+        ``finished`` is False.
 
     Raises:
         RecipeError: If the recipe has problems; all are listed, and nothing is written.
@@ -72,6 +78,9 @@ def train(
         >>> summary = train(load("recipes/smoke.py"), out="runs/smoke")
         >>> model = escsr.load(summary.weights)
     """
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"minutes must be above 0, got {minutes}")
+    deadline = Deadline(None if minutes is None else 60 * minutes)
     folder = RunFolder(out)
     problems = check(recipe, resumed=resume and folder.has_checkpoint())
     if problems:
@@ -81,7 +90,7 @@ def train(
     advice = "wait for its end, stop it, or name another folder (--out)"
     alone = only_run(folder.path, advice=advice) if processes.is_main else nullcontext()
     with alone, _random_state(recipe.seed):
-        run = Run(recipe, folder, processes, console=console)
+        run = Run(recipe, folder, processes, deadline=deadline, console=console)
         run.start(resume=resume, changing=changing, source=source, overrides=overrides)
         with _stop_signals() as stop:
             return run.loop(stop)

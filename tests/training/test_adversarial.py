@@ -472,7 +472,8 @@ class Pictures(L1):
 
 def test_single_pixels_are_refused_where_pictures_are_judged():
     data = partial(Pixels, **RECIPE.data.keywords)
-    problems = check(replace(RECIPE, data=data, loss=partial(Pictures)))
+    model = partial(escsr.build, "esc_tiny", head="liif")
+    problems = check(replace(RECIPE, model=model, data=data, loss=partial(Pictures)))
     assert [problem.split(":")[0] for problem in problems] == ["adversary", "loss"]
     assert all("data.queries=100" in problem for problem in problems)
     assert check(replace(PLAIN, data=data)) == []

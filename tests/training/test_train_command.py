@@ -213,6 +213,12 @@ def test_functions_of_recipes_are_sent_to_workers(own_recipe, tmp_path):
     assert "workers: the data cannot be sent to worker processes" in refused.output
 
 
+def test_time_that_is_over_is_told(tmp_path):
+    late = run(SMOKE, "--minutes", "0.0001", "--out", tmp_path / "run")
+    assert "were over before the training began" in str(late.exception)
+    assert run(SMOKE, "steps=2", "--minutes", "9999", "--out", tmp_path / "run").exit_code == 0
+
+
 def test_run_folder_alone_is_enough_to_resume(own_recipe, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "moved" / "run"
     options = (*SHORT, "save_every=1", "log_every=1")
