@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import nn
 
+import escsr
 from escsr.data import FolderDataset
 from escsr.recipe import RecipeError, check, describe, examine, load, override
 from escsr.training import L1, Adversary, TrainingError, UNetDiscriminator, constant, train
@@ -476,7 +477,7 @@ def test_single_pixels_are_refused_where_pictures_are_judged():
     problems = check(replace(RECIPE, model=model, data=data, loss=partial(Pictures)))
     assert [problem.split(":")[0] for problem in problems] == ["adversary", "loss"]
     assert all("data.queries=100" in problem for problem in problems)
-    assert check(replace(PLAIN, data=data)) == []
+    assert check(replace(PLAIN, model=model, data=data)) == []
 
 
 def advice(recipe, **settings):
