@@ -48,7 +48,7 @@ def build(
         head: A name of `list_heads`; by default the one that the backbone was published
             with.
         scale: For a head of one fixed scale, the enlargement of the picture.
-        weights: A weight file or an embedded model with exactly this network's tensors; a file
+        weights: A file or name that `load` takes with exactly this network's tensors; a file
             with its bare ``state_dict()`` too. To start from other weights see `initialise_from`.
         backbone_args: Arguments of the backbone that differ from the named variant.
         head_args: Arguments of the head.
@@ -161,7 +161,7 @@ def initialise_from(
     Args:
         model: The network to fill, compiled or not. It counts as trained then, unless its head
             is fresh or the weights are of an untrained network.
-        weights: A weight file or an embedded model with the same backbone.
+        weights: A file or name that `load` takes, with the same backbone.
         head: What to do with the head: "same" takes it over and insists that it fits;
             "fresh" leaves it as drawn; "resample" makes a pixel-shuffle head of another
             scale by bilinear resampling over its (s, s) grid, as the authors do for ×3

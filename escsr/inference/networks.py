@@ -32,8 +32,8 @@ def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver
         return unwrapped(model)
     except TypeError as error:
         raise TypeError(
-            "a model is a name of escsr.list_models(), a weight file or a network of escsr.build "
-            f"or escsr.load, not a {type(model).__name__}"
+            "a model is a name of escsr.list_models() or escsr.models.published(), a weight file "
+            f"or a network of escsr.build or escsr.load, not a {type(model).__name__}"
         ) from error
 
 

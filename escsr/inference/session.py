@@ -83,8 +83,9 @@ class Upscaler:
     Args:
         model: "default", "auto" (looks at each picture and chooses "default" or "real", which is
             told by a notice; tensors of one batch go through one network), a name of
-            `escsr.list_models`, a weight file, or a network (its weights as they are now; a network
-            made by ``torch.compile`` is called as it is).
+            `escsr.list_models` or `escsr.models.published` (fetched on first use), a file, or
+            a network (its weights as they are now; a network made by ``torch.compile`` is called as
+            it is).
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
         memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB", or

@@ -101,8 +101,8 @@ def upscale(
         min_side: What the shorter side becomes; the longer follows.
         max_side: What the longer side becomes; the shorter follows.
         model: "default" (the embedded network for clean pictures), "auto" (looks at the picture
-            and chooses "default" or "real"; told by a notice), a name of `escsr.list_models`, a
-            weight file, or a network.
+            and chooses "default" or "real"; told by a notice), a name of `escsr.list_models` or
+            `escsr.models.published` (fetched on first use), a weight file, or a network.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
         memory: What the call may take, as bytes or as "2GB", "512MiB"; None takes what is free.

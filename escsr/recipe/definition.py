@@ -81,7 +81,7 @@ class Recipe:
         tensorboard: Whether files for TensorBoard are written, if it is installed.
         trackers: Services that follow the run beside TensorBoard, by the names that accelerate
             gives them, e.g. "wandb" or "mlflow"; each must be installed.
-        start_from: Weights to start from, any file or embedded model that `escsr.load` takes.
+        start_from: Weights to start from, any file or name that `escsr.load` takes.
             None: drawn weights.
         start_from_head: What becomes of the head of those weights, see
             `escsr.initialise_from`: "same" takes it over and insists that it fits, "fresh"
