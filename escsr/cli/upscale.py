@@ -8,8 +8,10 @@ import typer
 
 from escsr.cli.console import make_console
 from escsr.cli.groups import in_groups
+from escsr.cli.upscale_cluster import upscale_on_ray
 from escsr.cli.upscale_files import upscale_all
 from escsr.cli.upscale_options import (
+    ClusterOptions,
     FileOptions,
     NetworkOptions,
     SavingOptions,
@@ -49,6 +51,7 @@ def upscale(
     files: FileOptions,
     saving: SavingOptions,
     video: VideoOptions,
+    cluster: ClusterOptions,
 ) -> None:
     """Upscale pictures or videos, to exactly the size asked.
 
@@ -60,11 +63,24 @@ def upscale(
 
     wanted = sizes.wanted()
     if is_video_job(inputs, output):
-        upscale_videos(inputs, output, files, video, **vars(network), **wanted)
+        _refuse_plan(work)
+        upscale_videos(inputs, output, files, video, **vars(network), **work.checked(), **wanted)
+        return
+    if network.engine == "ray":
+        _refuse_plan(work)
+        upscale_on_ray(
+            inputs,
+            output,
+            files,
+            saving,
+            workers=cluster.workers,
+            fields=_name_fields(files.name, network.model, wanted),
+            size=wanted,
+            **{**vars(network), **work.checked(), "engine": "torch", "memory": work.memory},
+        )
         return
     if is_stream(output):
-        if work.plan:
-            raise ValueError("--plan is for picture files: give -o the name of a file or folder")
+        _refuse_plan(work)
         upscale_to_stream(
             inputs, output, files, saving, **vars(network), **work.checked(), **wanted
         )
@@ -88,15 +104,23 @@ def upscale(
     )
 
 
+def _refuse_plan(work: WorkOptions) -> None:
+    if work.plan:
+        raise ValueError("--plan is for picture files on this machine: give -o a file or folder")
+
+
 def _plan(
     inputs: list[str], output: str, files: FileOptions, fields: dict[str, str]
 ) -> "list[PictureTask]":
     """Decide for every picture where it goes; all problems are found before any work."""
     from escsr.images import writable_suffixes
+    from escsr.inference.uris import is_uri
     from escsr.picture_files import find_pictures
     from escsr.picture_targets import plan_targets
 
     writable = writable_suffixes()
+    if uris := [name for name in (*inputs, output) if is_uri(name)]:
+        raise ValueError(f"{uris[0]}: files by URI are for --engine ray")
     with warnings.catch_warnings(record=True) as notices:
         warnings.simplefilter("always")
         sources = find_pictures(standard_input(inputs))

@@ -212,6 +212,10 @@ def _raise_failures(outcomes: "Sequence[Outcome]") -> None:
         raise OSError(f"{len(failed)} of {len(tried)} pictures could not be upscaled:{names}{rest}")
 
 
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | list | None) else str(value)
+
+
 def write_report(
     path: Path, outcomes: "Sequence[Outcome]", *, began: float, options: dict[str, Any]
 ) -> None:
@@ -225,7 +229,7 @@ def write_report(
         "escsr": __version__,
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
         "seconds": round(time.time() - began, 3),
-        "options": {name: value for name, value in options.items() if not callable(value)},
+        "options": {name: _plain(value) for name, value in options.items()},
         "counts": counts,
         "files": [outcome.as_json() for outcome in outcomes],
     }

@@ -59,7 +59,9 @@ class NetworkOptions:
     ] = "default"
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32"
-    engine: Annotated[str, typer.Option(help="torch, or onnx for ONNX Runtime.")] = "torch"
+    engine: Annotated[
+        str, typer.Option(help="torch, onnx (ONNX Runtime), or ray (many machines).")
+    ] = "torch"
     providers: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,6 +102,16 @@ class WorkOptions:
         check_tiles(self.tiles)
         memory = None if self.memory is None else ProcessMemory(parse_memory(self.memory))
         return {"memory": memory, "tiles": self.tiles, "ensemble": self.ensemble}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Many machines (--engine ray)."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes. Default: one for each GPU, else for two CPUs."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,7 +137,8 @@ def upscale_video(
     work.notices += chosen
     if target.suffix.lower() not in VIDEO_SUFFIXES:
         return work.into_folder(given, target, skip_existing)
-    made_by = [_identity(model), *(f"{name} {value}" for name, value in sorted(options.items()))]
+    told = sorted(f"{name} {value}" for name, value in options.items() if name != "memory")
+    made_by = [_identity(model), *told]
     return work.into_file(given, target, encoder or EncoderOptions(), made_by)
 
 

@@ -108,6 +108,7 @@ def test_exact_size_and_format(photos: Path, weights: Path, tmp_path: Path) -> N
         (("{p}/none.png", "-o", "{t}/x.png"), "there is no picture"),
         (("{p}/none", "-o", "{t}/out"), "there is no picture"),
         (("{p}/a.png", "-o", "{t}/x.xyz"), "cannot write .xyz"),
+        (("s3://a/b.png", "-o", "{t}/x.png"), "files by URI are for --engine ray"),
         (("{p}/a.png", "-o", "{p}/a.png"), "is itself an input"),
         (("{p}/a.png", "{p}/b.jpg", "-o", "{t}/x.png"), "cannot go into one file"),
         (("{p}/a.png", "{p}/a.png", "-o", "{t}/out"), "would both be written"),

@@ -1,5 +1,6 @@
 """Videos in, larger videos out. Oracle: what PyAV, which made the clips, says of both files."""
 
+import sys
 import weakref
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,10 @@ import escsr  # noqa: E402
 from escsr.images import Picture, read_image, write_image  # noqa: E402
 from escsr.video import EncoderOptions, reading, upscale_video, upscaling  # noqa: E402
 from escsr.video.muxing import decoding_times  # noqa: E402
+from tests.forking import run_python  # noqa: E402
 from tests.video.clips import Clip, audio_packets, look  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
 
 UNEVEN = [0, 3, 4, 9, 15, 16, 30, 31, 40, 52]
 LOSSLESS = {"crf": "0"}
@@ -266,3 +270,30 @@ def test_memory_does_not_grow_with_length(model, tmp_path: Path, monkeypatch) ->
         most[count] = max(seen)
     assert most[90] <= most[30] + 1
     assert most[30] <= 25  # three batches of eight
+
+
+KILLED = """
+import os, signal, sys
+from escsr.video import muxing, upscale_video, upscaling
+upscaling.FRAMES = 4
+upscaling._BATCH = 1
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[3] == "muxing":
+    muxing._copy_facts = die
+progress = (lambda done, total: done == 6 and die()) if sys.argv[3] == "encoding" else None
+upscale_video(sys.argv[1], sys.argv[2], model="esc_tiny_x2", progress=progress)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_killed_runs_leave_no_output_and_go_on(tmp_path: Path) -> None:
+    source, target = Clip().write(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    for moment in ("encoding", "muxing"):
+        done = run_python("-c", KILLED, source, target, moment, cwd=ROOT)
+        assert done.returncode in (-9, 255)
+        assert not target.exists()
+    done = run_python("-c", KILLED, source, target, "never", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert look(target).times == look(source).times
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
