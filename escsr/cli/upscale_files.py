@@ -80,17 +80,18 @@ def _read(path: Path, *, memory: Any, ensemble: bool, **options: Any) -> "Pixels
     """A picture in memory, or in a file where it is too large for that."""
     import psutil
 
-    from escsr.images import image_size, open_pixels, read_image
+    from escsr.images import PictureSource, image_size, open_pixels, read_image
     from escsr.inference.stores import spool_folder
 
-    height, width = image_size(path)
+    source = PictureSource(path)  # a pipe can be read only once
+    height, width = image_size(source)
     high, wide = size_made((height, width), **options)
     room = psutil.virtual_memory().available if memory is None else memory.total
     if 3 * (height * width + high * wide) > _SHARE_OF_PICTURES * room and not ensemble:
-        found = open_pixels(path, spool_folder())
+        found = open_pixels(source, spool_folder())
         if found is not None:
             return found
-    return read_image(path)
+    return read_image(source)
 
 
 def _write(path: Path, picture: "Pixels", **saving: Any) -> None:

@@ -15,7 +15,7 @@ from escsr.images._carrying import read_display
 from escsr.images._colour import PLAIN_SPACES, to_plain_space
 from escsr.images._display import Display
 from escsr.images._picture import Array
-from escsr.images._reading import open_by_libvips, warn_of
+from escsr.images._reading import Origin, open_by_libvips, warn_of
 from escsr.images._source import PictureSource
 from escsr.images._vips import libvips, reason
 
@@ -83,7 +83,7 @@ class PixelFile:
         return replace(self, path=_new_file(self.path.parent), size=size)
 
 
-def open_pixels(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> PixelFile | None:
+def open_pixels(source: Origin, folder: str | os.PathLike[str]) -> PixelFile | None:
     """Decode a picture file into a temporary file, without holding it in memory.
 
     Args:

@@ -470,7 +470,7 @@ class Upscaler:
             raise ValueError(
                 "the self-ensemble needs the picture in memory: allow more memory, or go without it"
             )
-        middle = max(file.size[0] // 2 - 128, 0)
+        middle = max(file.size[0] // 2 - 128, 0) // 8 * 8  # where the blocks of a JPEG begin
         rows = file.read(middle, min(middle + 256, file.size[0]))
         call = self._suited(call, [Picture(pixels=np.broadcast_to(rows, (*rows.shape[:2], 3)))])
         with call(file.size, depth=0) as (plan, enlarge):  # the result takes no memory
