@@ -49,25 +49,25 @@ def imresize(
 
     Args:
         image: (H, W) or (H, W, C), uint8, uint16, float32 or float64. Floats may have any range.
-        scale: factor for both axes (0.5 halves). The output has ``ceil(side * scale)`` samples; a
+        scale: Factor for both axes (0.5 halves). The output has ``ceil(side * scale)`` samples; a
             side that is no multiple of ``1 / scale`` keeps the nominal factor and ends with a
             partly covered sample, so crop first if the grid has to line up.
-        size: output (H, W) instead of ``scale``; each axis then has its own factor out / in.
-        border: what lies beyond the edge. "symmetric" mirrors (MATLAB today); "clamp" repeats the
+        size: Output (H, W) instead of ``scale``; each axis then has its own factor out / in.
+        border: What lies beyond the edge. "symmetric" mirrors (MATLAB today); "clamp" repeats the
             edge (older MATLAB, the rule behind the classic benchmark files). Only the outermost
             one or two pixels differ.
-        round_between: round to integers between the passes. Default: True for integers, as MATLAB
+        round_between: Round to integers between the passes. Default: True for integers, as MATLAB
             does, and False for floats, where it has no meaning and True is refused.
-        antialias: widen the kernel when shrinking.
+        antialias: Widen the kernel when shrinking.
 
     Returns:
         Array of the input's dtype, (H', W') or (H', W', C). Integers are rounded half up and
         clipped to their range; floats may overshoot the input's range, as a cubic does.
 
     Raises:
-        ValueError: both or neither of ``scale`` and ``size``, a value that is not positive, an
+        ValueError: Both or neither of ``scale`` and ``size``, a value that is not positive, an
             unknown border, an empty picture, or a wrong number of dimensions.
-        TypeError: a dtype other than those above.
+        TypeError: A dtype other than those above.
 
     Example:
         >>> hq = np.full((8, 12, 3), 77, np.uint8)

@@ -1,6 +1,6 @@
 """The house's order: who may import whom, and how little `import escsr` pulls in.
 
-Oracle: the table of rooms in docs/architecture.md. A room imports only rooms above it there.
+Oracle: the table of packages in docs/architecture.md. A package imports only those above it there.
 """
 
 import ast
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "escsr"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
-# Rooms that nothing but the named rooms may import, wherever they stand in the table.
+# Packages that nothing but the named packages may import, wherever they stand in the table.
 ONLY_FOR = {"cli": {"__main__"}, "testing": set()}
 
 # `import escsr` is for everybody, also for those without the extras, and must stay quick.
@@ -35,9 +35,11 @@ HEAVY = (
 )
 
 
-def rooms_in_order() -> list[str]:
-    """The first column of the table under the heading "Rooms"."""
-    section = ARCHITECTURE.read_text(encoding="utf-8").split("\n## Rooms", 1)[1].split("\n## ")[0]
+def packages_in_order() -> list[str]:
+    """The first column of the table under the heading "Packages"."""
+    section = (
+        ARCHITECTURE.read_text(encoding="utf-8").split("\n## Packages", 1)[1].split("\n## ")[0]
+    )
     return re.findall(r"^\| `(\w+)` ", section, flags=re.MULTILINE)
 
 
@@ -76,15 +78,15 @@ def imports_of(
     return [(line, name) for line, name in found if name.split(".")[0] == "escsr"]
 
 
-def room_of(module: str) -> str:
-    """`escsr.layers.norm` is in room `layers`; `escsr` itself is room `escsr`."""
+def package_of(module: str) -> str:
+    """`escsr.layers.norm` is in package `layers`; `escsr` itself is package `escsr`."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else parts[0]
 
 
 def faults(order: list[str], importer: str, imported: str) -> str | None:
     """What is wrong with this import, or None."""
-    here, there = room_of(importer), room_of(imported)
+    here, there = package_of(importer), package_of(imported)
     if here == there:
         return None
     if there in ONLY_FOR and here not in ONLY_FOR[there]:
@@ -104,15 +106,15 @@ def graph() -> dict[str, list[tuple[int, str]]]:
     }
 
 
-def test_table_and_package_have_the_same_rooms():
-    rooms = {room_of(name) for name in all_modules()}
-    order = rooms_in_order()
+def test_table_and_package_agree():
+    packages = {package_of(name) for name in all_modules()}
+    order = packages_in_order()
     assert len(order) == len(set(order))
-    assert set(order) == rooms, "bring the table in docs/architecture.md up to date"
+    assert set(order) == packages, "bring the table in docs/architecture.md up to date"
 
 
-def test_rooms_import_only_rooms_above_them():
-    order = rooms_in_order()
+def test_packages_import_only_those_above_them():
+    order = packages_in_order()
     wrong = [
         f"{name}:{line} imports {imported}: {fault}"
         for name, imports in graph().items()

@@ -19,16 +19,16 @@ def model_card(c: Findings, model: str, *, before: str = "") -> str:
     The figures stand between two comments; everything else was written by hand and is kept.
 
     Args:
-        c: an evaluation of the model, best together with "bicubic".
-        model: name or file of the model, as in the evaluation.
-        before: the present card; one without the comments gets the figures at its end. Without a
+        c: An evaluation of the model, best together with "bicubic".
+        model: Name or file of the model, as in the evaluation.
+        before: The present card; one without the comments gets the figures at its end. Without a
             card it begins with what the weight file knows of itself.
 
     Returns:
         Markdown.
 
     Raises:
-        ValueError: the model is not in the evaluation, or was not measured.
+        ValueError: The model is not in the evaluation, or was not measured.
     """
     there = [r for r in c.results if r.model == model and r.report is not None]
     if not there:
@@ -44,13 +44,13 @@ def write_card(c: Findings, model: str, path: str | os.PathLike[str]) -> None:
     """Write a card to a file, whole or not at all; see `model_card`.
 
     Args:
-        c: an evaluation of the model.
-        model: its name.
-        path: ending in .md; the present card if it exists.
+        c: An evaluation of the model.
+        model: Its name.
+        path: Ending in .md; the present card if it exists.
 
     Raises:
-        ValueError: another ending, or no figures of the model.
-        OSError: it cannot be written there.
+        ValueError: Another ending, or no figures of the model.
+        OSError: It cannot be written there.
     """
     path = Path(path)
     check_writable(path, (".md",))

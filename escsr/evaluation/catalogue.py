@@ -25,7 +25,7 @@ class Sample:
         sr: (H, W, 3) RGB from 0 to 255, uint8, or float64 where the protocol does not round.
         gt: (H, W, 3) uint8, or None.
         lq: (h, w, 3) uint8: the picture that ``sr`` was made from.
-        crop: pixels to leave out on each side.
+        crop: Pixels to leave out on each side.
     """
 
     sr: Array
@@ -51,16 +51,16 @@ class Metric:
     """A figure and how to read it.
 
     Attributes:
-        name: what it is called in tables.
-        measure: what takes it of one picture.
-        better: whether "higher" or "lower" is better.
-        range: from where to where, in words.
+        name: What it is called in tables.
+        measure: What takes it of one picture.
+        better: Whether "higher" or "lower" is better.
+        range: From where to where, in words.
         needs: "gt" for a ground truth, "lq" for the picture enlarged, "nothing" for neither.
-        looks_at: which colours it sees.
-        source: who computes it, with the version.
-        digits: how many stand behind the point in tables.
-        meaningful: smallest difference of means worth a word, or 0 where that is not known.
-        measure_set: for figures of a whole set (FID): takes the folder of results and that of
+        looks_at: Which colours it sees.
+        source: Who computes it, with the version.
+        digits: How many stand behind the point in tables.
+        meaningful: Smallest difference of means worth a word, or 0 where that is not known.
+        measure_set: For figures of a whole set (FID): takes the folder of results and that of
             ground truths; ``measure`` is then not used.
     """
 

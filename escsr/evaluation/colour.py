@@ -38,13 +38,13 @@ def colour_shift(sr: Array, reference: Array, *, cell: int = _CELL) -> float:
     Args:
         sr: (H, W, 3) RGB on 0 to 255, uint8 or float, taken for sRGB.
         reference: (H', W', 3), likewise.
-        cell: side of a cell in pixels of ``sr``, at least 1.
+        cell: Side of a cell in pixels of ``sr``, at least 1.
 
     Returns:
         Delta E, from 0.
 
     Raises:
-        ValueError: another shape, or a cell below 1.
+        ValueError: Another shape, or a cell below 1.
 
     Example:
         >>> dark, bright = np.full((64, 64, 3), 100), np.full((16, 16, 3), 105)

@@ -28,7 +28,7 @@ class Comparison(Findings):
             "unavailable": dict(self.unavailable),
             "models": list(self.models),
             "data": list(self.data),
-            "results": [_plain_result(result) for result in self.results],
+            "results": [_result_to_dict(result) for result in self.results],
             "differences": self.differences(),
         }
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -49,12 +49,12 @@ class Comparison(Findings):
         """Write the report, in the format of the file name's ending or all of them to a folder.
 
         Args:
-            path: ending in .json, .csv, .md or .tex; anything else is a folder, which is made and
+            path: Ending in .json, .csv, .md or .tex; anything else is a folder, which is made and
                 gets ``report.json``, ``report.csv``, ``report.md``, ``report.tex``,
                 ``report.html`` and the plots as SVG.
 
         Raises:
-            OSError: it cannot be written there.
+            OSError: It cannot be written there.
         """
         path = Path(path)
         write = {
@@ -76,7 +76,7 @@ class Comparison(Findings):
         write_text(path / "report.html", html_page(self))
 
 
-def _plain_result(result: Result) -> dict[str, Any]:
+def _result_to_dict(result: Result) -> dict[str, Any]:
     who: dict[str, Any] = {"model": result.model, "data": result.data, "scale": result.scale}
     if result.report is None:
         return who | {"not_made": result.reason}

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from escsr.devices import evaluating
-from escsr.evaluation.entrants import Entrant
+from escsr.evaluation.contenders import Contender
 from escsr.layers import planning
 
 __all__ = ["COST_SIZE", "cost_of"]
@@ -14,20 +14,20 @@ COST_SIZE = (720, 1280)
 """(H, W) of the result whose multiply-adds are counted, as papers do."""
 
 
-def cost_of(entrant: Entrant, scale: float) -> dict[str, Any]:
+def cost_of(contender: Contender, scale: float) -> dict[str, Any]:
     """Count the multiply-adds for one result of 1280 x 720.
 
     The network runs on tensors without contents. Products of matrices and convolutions count, as
     in the literature; element-wise work does not.
 
     Args:
-        entrant: bicubic and networks that are not ours are not counted.
-        scale: the enlargement; a network whose result is resized works at its own.
+        contender: Bicubic and networks that are not ours are not counted.
+        scale: The enlargement; a network whose result is resized works at its own.
 
     Returns:
         ``multiply_adds``, or ``multiply_adds_unknown`` with the reason, or nothing.
     """
-    network = entrant.resolver
+    network = contender.resolver
     if network is None:
         return {}
     from torch._subclasses.fake_tensor import FakeTensorMode

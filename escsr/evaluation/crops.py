@@ -25,7 +25,7 @@ def choose_region(lq: Rgb, gt: Rgb | None, size: tuple[int, int], side: int) -> 
         lq: (h, w, 3).
         gt: (H, W, 3), or None.
         size: (H, W) of the result.
-        side: side of the square; of a smaller picture the whole side is taken.
+        side: Side of the square; of a smaller picture the whole side is taken.
 
     Returns:
         The region; of equal ones the first, from the top left.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from escsr.evaluation.contenders import BICUBIC, Contender
 from escsr.evaluation.crops import slug
-from escsr.evaluation.entrants import BICUBIC, Entrant
 from escsr.evaluation.pairs import Pair
 from escsr.evaluation.plan import Round
 from escsr.evaluation.protocol import Protocol
@@ -37,10 +37,10 @@ class Layout:
     or a picture of another model, another file or other rules.
 
     Attributes:
-        folder: of the results, or None where nothing is kept.
-        protocol: the rules.
-        precision: of the networks.
-        crop_side: side of the parts that are kept of pictures.
+        folder: Of the results, or None where nothing is kept.
+        protocol: The rules.
+        precision: Of the networks.
+        crop_side: Side of the parts that are kept of pictures.
     """
 
     folder: Path | None
@@ -48,9 +48,9 @@ class Layout:
     precision: str
     crop_side: int
 
-    def key(self, r: Round, pair: Pair, entrant: Entrant) -> str:
+    def key(self, r: Round, pair: Pair, contender: Contender) -> str:
         """Names everything that moves the figures of one model on one picture."""
-        conditions = self._entrant_conditions(entrant) | {
+        conditions = self._contender_conditions(contender) | {
             "picture": _pair_conditions(r, pair),
             "crop": self.protocol.crop(r.scale),
             "rounding": self.protocol.rounding,
@@ -61,19 +61,19 @@ class Layout:
         """Where the parts of one picture are kept, by what they show, in the order shown."""
         place = self._below("crops", r) / slug(pair.name)
         key = record_key({**_pair_conditions(r, pair), **versions()})[:8]
-        names = ["LQ", *([] if BICUBIC in r.entrants else [BICUBIC])]
+        names = ["LQ", *([] if BICUBIC in r.contenders else [BICUBIC])]
         files = {name: place / f"{name}-{key}-{self.crop_side}.png" for name in names}
-        for name, entrant in r.entrants.items():
-            own = self.key(r, pair, entrant)[:8]
+        for name, contender in r.contenders.items():
+            own = self.key(r, pair, contender)[:8]
             files[name] = place / f"{slug(name)}-{own}-{self.crop_side}.png"
         if pair.hr is not None:
             files["GT"] = place / f"GT-{key}-{self.crop_side}.png"
         return files
 
-    def picture_file(self, r: Round, pair: Pair, entrant: Entrant) -> Path:
+    def picture_file(self, r: Round, pair: Pair, contender: Contender) -> Path:
         """Where a whole result is kept for figures of the set."""
-        own = record_key(self._entrant_conditions(entrant) | {"set": _set_conditions(r)})[:8]
-        place = self._below("pictures", r) / f"{slug(entrant.name)}-{own}"
+        own = record_key(self._contender_conditions(contender) | {"set": _set_conditions(r)})[:8]
+        place = self._below("pictures", r) / f"{slug(contender.name)}-{own}"
         return place / f"{slug(pair.name)}.png"
 
     def truth_file(self, r: Round, pair: Pair) -> Path:
@@ -85,11 +85,11 @@ class Layout:
         assert self.folder is not None, "pictures are kept only where there is a folder"
         return self.folder / what / slug(r.data.name) / f"x{r.scale:g}"
 
-    def _entrant_conditions(self, entrant: Entrant) -> dict[str, Any]:
+    def _contender_conditions(self, contender: Contender) -> dict[str, Any]:
         return {
-            "model": entrant.identity,
-            "resized": entrant.resized,
-            "device": entrant.device,
+            "model": contender.identity,
+            "resized": contender.resized,
+            "device": contender.device,
             "precision": self.precision,
             **versions(),
         }

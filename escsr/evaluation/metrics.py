@@ -28,7 +28,7 @@ def rgb_to_y(image: Array) -> Plane:
         (H, W) float64 from 16 (black) to 235 (white).
 
     Raises:
-        ValueError: another shape.
+        ValueError: Another shape.
 
     Example:
         >>> float(rgb_to_y(np.zeros((1, 1, 3), np.uint8))[0, 0])
@@ -45,16 +45,16 @@ def psnr(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> float:
 
     Args:
         sr: (H, W) or (H, W, C), on 0 to ``peak``.
-        gt: the truth, of the same shape and dtype.
-        crop: pixels left out on each side.
-        peak: the value of white.
+        gt: The truth, of the same shape and dtype.
+        crop: Pixels left out on each side.
+        peak: The value of white.
 
     Returns:
         Decibels; infinity for equal pictures.
 
     Raises:
-        TypeError: different dtypes.
-        ValueError: different shapes, or nothing left after the crop.
+        TypeError: Different dtypes.
+        ValueError: Different shapes, or nothing left after the crop.
 
     Example:
         >>> round(psnr(np.zeros((8, 8)), np.ones((8, 8))), 2)
@@ -70,15 +70,15 @@ def psnr_y(sr: Array, gt: Array, *, crop: int) -> float:
 
     Args:
         sr: (H, W, 3) RGB uint8, rounded and clipped.
-        gt: the truth, likewise.
-        crop: pixels left out on each side; the classic benchmarks leave out ``scale``.
+        gt: The truth, likewise.
+        crop: Pixels left out on each side; the classic benchmarks leave out ``scale``.
 
     Returns:
         Decibels; infinity for equal pictures.
 
     Raises:
-        TypeError: not uint8.
-        ValueError: other or different shapes, or nothing left after the crop.
+        TypeError: Not uint8.
+        ValueError: Other or different shapes, or nothing left after the crop.
 
     Example:
         >>> psnr_y(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8), crop=2)
@@ -96,16 +96,16 @@ def ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> float:
 
     Args:
         sr: (H, W) or (H, W, C), on 0 to ``peak``.
-        gt: the truth, of the same shape and dtype.
-        crop: pixels left out on each side.
-        peak: the value of white.
+        gt: The truth, of the same shape and dtype.
+        crop: Pixels left out on each side.
+        peak: The value of white.
 
     Returns:
         From -1 to 1; 1 for equal pictures.
 
     Raises:
-        TypeError: different dtypes.
-        ValueError: different shapes, or less than 11 x 11 pixels left after the crop.
+        TypeError: Different dtypes.
+        ValueError: Different shapes, or less than 11 x 11 pixels left after the crop.
 
     Example:
         >>> ssim(np.ones((16, 16)), np.ones((16, 16)))
@@ -120,15 +120,15 @@ def ssim_y(sr: Array, gt: Array, *, crop: int) -> float:
 
     Args:
         sr: (H, W, 3) RGB uint8, rounded and clipped.
-        gt: the truth, likewise.
-        crop: pixels left out on each side; the classic benchmarks leave out ``scale``.
+        gt: The truth, likewise.
+        crop: Pixels left out on each side; the classic benchmarks leave out ``scale``.
 
     Returns:
         From -1 to 1.
 
     Raises:
-        TypeError: not uint8.
-        ValueError: other or different shapes, or less than 11 x 11 pixels left after the crop.
+        TypeError: Not uint8.
+        ValueError: Other or different shapes, or less than 11 x 11 pixels left after the crop.
 
     Example:
         >>> ssim_y(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16, 3), np.uint8), crop=2)
@@ -148,16 +148,16 @@ def ms_ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> floa
 
     Args:
         sr: (H, W) or (H, W, C), on 0 to ``peak``.
-        gt: the truth, of the same shape and dtype.
-        crop: pixels left out on each side.
-        peak: the value of white.
+        gt: The truth, of the same shape and dtype.
+        crop: Pixels left out on each side.
+        peak: The value of white.
 
     Returns:
         From 0 to 1; 1 for equal pictures.
 
     Raises:
-        TypeError: different dtypes.
-        ValueError: different shapes, or less than 176 x 176 pixels left after the crop.
+        TypeError: Different dtypes.
+        ValueError: Different shapes, or less than 176 x 176 pixels left after the crop.
 
     Example:
         >>> ms_ssim(np.ones((180, 180)), np.ones((180, 180)))

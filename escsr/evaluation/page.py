@@ -1,9 +1,9 @@
 """The report as one HTML file: it holds its pictures and opens without a server."""
 
 import base64
-from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from escsr.evaluation.plots import plots
 from escsr.evaluation.results import Crops, Findings, Result
@@ -12,83 +12,69 @@ from escsr.evaluation.tables import LEGEND, cells, notes
 __all__ = ["html_page"]
 
 _HINT = (
-    "Wheel or + and - magnify, dragging or arrow keys move, a double click or 0 goes back; all "
-    "pictures of a row follow. The part shown is where bicubic errs most, or where contrast is "
-    "highest if there is no ground truth. LQ is shown with its pixels repeated."
+    "Zoom with the wheel or + and -, pan by dragging or with the arrow keys, reset with a double "
+    "click or 0; all pictures of a row follow. The part shown is where bicubic errs most, or where "
+    "contrast is highest if there is no ground truth. LQ is shown with its pixels repeated."
 )
 
 
 def html_page(c: Findings) -> str:
-    """Tables, plots and crops that magnify and move together.
+    """Tables, plots and crops that zoom and pan together.
 
     Args:
-        c: the comparison; the files of its crops must still be there.
+        c: The comparison; the files of its crops must still be there.
 
     Returns:
         HTML with everything in it.
     """
-    style, script = (
-        files("escsr.evaluation").joinpath(name).read_text("utf-8")
-        for name in ("viewer.css", "viewer.js")
+    from jinja2 import Environment
+
+    folder = files("escsr.evaluation")
+    style, script, template = (
+        folder.joinpath(name).read_text("utf-8")
+        for name in ("viewer.css", "viewer.js", "report.html.jinja")
     )
-    sections = [_tables(c)]
-    drawn = plots(c)
-    if drawn:
-        sections.append(f'<h2>Plots</h2><div class="plots">{"".join(drawn.values())}</div>')
-    if c.crops:
-        shown = "".join(_crops(c, crops) for crops in c.crops)
-        sections.append(f'<h2>Pictures</h2><p class="hint">{escape(_HINT)}</p>{shown}')
-    told = "".join(f"<li>{escape(line)}</li>" for line in notes(c))
-    sections.append(f'<h2>How it was taken</h2><ul class="notes">{told}</ul>')
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Evaluation</title><style>\n{style}</style></head><body>"
-        f"<h1>Evaluation</h1>{''.join(sections)}<script>\n{script}</script></body></html>\n"
-    )
-
-
-def _tables(c: Findings) -> str:
-    parts = ["<h2>Figures</h2>"]
-    for (data, scale), group in c.groups().items():
-        count = max((len(r.report.rows) for r in group if r.report), default=0)
-        heads = "".join(f"<th>{escape(head)}</th>" for head in c.heads())
-        parts.append(
-            f"<h3>{escape(data)} x{scale:g} ({count} pictures)</h3><div class='table'><table>"
-        )
-        parts.append(f"<tr><th>model</th>{heads}</tr>")
-        for result in group:
-            parts.append(f"<tr><td>{escape(result.model)}</td>{_row(c, group, result)}</tr>")
-        parts.append("</table></div>")
-    return "".join(parts) + f'<p class="hint">{escape(LEGEND)}</p>'
-
-
-def _row(c: Findings, group: list[Result], result: Result) -> str:
-    if result.report is None:
-        return f'<td class="absent" colspan="{len(c.metrics)}">does not make x{result.scale:g}</td>'
-    return "".join(
-        f'<td class="{"best" if cell.best else ""}">{escape(cell.text)}</td>'
-        for cell in cells(c, group, result)
+    environment = Environment(autoescape=True, trim_blocks=True, keep_trailing_newline=True)
+    return environment.from_string(template).render(
+        style=style,
+        script=script,
+        headings=c.heads(),
+        tables=[_table(c, *where, group) for where, group in c.groups().items()],
+        legend=LEGEND,
+        plots=list(plots(c).values()),
+        hint=_HINT,
+        crops=[_crops(c, crops) for crops in c.crops],
+        notes=notes(c),
     )
 
 
-def _crops(c: Findings, crops: Crops) -> str:
+def _table(c: Findings, data: str, scale: float, group: list[Result]) -> dict[str, Any]:
+    rows = [
+        {
+            "model": result.model,
+            "absent": "" if result.report is not None else f"does not make x{scale:g}",
+            "cells": cells(c, group, result),
+        }
+        for result in group
+    ]
+    count = max((len(r.report.rows) for r in group if r.report), default=0)
+    return {"title": f"{data} x{scale:g}", "count": count, "rows": rows}
+
+
+def _crops(c: Findings, crops: Crops) -> dict[str, Any]:
     group = c.groups()[crops.data, crops.scale]
-    panes = "".join(_pane(c, crops, group, what, path) for what, path in crops.panes)
-    title = f"{crops.data} x{crops.scale:g}, {crops.image}"
-    return f'<h3>{escape(title)}</h3><div class="group">{panes}</div>'
+    return {
+        "title": f"{crops.data} x{crops.scale:g}, {crops.image}",
+        "panes": [_pane(c, crops.image, group, name, path) for name, path in crops.panes],
+    }
 
 
-def _pane(c: Findings, crops: Crops, group: list[Result], what: str, path: Path) -> str:
-    figures = ""
-    report = next((r.report for r in group if r.model == what), None)
+def _pane(c: Findings, image: str, group: list[Result], name: str, path: Path) -> dict[str, str]:
+    """One crop, with up to three figures of its picture."""
+    report = next((r.report for r in group if r.model == name), None)
+    figures: list[str] = []
     if report is not None:
-        row = next(row for row in report.rows if row.name == crops.image)
-        told = [f"{m.name} {m.show(row.values[m.name])}" for m in c.metrics if m.name in row.values]
-        figures = f"<br><span>{escape(', '.join(told[:3]))}</span>"
-    data = base64.b64encode(path.read_bytes()).decode()
-    return (
-        f'<figure><div class="pane" tabindex="0" role="img" aria-label="{escape(what)}">'
-        f'<img alt="{escape(what)}" draggable="false" src="data:image/png;base64,{data}"></div>'
-        f"<figcaption><b>{escape(what)}</b>{figures}</figcaption></figure>"
-    )
+        values = next(row.values for row in report.rows if row.name == image)
+        figures = [f"{m.name} {m.show(values[m.name])}" for m in c.metrics if m.name in values]
+    png = base64.b64encode(path.read_bytes()).decode()
+    return {"name": name, "figures": ", ".join(figures[:3]), "png": png}

@@ -14,7 +14,7 @@ from escsr.images import image_size, read_image
 
 __all__ = ["Pair", "find_pairs", "find_pictures"]
 
-_SHOWN = 20
+_MOST_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class Pair:
     """An HR picture with its LQ picture.
 
     Attributes:
-        name: path below its folder without the ending.
-        hr: the HR file, or None where there is no ground truth.
-        lq: the LQ file, or None where it is to be made.
+        name: Path below its folder without the ending.
+        hr: The HR file, or None where there is no ground truth.
+        lq: The LQ file, or None where it is to be made.
         lq_size: (h, w) of the LQ picture.
         gt_size: (H, W) that is compared: the part of the HR picture that the LQ picture shows.
         offset: (top, left) of that part.
@@ -54,18 +54,18 @@ def find_pairs(
     a problem. All pictures are decoded, so damaged files are found here, too.
 
     Args:
-        data: folder of HR pictures, searched recursively.
-        lq: folder of LQ pictures; None to make them.
+        data: Folder of HR pictures, searched recursively.
+        lq: Folder of LQ pictures; None to make them.
         scale: HR size / LQ size, at least 1.
-        alignment: which part of a larger HR picture is compared; "whole" makes ``scale`` a name
+        alignment: Which part of a larger HR picture is compared; "whole" makes ``scale`` a name
             and pairs pictures of any ratio, also of another one on each axis.
 
     Returns:
         Pairs in the order of their names, at least one.
 
     Raises:
-        FileNotFoundError: a folder does not exist or holds no pictures.
-        ValueError: files that are missing, unreadable, ambiguous, of the wrong size or gray where
+        FileNotFoundError: A folder does not exist or holds no pictures.
+        ValueError: Files that are missing, unreadable, ambiguous, of the wrong size or gray where
             the other has colours; the first 20 are named, and the others counted.
 
     Example:
@@ -87,7 +87,9 @@ def find_pairs(
     if lq_files is not None:
         problems += _orphans(hr_files, lq_files)
     if problems:
-        raise ValueError(_told(problems, f"{data} and {lq}" if lq is not None else str(data)))
+        raise ValueError(
+            _list_problems(problems, f"{data} and {lq}" if lq is not None else str(data))
+        )
     return pairs
 
 
@@ -95,15 +97,15 @@ def find_pictures(lq: str | os.PathLike[str], *, scale: float) -> list[Pair]:
     """The pictures of a folder that have no ground truth.
 
     Args:
-        lq: folder of pictures to enlarge, searched recursively.
-        scale: enlargement of each side, at least 1.
+        lq: Folder of pictures to enlarge, searched recursively.
+        scale: Enlargement of each side, at least 1.
 
     Returns:
         Pairs whose ``hr`` is None, in the order of their names, at least one.
 
     Raises:
-        FileNotFoundError: the folder does not exist or holds no pictures.
-        ValueError: unreadable or ambiguous files; all are named.
+        FileNotFoundError: The folder does not exist or holds no pictures.
+        ValueError: Unreadable or ambiguous files; all are named.
     """
     _check_scale(scale)
     files, problems = _by_stem(lq)
@@ -118,7 +120,7 @@ def find_pictures(lq: str | os.PathLike[str], *, scale: float) -> list[Pair]:
         gt_size = _times(size, scale)
         pairs.append(Pair(name=printable(name), hr=None, lq=path, lq_size=size, gt_size=gt_size))
     if problems:
-        raise ValueError(_told(problems, str(lq)))
+        raise ValueError(_list_problems(problems, str(lq)))
     return pairs
 
 
@@ -179,23 +181,23 @@ def _partner(name: str, hr: Path, lq_files: dict[str, Path], scale: float) -> Pa
     lq = next((lq_files[key] for key in candidates if key in lq_files), None)
     if lq is not None:
         return lq
-    plain = _plain(name)
+    stripped = _without_marker(name)
     swapped = ""
-    if plain != name and plain in lq_files:
-        swapped = f", but there is {lq_files[plain].name}: are the folders swapped?"
+    if stripped != name and stripped in lq_files:
+        swapped = f", but there is {lq_files[stripped].name}: are the folders swapped?"
     raise ValueError(f"{hr}: no LQ picture named {' or '.join(candidates)}{swapped}")
 
 
 def _orphans(hr_files: dict[str, Path], lq_files: dict[str, Path]) -> list[str]:
     """LQ pictures that belong to no HR picture, whatever their scale."""
     return [
-        f"{path}: no HR picture named {_plain(name)}"
+        f"{path}: no HR picture named {_without_marker(name)}"
         for name, path in lq_files.items()
-        if name not in hr_files and _plain(name) not in hr_files
+        if name not in hr_files and _without_marker(name) not in hr_files
     ]
 
 
-def _plain(name: str) -> str:
+def _without_marker(name: str) -> str:
     """The name of an LQ picture without what says that it is one."""
     return re.sub(r"(x\d+(\.\d+)?|_LR)$", "", name)
 
@@ -204,7 +206,7 @@ def _times(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return round(size[0] * scale), round(size[1] * scale)
 
 
-def _told(problems: Iterable[str], where: str) -> str:
+def _list_problems(problems: Iterable[str], where: str) -> str:
     lines = list(problems)
-    more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return "\n  ".join([f"{len(lines)} problems in {where}:", *lines[:_SHOWN], *more])
+    more = [f"... and {len(lines) - _MOST_LISTED} more"] if len(lines) > _MOST_LISTED else []
+    return "\n  ".join([f"{len(lines)} problems in {where}:", *lines[:_MOST_LISTED], *more])

@@ -26,11 +26,11 @@ class PaperRow:
     """One row of a published table.
 
     Attributes:
-        name: what `find_paper_row` knows it by.
-        network: what the paper calls the network.
-        scale: enlargement.
+        name: What `find_paper_row` knows it by.
+        network: What the paper calls the network.
+        scale: Enlargement.
         figures: PSNR-Y in dB and SSIM-Y, or None where the paper gives none, by data set.
-        protocol: how they were taken.
+        protocol: How they were taken.
     """
 
     name: str
@@ -45,10 +45,10 @@ class PaperCheck:
     """A figure beside the published one.
 
     Attributes:
-        data: name of the data set.
-        metric: name of the figure.
-        published: as printed.
-        measured: the mean that was measured.
+        data: Name of the data set.
+        metric: Name of the figure.
+        published: As printed.
+        measured: The mean that was measured.
     """
 
     data: str
@@ -120,7 +120,7 @@ def find_paper_row(name: str) -> PaperRow:
     """A row by its name.
 
     Raises:
-        ValueError: there is none; the message lists them.
+        ValueError: There is none; the message lists them.
 
     Example:
         >>> find_paper_row("esc_x4").figures["Set5"]
@@ -135,22 +135,22 @@ def check_paper(c: Findings, row: PaperRow, model: str) -> Sequence[PaperCheck]:
     """Lay what was measured beside what was published.
 
     Args:
-        c: an evaluation under the row's protocol and at its scale.
-        row: the row.
-        model: name of the model in the evaluation.
+        c: An evaluation under the row's protocol and at its scale.
+        row: The row.
+        model: Name of the model in the evaluation.
 
     Returns:
         A check for every data set and figure that both have.
 
     Raises:
-        ValueError: none of the data sets is in the row, or the model was not measured.
+        ValueError: None of the data sets is in the row, or the model was not measured.
     """
-    published = {_plain(name): figures for name, figures in row.figures.items()}
+    published = {_normalised(name): figures for name, figures in row.figures.items()}
     checks = []
     for result in c.results:
         if result.model != model or result.scale != row.scale or result.report is None:
             continue
-        figures = published.get(_plain(result.data), (None, None))
+        figures = published.get(_normalised(result.data), (None, None))
         for metric, value in zip(("psnr_y", "ssim_y"), figures, strict=True):
             if value is not None and metric in result.report.means:
                 measured = result.report.means[metric]
@@ -165,6 +165,6 @@ def check_paper(c: Findings, row: PaperRow, model: str) -> Sequence[PaperCheck]:
     return checks
 
 
-def _plain(name: str) -> str:
+def _normalised(name: str) -> str:
     short = name.lower().replace("-", "").replace("_", "")
     return _ALIASES.get(short, short)

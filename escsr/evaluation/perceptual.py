@@ -41,15 +41,15 @@ def find_metrics(
     """Make the figures of some names.
 
     Args:
-        names: ours first (`OWN_METRICS`), then pyiqa's; ``pyiqa:ssim`` means pyiqa's where
+        names: Ours first (`OWN_METRICS`), then pyiqa's; ``pyiqa:ssim`` means pyiqa's where
             both have one. Capitals and "-" for "_" are understood ("MS-SSIM").
-        device: where pyiqa's networks run.
+        device: Where pyiqa's networks run.
 
     Returns:
         The metrics in the order of their names, and those that cannot be had: name to reason.
 
     Raises:
-        ValueError: a name that neither we nor the installed pyiqa have, or none at all.
+        ValueError: A name that neither we nor the installed pyiqa have, or none at all.
 
     Example:
         >>> find_metrics(["psnr_y"])[0][0].better
@@ -182,15 +182,15 @@ def _name_in_pyiqa(name: str) -> str:
 def _from_pyiqa(name: str, device: str | torch.device) -> Metric:
     found = _name_in_pyiqa(name)
     network = _network(found, device)
-    plain = _described(found)
-    wanted: dict[str, Any] = {"measure": partial(_measure, network, plain.needs == "gt")}
+    described = _described(found)
+    wanted: dict[str, Any] = {"measure": partial(_measure, network, described.needs == "gt")}
     if found in _SETS:
         wanted = {
-            "measure": plain.measure,
-            "measure_set": partial(_measure_set, network, plain.needs == "gt"),
+            "measure": described.measure,
+            "measure_set": partial(_measure_set, network, described.needs == "gt"),
         }
-    facts = {f: getattr(plain, f) for f in ("name", "better", "range", "needs", "looks_at")}
-    return Metric(**facts, **wanted, source=plain.source)
+    facts = {f: getattr(described, f) for f in ("name", "better", "range", "needs", "looks_at")}
+    return Metric(**facts, **wanted, source=described.source)
 
 
 def _network(name: str, device: str | torch.device) -> Any:

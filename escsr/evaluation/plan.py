@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from escsr.evaluation.entrants import (
+from escsr.evaluation.contenders import (
     BICUBIC,
-    Entrant,
+    Contender,
     ModelLike,
     WrongScaleError,
-    enter,
     file_hash,
     label,
+    make_contender,
 )
 from escsr.evaluation.pairs import Pair, find_pairs, find_pictures
 from escsr.evaluation.protocol import Protocol
@@ -33,14 +33,14 @@ class Dataset:
     """Pictures to evaluate on.
 
     Attributes:
-        hr: folder of ground truths; None where there are none.
-        lq: folder of the pictures to enlarge; None to make them. "{scale}" in it stands for the
+        hr: Folder of ground truths; None where there are none.
+        lq: Folder of the pictures to enlarge; None to make them. "{scale}" in it stands for the
             scale, "{data}" for the name.
-        name: what it is called in tables; by default the folder's, or that of the folder above
+        name: What it is called in tables; by default the folder's, or that of the folder above
             where its own only says "HR" or the like.
 
     Raises:
-        ValueError: neither ``hr`` nor ``lq``.
+        ValueError: Neither ``hr`` nor ``lq``.
 
     Example:
         >>> Dataset(hr="Set5/HR", lq="Set5/LR_bicubic/X{scale}").name
@@ -84,14 +84,14 @@ class Round:
     """One data set at one scale, with everybody who takes part.
 
     Attributes:
-        data: the data set.
-        scale: the enlargement.
-        pairs: its pictures.
-        make_lq: makes the pictures to enlarge where the data set has none.
+        data: The data set.
+        scale: The enlargement.
+        pairs: Its pictures.
+        make_lq: Makes the pictures to enlarge where the data set has none.
         hashes: SHA-256 of the files, by path.
-        entrants: model by name in tables.
-        absent: models that do not make the scale: reason by name.
-        names: all of both, in the order of the tables.
+        contenders: Model by name in tables.
+        absent: Models that do not make the scale: reason by name.
+        names: All of both, in the order of the tables.
     """
 
     data: Dataset
@@ -99,7 +99,7 @@ class Round:
     pairs: list[Pair]
     make_lq: MakeLq
     hashes: Mapping[Path, str]
-    entrants: Mapping[str, Entrant]
+    contenders: Mapping[str, Contender]
     absent: Mapping[str, str]
     names: tuple[str, ...]
 
@@ -134,8 +134,8 @@ def plan_rounds(
     """Open the models, pair the pictures and hash the files.
 
     Raises:
-        ValueError: wrong pairs; those of all data sets and scales are named, and missing folders.
-        FileNotFoundError: a model that does not exist, or folders alone are missing.
+        ValueError: Wrong pairs; those of all data sets and scales are named, and missing folders.
+        FileNotFoundError: A model that does not exist, or folders alone are missing.
     """
     found: list[tuple[Dataset, float, list[Pair]]] = []
     problems: list[ValueError | FileNotFoundError] = []
@@ -148,7 +148,7 @@ def plan_rounds(
     if problems:
         missing = all(isinstance(problem, FileNotFoundError) for problem in problems)
         raise (FileNotFoundError if missing else ValueError)("\n".join(map(str, problems)))
-    cast = {scale: _cast(models, scale, resize, device) for scale in scales}
+    contenders = {scale: _contenders_at(models, scale, resize, device) for scale in scales}
     paths = {p for *_, pairs in found for pair in pairs for p in (pair.hr, pair.lq) if p}
     hashes = {path: file_hash(path) for path in paths}
     return [
@@ -158,35 +158,35 @@ def plan_rounds(
             pairs=pairs,
             make_lq=make_lq,
             hashes=hashes,
-            entrants=cast[scale][0],
-            absent=cast[scale][1],
+            contenders=contenders[scale][0],
+            absent=contenders[scale][1],
             names=tuple(models),
         )
         for dataset, scale, pairs in found
     ]
 
 
-def _cast(
+def _contenders_at(
     models: Mapping[str, ModelLike],
     scale: float,
     resize: bool,
     device: str | torch.device | None,
-) -> tuple[dict[str, Entrant], dict[str, str]]:
+) -> tuple[dict[str, Contender], dict[str, str]]:
     """Who makes a scale, and who does not."""
-    entrants, absent = {}, {}
+    contenders, absent = {}, {}
     for name, model in models.items():
         try:
-            entrants[name] = enter(model, scale, name=name, resize=resize, device=device)
+            contenders[name] = make_contender(model, scale, name=name, resize=resize, device=device)
         except WrongScaleError as error:
             absent[name] = str(error)
-    return entrants, absent
+    return contenders, absent
 
 
 def name_models(models: Sequence[ModelLike] | Mapping[str, ModelLike]) -> dict[str, ModelLike]:
     """Models by their names in tables.
 
     Raises:
-        ValueError: none, or two of one name.
+        ValueError: None, or two of one name.
     """
     if isinstance(models, Mapping):
         named = dict(models)
@@ -212,7 +212,7 @@ def settle_scales(models: Mapping[str, ModelLike], scales: Sequence[float] | Non
     """The scales asked for, or the one that all models of a fixed scale make.
 
     Raises:
-        ValueError: no scale was said and the models do not say it, or one is given twice or
+        ValueError: No scale was said and the models do not say it, or one is given twice or
             below 1.
     """
     if scales is not None:
@@ -232,7 +232,9 @@ def settle_scales(models: Mapping[str, ModelLike], scales: Sequence[float] | Non
     if len(set(own.values())) == 1:
         return [next(iter(own.values()))]
     if own:
-        told = ", ".join(f"{name} x{scale:g}" for name, scale in own.items())
-        raise ValueError(f"the models make different scales ({told}); say which (--scale 2,4)")
+        own_scales = ", ".join(f"{name} x{scale:g}" for name, scale in own.items())
+        raise ValueError(
+            f"the models make different scales ({own_scales}); say which (--scale 2,4)"
+        )
     what = " and ".join(models)
     raise ValueError(f"{what}: any scale can be made; say which (scale=4, --scale 4)")

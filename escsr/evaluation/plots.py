@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from escsr.evaluation.catalogue import Metric
-from escsr.evaluation.entrants import BICUBIC
+from escsr.evaluation.contenders import BICUBIC
 from escsr.evaluation.results import Findings, Result
 
 __all__ = ["cost_plot", "gain_plot", "plots", "scale_plot"]
@@ -83,10 +83,10 @@ def gain_plot(
     """What each model gains over bicubic on each picture.
 
     Args:
-        group: results of one data set at one scale.
-        metric: the figure.
-        title: above the plot.
-        order: all models, which give each its colour; by default those of the plot.
+        group: Results of one data set at one scale.
+        metric: The figure.
+        title: Above the plot.
+        order: All models, which give each its colour; by default those of the plot.
 
     Returns:
         SVG, or "" without bicubic or without another model.

@@ -40,16 +40,16 @@ class Protocol:
     """The rules of an evaluation.
 
     Attributes:
-        name: what it is called in reports.
-        metrics: names of the figures that are taken if none are asked for.
-        rounding: see `Rounding`. The result is clipped to the range of 8 bits in any case.
-        crop_scales: pixels left out on each side, as a multiple of the scale (rounded up).
-        crop_pixels: further pixels left out on each side.
-        resizer: what makes the low-quality pictures where none are given.
-        alignment: see `Alignment`.
+        name: What it is called in reports.
+        metrics: Names of the figures that are taken if none are asked for.
+        rounding: See `Rounding`. The result is clipped to the range of 8 bits in any case.
+        crop_scales: Pixels left out on each side, as a multiple of the scale (rounded up).
+        crop_pixels: Further pixels left out on each side.
+        resizer: What makes the low-quality pictures where none are given.
+        alignment: See `Alignment`.
 
     Raises:
-        ValueError: an unknown word or a negative crop.
+        ValueError: An unknown word or a negative crop.
 
     Example:
         >>> CLASSIC.crop(4), DIV2K.crop(4), CLASSIC.crop(2.5)
@@ -112,7 +112,7 @@ class Protocol:
         """A protocol with other parts; its name says so.
 
         Args:
-            parts: attributes by name; None leaves one as it is.
+            parts: Attributes by name; None leaves one as it is.
 
         Returns:
             The protocol itself if nothing differs.
@@ -120,8 +120,8 @@ class Protocol:
         changed = {k: v for k, v in parts.items() if v is not None and v != getattr(self, k)}
         if not changed:
             return self
-        told = {"crop" if k.startswith("crop_") else k for k in changed}
-        name = f"{self.name}, but other {' and '.join(sorted(told))}"
+        rules = {"crop" if k.startswith("crop_") else k for k in changed}
+        name = f"{self.name}, but other {' and '.join(sorted(rules))}"
         return dataclasses.replace(self, name=name, **changed)
 
 
@@ -159,7 +159,7 @@ def find_protocol(name: str) -> Protocol:
     """The protocol of a name.
 
     Raises:
-        ValueError: there is none; the message lists them.
+        ValueError: There is none; the message lists them.
 
     Example:
         >>> find_protocol("div2k").crop(2)
@@ -180,7 +180,7 @@ def parse_crop(text: str) -> dict[str, float]:
         ``crop_scales`` and ``crop_pixels``, arguments of `Protocol`.
 
     Raises:
-        ValueError: anything else.
+        ValueError: Anything else.
 
     Example:
         >>> parse_crop("scale+6")

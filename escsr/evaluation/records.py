@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Missing", "Records", "Value", "from_plain", "record_key", "to_plain"]
+__all__ = ["Missing", "Records", "Value", "from_json_value", "record_key", "to_json_value"]
 
 
 class Missing(str):
@@ -17,15 +17,15 @@ class Missing(str):
 Value = float | Missing
 
 
-def to_plain(value: Value) -> float | str | dict[str, str]:
+def to_json_value(value: Value) -> float | str | dict[str, str]:
     """A value as strict JSON can hold it: infinity is the string "inf"."""
     if isinstance(value, Missing):
         return {"missing": str(value)}
     return value if math.isfinite(value) else str(value)
 
 
-def from_plain(value: Any) -> Value:
-    """The value that `to_plain` wrote."""
+def from_json_value(value: Any) -> Value:
+    """The value that `to_json_value` wrote."""
     return Missing(value["missing"]) if isinstance(value, dict) else float(value)
 
 
@@ -43,7 +43,7 @@ class Records:
     keys, so one file can serve several evaluations.
 
     Args:
-        path: the file (JSON lines), or None to keep nothing.
+        path: The file (JSON lines), or None to keep nothing.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -67,7 +67,10 @@ class Records:
     def add(self, key: str, values: Mapping[str, Value], *, seconds: float | None = None) -> None:
         """Keep figures, those of the same key and metric being replaced."""
         self._values.setdefault(key, {}).update(values)
-        line: dict[str, Any] = {"key": key, "values": {k: to_plain(v) for k, v in values.items()}}
+        line: dict[str, Any] = {
+            "key": key,
+            "values": {k: to_json_value(v) for k, v in values.items()},
+        }
         if seconds is not None:
             self._seconds[key] = seconds
             line["seconds"] = round(seconds, 4)
@@ -84,7 +87,7 @@ class Records:
         for line in path.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
-                values = {k: from_plain(v) for k, v in entry["values"].items()}
+                values = {k: from_json_value(v) for k, v in entry["values"].items()}
                 key = str(entry["key"])
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # cut short

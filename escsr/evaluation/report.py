@@ -21,12 +21,12 @@ class Row:
     """Figures of one picture.
 
     Attributes:
-        name: the picture.
-        height: pixels compared, before the crop.
-        width: likewise.
-        values: figure by metric.
-        missing: metrics that could not be taken of this picture, with the reason.
-        seconds: how long the enlargement took, where it is known.
+        name: The picture.
+        height: Pixels compared, before the crop.
+        width: Likewise.
+        values: Figure by metric.
+        missing: Metrics that could not be taken of this picture, with the reason.
+        seconds: How long the enlargement took, where it is known.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Row:
     missing: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = field(default=None, compare=False)
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The row for JSON, without the time, which differs from run to run."""
         facts = {"name": self.name, "height": self.height, "width": self.width}
         missing = {"missing": dict(self.missing)} if self.missing else {}
-        return {**facts, **_plain(self.values), **missing}
+        return {**facts, **_finite_or_text(self.values), **missing}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,11 @@ class Report:
     """Figures per picture and their means, with the conditions under which they were taken.
 
     Attributes:
-        rows: one per picture.
-        conditions: everything that moves a figure (protocol, crop, colour, rounding, resizer,
+        rows: One per picture.
+        conditions: Everything that moves a figure (protocol, crop, colour, rounding, resizer,
             counts, versions), as plain words and numbers.
-        set_values: figures that belong to the set as a whole (FID).
-        left_out: by metric, the pictures that are not in its mean, as the figure is infinite there
+        set_values: Figures that belong to the set as a whole (FID).
+        left_out: By metric, the pictures that are not in its mean, as the figure is infinite there
             for this model or for one that it is compared with (a flat picture, enlarged exactly).
     """
 
@@ -69,14 +69,14 @@ class Report:
     @property
     def counts(self) -> dict[str, int]:
         """How many pictures the mean of each figure is over."""
-        return {name: len(self._counted(name)) for name in self.metrics}
+        return {name: len(self._rows_in_mean(name)) for name in self.metrics}
 
     @property
     def means(self) -> dict[str, float]:
         """Mean of each figure over the pictures that count for it (of PSNR: of the decibels)."""
         means = {}
         for name in self.metrics:
-            values = [row.values[name] for row in self._counted(name)]
+            values = [row.values[name] for row in self._rows_in_mean(name)]
             means[name] = math.fsum(values) / len(values)
         return {**means, **self.set_values}
 
@@ -86,7 +86,7 @@ class Report:
             metric in self.metrics and all(metric in row.values for row in self.rows)
         )
 
-    def _counted(self, metric: str) -> list[Row]:
+    def _rows_in_mean(self, metric: str) -> list[Row]:
         out = self.left_out.get(metric, ())
         return [row for row in self.rows if metric in row.values and row.name not in out]
 
@@ -94,13 +94,13 @@ class Report:
         """Conditions, means and rows. Strict JSON: an infinite PSNR is the string "inf"."""
         content = {
             "conditions": dict(self.conditions),
-            "means": _plain(self.means),
+            "means": _finite_or_text(self.means),
             **(
                 {"left_out": {k: list(v) for k, v in self.left_out.items()}}
                 if self.left_out
                 else {}
             ),
-            "images": [row.plain() for row in self.rows],
+            "images": [row.to_dict() for row in self.rows],
         }
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -137,11 +137,11 @@ class Report:
         """Write the report whole or not at all, in the format of the file name's ending.
 
         Args:
-            path: ending in .json, .csv or .md.
+            path: Ending in .json, .csv or .md.
 
         Raises:
-            ValueError: another ending.
-            OSError: it cannot be written there, e.g. for want of its folder.
+            ValueError: Another ending.
+            OSError: It cannot be written there, e.g. for want of its folder.
         """
         path = Path(path)
         write = {".json": self.to_json, ".csv": self.to_csv, ".md": self.to_markdown}
@@ -155,7 +155,7 @@ def leave_out_infinite(reports: Sequence[Report]) -> list[Report]:
     So all means are over the same pictures. Where that would leave none, they stay infinite.
 
     Args:
-        reports: of one data set at one scale.
+        reports: Of one data set at one scale.
     """
     left_out: dict[str, tuple[str, ...]] = {}
     for metric in dict.fromkeys(name for report in reports for name in report.metrics):
@@ -173,13 +173,13 @@ def check_writable(path: Path, endings: tuple[str, ...] = (".json", ".csv", ".md
     """Refuse a report's file name early.
 
     Args:
-        path: where a report shall go.
-        endings: what can be written.
+        path: Where a report shall go.
+        endings: What can be written.
 
     Raises:
-        ValueError: another ending.
-        FileNotFoundError: the folder does not exist.
-        IsADirectoryError: it is a folder.
+        ValueError: Another ending.
+        FileNotFoundError: The folder does not exist.
+        IsADirectoryError: It is a folder.
     """
     if path.suffix.lower() not in endings:
         raise ValueError(f"{path}: unknown ending; allowed: {', '.join(endings)}")
@@ -196,6 +196,6 @@ def show(metric: str, value: float) -> str:
     return f"{value:.2f}" if metric.startswith(("psnr", "pyiqa:psnr")) else f"{value:.4f}"
 
 
-def _plain(values: Mapping[str, float]) -> dict[str, float | str]:
+def _finite_or_text(values: Mapping[str, float]) -> dict[str, float | str]:
     """JSON knows no infinity."""
     return {k: v if math.isfinite(v) else str(v) for k, v in values.items()}

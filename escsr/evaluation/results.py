@@ -21,11 +21,11 @@ class Result:
     """One model on one data set at one scale.
 
     Attributes:
-        model: name of the model.
-        data: name of the data set.
-        scale: enlargement.
-        report: the figures, or None where the model does not make the scale.
-        reason: why not.
+        model: Name of the model.
+        data: Name of the data set.
+        scale: Enlargement.
+        report: The figures, or None where the model does not make the scale.
+        reason: Why not.
     """
 
     model: str
@@ -40,9 +40,9 @@ class Crops:
     """Kept parts of one picture.
 
     Attributes:
-        data: name of the data set.
-        scale: enlargement.
-        image: name of the picture.
+        data: Name of the data set.
+        scale: Enlargement.
+        image: Name of the picture.
         panes: (what it shows, file), in the order shown.
     """
 
@@ -57,13 +57,13 @@ class Findings:
     """Figures of several models, with the conditions under which they were taken.
 
     Attributes:
-        conditions: what is the same for all.
-        metrics: the figures, in the order of the tables.
-        unavailable: figures that were asked for and cannot be had: reason by name.
-        models: what each model is at each scale.
-        data: what each data set is at each scale, with the hashes of its files.
-        results: by data set, scale and model.
-        crops: parts of pictures to look at.
+        conditions: What is the same for all.
+        metrics: The figures, in the order of the tables.
+        unavailable: Figures that were asked for and cannot be had: reason by name.
+        models: What each model is at each scale.
+        data: What each data set is at each scale, with the hashes of its files.
+        results: By data set, scale and model.
+        crops: Parts of pictures to look at.
     """
 
     conditions: Mapping[str, str]

@@ -1,7 +1,8 @@
 """Run models over data sets and take their figures."""
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,23 @@ import torch
 from escsr.devices import pick_precision
 from escsr.evaluation.catalogue import Metric
 from escsr.evaluation.comparison import Comparison
+from escsr.evaluation.contenders import ModelLike
 from escsr.evaluation.cost import cost_of
-from escsr.evaluation.entrants import ModelLike
 from escsr.evaluation.layout import versions
-from escsr.evaluation.measuring import Measuring, Progress
+from escsr.evaluation.measuring import measure, metrics_of_picture, read_pixels
+from escsr.evaluation.pairs import Pair
 from escsr.evaluation.perceptual import find_metrics
 from escsr.evaluation.plan import Dataset, Round, name_models, plan_rounds, settle_scales
 from escsr.evaluation.protocol import CLASSIC, Protocol
+from escsr.evaluation.recording import Recorder
 from escsr.evaluation.report import Report
+from escsr.evaluation.results import Result
 from escsr.evaluation.small_pictures import MakeLq, Shrunk
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["Progress", "compare", "evaluate"]
+
+Progress = Callable[[str, int, int], None]
+"""Called as (what was done, how much is done, how much there is)."""
 
 
 def evaluate(
@@ -40,24 +47,24 @@ def evaluate(
     is a little larger than ``scale`` times the LQ one, a part of it is compared.
 
     Args:
-        model: a network, the name or file of one, or "bicubic" for MATLAB's filter.
-        data: folder of HR pictures.
-        lq: folder of LQ pictures, paired by name (see `find_pairs`); None to make them.
-        scale: how much is enlarged; may be left out for a network of one fixed scale.
-        protocol: the rules.
-        metrics: names of the figures (see `find_metrics`); None for those of the protocol.
-        device: where the network runs; None leaves a network where it is. A network that was
+        model: A network, the name or file of one, or "bicubic" for MATLAB's filter.
+        data: Folder of HR pictures.
+        lq: Folder of LQ pictures, paired by name (see `find_pairs`); None to make them.
+        scale: How much is enlarged; may be left out for a network of one fixed scale.
+        protocol: The rules.
+        metrics: Names of the figures (see `find_metrics`); None for those of the protocol.
+        device: Where the network runs; None leaves a network where it is. A network that was
             passed as an object is moved there for good.
-        progress: called after each picture.
+        progress: Called after each picture.
 
     Returns:
         Rows in the order of names, means and conditions.
 
     Raises:
-        ValueError: missing, mis-sized or unreadable pictures (all named, before anything is
+        ValueError: Missing, mis-sized or unreadable pictures (all named, before anything is
             computed), no scale, or a scale that the network does not have.
-        FileNotFoundError: a folder or model that does not exist.
-        MemoryError: a picture would take more memory than is free.
+        FileNotFoundError: A folder or model that does not exist.
+        MemoryError: A picture would take more memory than is free.
 
     Example:
         >>> evaluate("bicubic", data="Set5/HR", scale=4).means["psnr_y"]  # doctest: +SKIP
@@ -101,30 +108,30 @@ def compare(
     there and gives the same report as one that was not.
 
     Args:
-        models: networks, names or files, or "bicubic"; as a mapping, by their names in tables.
-        data: the data sets.
-        scales: enlargements, each from 1; None for the one that all models make.
-        protocol: the rules.
-        metrics: names of the figures (see `find_metrics`); None for those of the protocol.
-        make_lq: makes LQ pictures where a data set has none; None for the protocol's resizer.
-        resize: let a network of one fixed scale make others, its result being resized. Otherwise
+        models: Networks, names or files, or "bicubic"; as a mapping, by their names in tables.
+        data: The data sets.
+        scales: Enlargements, each from 1; None for the one that all models make.
+        protocol: The rules.
+        metrics: Names of the figures (see `find_metrics`); None for those of the protocol.
+        make_lq: Makes LQ pictures where a data set has none; None for the protocol's resizer.
+        resize: Let a network of one fixed scale make others, its result being resized. Otherwise
             it is reported as not making them.
-        device: where networks run; None leaves them where they are.
+        device: Where networks run; None leaves them where they are.
         precision: "fp32", "bf16" or "fp16".
-        folder: where figures, crops and pictures are kept; made if it is not there.
-        crops: of how many pictures of each data set a part is kept for the page (the first ones
+        folder: Where figures, crops and pictures are kept; made if it is not there.
+        crops: Of how many pictures of each data set a part is kept for the page (the first ones
             by name); needs a folder.
-        crop_side: side of these parts, in pixels of the result.
-        progress: called after each picture of each model.
+        crop_side: Side of these parts, in pixels of the result.
+        progress: Called after each picture of each model.
 
     Returns:
         Figures, conditions and tables.
 
     Raises:
-        ValueError: wrong pairs (all named, before anything is computed), unknown names, or
+        ValueError: Wrong pairs (all named, before anything is computed), unknown names, or
             impossible scales.
-        FileNotFoundError: a folder or model that does not exist.
-        MemoryError: a picture would take more memory than is free.
+        FileNotFoundError: A folder or model that does not exist.
+        MemoryError: A picture would take more memory than is free.
 
     Example:
         >>> sets = [Dataset(hr="Set5/HR", lq="Set5/LR_bicubic/X{scale}")]
@@ -149,40 +156,83 @@ def compare(
         for metric in [m for m in found if m.measure_set is not None]:
             unavailable[metric.name] = "a figure of a whole set needs a results folder"
             found.remove(metric)
-    run = Measuring(
+    recorder = Recorder(
         protocol=protocol,
         metrics=tuple(found),
         precision=precision,
         folder=None if folder is None else Path(folder),
         crops=crops if folder is not None else 0,
         crop_side=crop_side,
-        progress=progress or (lambda what, done, total: None),
-        total=sum(len(r.pairs) * len(r.entrants) for r in rounds),
     )
-    results = tuple(result for r in rounds for result in run.measure(r))
+    report_progress = _counting(rounds, progress)
+    results: list[Result] = []
+    for r in rounds:
+        for pair in r.pairs:
+            try:
+                _measure_pair(r, pair, recorder, report_progress)
+            except ValueError as error:
+                raise ValueError(f"{pair.name}: {error}") from error
+        results += recorder.results(r)
     return Comparison(
         conditions=_conditions(protocol, maker, precision, rounds),
         metrics=tuple(found),
         unavailable={**unavailable, **_without_truth(rounds, found)},
         models=_facts_of_models(rounds),
         data=tuple(_facts_of_data(r) for r in rounds),
-        results=results,
-        crops=tuple(run.shown),
+        results=tuple(results),
+        crops=tuple(recorder.crops),
     )
+
+
+def _measure_pair(
+    r: Round, pair: Pair, recorder: Recorder, report_progress: Callable[[str], None]
+) -> None:
+    """Measure one picture by every model that is not on record yet."""
+    todo = [one for one in r.contenders.values() if not recorder.is_complete(r, pair, one)]
+    if todo or not all(path.exists() for path in recorder.crop_files(r, pair).values()):
+        pixels = read_pixels(r, pair)
+        recorder.record_surroundings(r, pair, pixels)
+        for contender in todo:
+            made = measure(
+                pixels,
+                contender,
+                metrics=metrics_of_picture(recorder.metrics, pair),
+                protocol=recorder.protocol,
+                scale=r.scale,
+                precision=recorder.precision,
+            )
+            recorder.record(r, pair, contender, pixels, made)
+            report_progress(f"{r.data.name} x{r.scale:g} {pair.name}, {contender.name}")
+    for contender in r.contenders.values():
+        if contender not in todo:
+            report_progress(f"{r.data.name} x{r.scale:g} {pair.name}, {contender.name}")
+
+
+def _counting(rounds: Sequence[Round], progress: Progress | None) -> Callable[[str], None]:
+    """Call ``progress`` with how much is done, out of all pictures of all models."""
+    total = sum(len(r.pairs) * len(r.contenders) for r in rounds)
+    done = itertools.count(1)
+
+    def report(what: str) -> None:
+        number = next(done)
+        if progress is not None:
+            progress(what, number, total)
+
+    return report
 
 
 def _check_memory(rounds: Sequence[Round]) -> None:
     """Refuse the largest picture now rather than in the middle of a run."""
     for r in rounds:
         largest = max(r.pairs, key=lambda pair: pair.lq_size[0] * pair.lq_size[1])
-        for entrant in r.entrants.values():
-            entrant.check_memory(largest.lq_size, largest.gt_size, largest.name)
+        for contender in r.contenders.values():
+            contender.check_memory(largest.lq_size, largest.gt_size, largest.name)
 
 
 def _conditions(
     protocol: Protocol, maker: MakeLq, precision: str, rounds: Sequence[Round]
 ) -> dict[str, str]:
-    devices = {e.device for r in rounds for e in r.entrants.values() if e.network is not None}
+    devices = {e.device for r in rounds for e in r.contenders.values() if e.network is not None}
     made = any(pair.lq is None for r in rounds for pair in r.pairs)
     return {
         **protocol.conditions(),
@@ -208,14 +258,14 @@ def _facts_of_models(rounds: Sequence[Round]) -> tuple[dict[str, Any], ...]:
     """What each model is at each scale, and what it costs there."""
     facts: dict[tuple[str, float], dict[str, Any]] = {}
     for r in rounds:
-        for name, entrant in r.entrants.items():
+        for name, contender in r.contenders.items():
             if (name, r.scale) not in facts:
                 facts[name, r.scale] = {
                     "name": name,
                     "at": r.scale,
-                    **entrant.facts,
-                    "resized": entrant.resized,
-                    **cost_of(entrant, r.scale),
+                    **contender.facts,
+                    "resized": contender.resized,
+                    **cost_of(contender, r.scale),
                 }
     return tuple(facts.values())
 

@@ -27,7 +27,7 @@ class Shrunk:
     """Bicubic reduction.
 
     Attributes:
-        resizer: which bicubic, see `escsr.evaluation.protocol.Resizer`.
+        resizer: Which bicubic, see `escsr.evaluation.protocol.Resizer`.
 
     Example:
         >>> Shrunk(resizer="matlab")(np.zeros((8, 8, 3), np.uint8), (4, 4), "a").shape
@@ -61,8 +61,8 @@ class Degraded:
     pictures, on their order or on the models.
 
     Attributes:
-        preset: name of the preset.
-        seed: of all draws, from 0.
+        preset: Name of the preset.
+        seed: Of all draws, from 0.
     """
 
     preset: str

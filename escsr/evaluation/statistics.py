@@ -17,10 +17,10 @@ class Difference:
     """Mean difference of two models on the same pictures.
 
     Attributes:
-        mean: mean of a - b over the pictures.
-        low: lower end of the 95 % interval.
-        high: its upper end.
-        pictures: how many.
+        mean: Mean of a - b over the pictures.
+        low: Lower end of the 95 % interval.
+        high: Its upper end.
+        pictures: How many.
         verdict: "a better", "b better", "no difference shown", "negligible" (shown, but smaller
             than what correct resizers and rounding move) or "too few pictures".
     """
@@ -50,18 +50,18 @@ def compare_means(
     much the result hangs on which pictures were in the set, not whether the set stands for others.
 
     Args:
-        a: finite figures of one model, one per picture.
-        b: those of the other, in the same order.
-        rng: where the draws come from.
+        a: Finite figures of one model, one per picture.
+        b: Those of the other, in the same order.
+        rng: Where the draws come from.
         better: "higher" or "lower".
-        meaningful: differences below this are called negligible.
-        draws: how many.
+        meaningful: Differences below this are called negligible.
+        draws: How many.
 
     Returns:
         The difference with its interval and what it amounts to.
 
     Raises:
-        ValueError: different lengths, nothing, or figures that are not finite.
+        ValueError: Different lengths, nothing, or figures that are not finite.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -21,8 +21,8 @@ class Cell:
     """One mean in a table.
 
     Attributes:
-        text: the figure, with what must be said beside it.
-        best: whether it is the best of its group.
+        text: The figure, with what must be said beside it.
+        best: Whether it is the best of its group.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """How networks are passed on: as a folder, or as a repository of the Hugging Face Hub.
 
-What the methods do needs `escsr.build` and `escsr.models`, rooms below this one: `escsr.pretrained`
-brings it.
+What the methods do needs `escsr.build` and `escsr.models`, which are below this package:
+`escsr.pretrained` provides it.
 """
 
 import os

@@ -19,8 +19,8 @@ from escsr.recipe import Recipe
 from escsr.training.ema import WeightAverage
 from escsr.training.losses import compare
 from escsr.training.opponent import Opponent
+from escsr.training.optimized_network import OptimizedNetwork
 from escsr.training.processes import Processes
-from escsr.training.trainee import Trainee
 
 
 class TrainingError(RuntimeError):
@@ -98,7 +98,7 @@ class Engine:
         enlarging: nn.Module = Enlarging(self.model)
         if recipe.compile:
             enlarging = torch.compile(enlarging)  # type: ignore[assignment]
-        self.trainee = Trainee(
+        self.optimized = OptimizedNetwork(
             self.model,
             runs=enlarging,
             optimizer=recipe.optimizer,
@@ -149,7 +149,7 @@ class Engine:
             TrainingError: If too many steps in a row had to be skipped.
         """
         place = step if place is None else place
-        self.trainee.begin(place)
+        self.optimized.begin(place)
         if self.opponent is not None:
             self.opponent.begin(place)
         terms: dict[str, float] = {}
@@ -158,14 +158,14 @@ class Engine:
                 terms[name] = terms.get(name, 0.0) + value / len(pieces)
         terms = dict(zip(terms, self.processes.means(list(terms.values())), strict=True))
         loss = terms.pop("loss")
-        norm = self.trainee.gradient_norm()  # not finite on all processes if it is on one
+        norm = self.optimized.gradient_norm()  # not finite on all processes if it is on one
         if self.opponent is not None:
-            terms["d_grad_norm"] = self.opponent.trainee.gradient_norm()
+            terms["d_grad_norm"] = self.opponent.optimized.gradient_norm()
         finite = all(map(math.isfinite, (loss, norm, *terms.values())))
         self.updating = True
-        self.trainee.update(step=finite)
+        self.optimized.update(step=finite)
         if self.opponent is not None:  # both change, or neither
-            self.opponent.trainee.update(step=finite)
+            self.opponent.optimized.update(step=finite)
         if finite:
             self.average.update(self.model)
         self.updating = False
@@ -182,21 +182,21 @@ class Engine:
         photo = batch.get("photo", batch["gt"])
         with ExitStack() as stack:
             if number < pieces - 1:
-                stack.enter_context(self.processes.keep_gradients(self.trainee.runs))
+                stack.enter_context(self.processes.keep_gradients(self.optimized.runs))
                 if self.opponent is not None:
-                    stack.enter_context(self.processes.keep_gradients(self.opponent.trainee.runs))
+                    stack.enter_context(self.processes.keep_gradients(self.opponent.optimized.runs))
             return self._forward_and_backward(batch, photo, pieces)
 
     def _forward_and_backward(self, batch: Batch, photo: Tensor, pieces: int) -> dict[str, float]:
         with autocast(self.device, self.recipe.precision):
-            sr = self.trainee.runs(**{name: batch[name] for name in ASKED if name in batch})
+            sr = self.optimized.runs(**{name: batch[name] for name in ASKED if name in batch})
         answer = compare(self.loss, sr, batch["gt"], batch)  # outside autocast: in float32
         terms: dict[str, Tensor] = dict(answer) if isinstance(answer, Mapping) else {}
         loss: Tensor = sum(terms.values(), torch.zeros((), device=sr.device)) if terms else answer
         if self.opponent is not None:
             terms["gan"] = self.opponent.judge(sr)
             loss = loss + terms["gan"]
-        self.trainee.backward(loss / pieces)
+        self.optimized.backward(loss / pieces)
         figures = {"loss": loss, **terms}
         values = {name: float(value.detach()) for name, value in figures.items()}
         if self.opponent is not None:
@@ -218,7 +218,7 @@ class Engine:
         """Return all that the next step depends on."""
         adversary = {} if self.opponent is None else {"adversary": self.opponent.state_dict()}
         return {
-            **self.trainee.state_dict(),
+            **self.optimized.state_dict(),
             **adversary,
             "average": self.average.state_dict(),
             "skipped": self.skipped,
@@ -227,7 +227,7 @@ class Engine:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.trainee.load_state_dict(state)
+        self.optimized.load_state_dict(state)
         self.average.load_state_dict(state["average"])
         if self.opponent is not None:
             if "adversary" in state:

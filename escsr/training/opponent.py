@@ -11,14 +11,14 @@ from escsr.devices import autocast
 from escsr.recipe import Recipe
 from escsr.training.adversarial import Adversary, discriminator_loss, generator_loss
 from escsr.training.discriminator import refresh_norms
+from escsr.training.optimized_network import OptimizedNetwork
 from escsr.training.processes import Processes
-from escsr.training.trainee import Trainee
 
 
 class Opponent:
     """A discriminator with what trains it.
 
-    Within a step it stays as it is until `trainee` is updated, for both sides and all pieces of
+    Within a step it stays as it is until `optimized` is updated, for both sides and all pieces of
     the batch; its spectral norms advance by one power iteration in `begin` and not again.
 
     Args:
@@ -32,7 +32,7 @@ class Opponent:
         self.network = adversary.network.to(processes.device).train()
         self.device = processes.device
         self.precision = recipe.precision
-        self.trainee = Trainee(
+        self.optimized = OptimizedNetwork(
             self.network,
             optimizer=adversary.optimizer,
             schedule=recipe.schedule if adversary.schedule is None else adversary.schedule,
@@ -44,7 +44,7 @@ class Opponent:
 
     def begin(self, step: int) -> None:
         """Set the learning rate of a step, forget old gradients, refresh the spectral norms."""
-        self.trainee.begin(step)
+        self.optimized.begin(step)
         refresh_norms(self.network)
 
     def judge(self, sr: Tensor) -> Tensor:
@@ -79,28 +79,28 @@ class Opponent:
             pictures, which drift apart where the discriminator wins.
         """
         with autocast(self.device, self.precision):
-            logits = self.trainee.runs(torch.cat([photo, sr.to(photo.dtype)]))
+            logits = self.optimized.runs(torch.cat([photo, sr.to(photo.dtype)]))
         real, fake = logits.float().chunk(2)
         loss = discriminator_loss(real, fake, self.adversary.kind)
-        self.trainee.backward(loss / pieces)
+        self.optimized.backward(loss / pieces)
         figures = {"d_loss": loss, "d_real": real.mean(), "d_fake": fake.mean()}
         return {name: float(figure.detach()) for name, figure in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on."""
-        return self.trainee.state_dict()
+        return self.optimized.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.trainee.load_state_dict(state)
+        self.optimized.load_state_dict(state)
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:
         """While entered, passes through the discriminator leave no gradient in it."""
-        for parameter in self.trainee.parameters:
+        for parameter in self.optimized.parameters:
             parameter.requires_grad_(False)
         try:
             yield
         finally:
-            for parameter in self.trainee.parameters:
+            for parameter in self.optimized.parameters:
                 parameter.requires_grad_(True)

@@ -270,7 +270,7 @@ class Run:
     def _log(self, display: Display, board: Board) -> None:
         record = {
             **self.window.means(),
-            "lr": self.engine.trainee.rate,
+            "lr": self.engine.optimized.rate,
             "skipped": self.engine.skipped,
         }
         speed = self.pace.figures()

@@ -21,8 +21,8 @@ from escsr.evaluation import (
     evaluate,
     psnr_y,
 )
+from escsr.evaluation.contenders import make_contender
 from escsr.evaluation.cost import COST_SIZE, cost_of
-from escsr.evaluation.entrants import enter
 from escsr.images import Picture, read_rgb, write_image
 from escsr.resize import imresize
 from tests.evaluation.conftest import Shifted
@@ -279,9 +279,9 @@ def test_figures_of_a_whole_set(bench, tmp_path, monkeypatch):
 
 def test_cost_is_about_one_pass_of_the_weights_over_the_picture():
     network = escsr.build("esc_tiny", scale=2)
-    entrant = enter(network, 2)
-    found = cost_of(entrant, 2)
-    assert cost_of(enter("bicubic", 2), 2) == {}
+    contender = make_contender(network, 2)
+    found = cost_of(contender, 2)
+    assert cost_of(make_contender("bicubic", 2), 2) == {}
     pixels = COST_SIZE[0] * COST_SIZE[1] // 4
     # Every weight of a convolution or linear layer works once a pixel, attention adds to it.
     weights = sum(p.numel() for p in network.parameters() if p.ndim > 1)
@@ -303,14 +303,14 @@ def test_names_of_data_sets_and_models(bench, weights):
 
 
 def test_too_large_pictures_are_refused_before_anything_runs(bench, weights, monkeypatch):
-    monkeypatch.setattr("escsr.evaluation.entrants.free_memory", lambda device: 150 << 20)
+    monkeypatch.setattr("escsr.evaluation.contenders.free_memory", lambda device: 150 << 20)
     model = Shifted(1)
     found = compare({"first": model, "two": weights}, data=mini(bench), scales=[2])
     assert len(found.results) == 2
     assert model.calls == 5
-    monkeypatch.setattr("escsr.evaluation.entrants.free_memory", lambda device: 100 << 20)
+    monkeypatch.setattr("escsr.evaluation.contenders.free_memory", lambda device: 10 << 20)
     # p4 is the widest picture.
-    with pytest.raises(MemoryError, match=r"p4 \(24 x 33\).*with two, and 0.1 GiB are free on cpu"):
+    with pytest.raises(MemoryError, match=r"p4 \(24 x 33\).*with two, and 0.0 GiB are free on cpu"):
         compare({"first": model, "two": weights}, data=mini(bench), scales=[2])
     assert model.calls == 5
 

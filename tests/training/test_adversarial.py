@@ -194,7 +194,7 @@ def test_generator_gets_the_adversarial_gradient():
     found = {}
     for name, recipe in (("with", adversary(weight=0.7)), ("without", PLAIN)):
         tried = engine(recipe)
-        tried.trainee.begin(0)
+        tried.optimized.begin(0)
         if tried.opponent is not None:
             tried.opponent.begin(0)
         tried._add_gradients({"lq": lq, "gt": gt}, 1, 0)

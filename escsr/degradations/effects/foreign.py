@@ -43,7 +43,7 @@ class AlbumentationsParameters(Parameters):
         """Run each picture's transform on the CPU, on float32 in [0, 1].
 
         Raises:
-            ModuleNotFoundError: albumentations is missing; the message says how to get it.
+            ModuleNotFoundError: Albumentations is missing; the message says how to get it.
             ValueError: The transform changes the size.
         """
         albumentations = _albumentations()

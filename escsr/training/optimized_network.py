@@ -10,7 +10,7 @@ from escsr.recipe import Part
 from escsr.training.processes import Processes
 
 
-class Trainee:
+class OptimizedNetwork:
     """A network in training.
 
     Gradients add up over `backward` until `update` clips them at their true size and steps.

@@ -20,11 +20,19 @@ from escsr.model import SuperResolver, unwrapped
 from escsr.models import fetch
 from escsr.resize import imresize
 
-__all__ = ["BICUBIC", "Entrant", "ModelLike", "WrongScaleError", "enter", "file_hash", "label"]
+__all__ = [
+    "BICUBIC",
+    "Contender",
+    "ModelLike",
+    "WrongScaleError",
+    "make_contender",
+    "file_hash",
+    "label",
+]
 
 BICUBIC = "bicubic"
 # What a weight file may say of its training that belongs beside its figures.
-_TOLD = ("recipe", "steps", "batch", "seed", "ema", "data", "licence")
+_TRAINING_FACTS = ("recipe", "steps", "batch", "seed", "ema", "data", "licence")
 ModelLike = nn.Module | str | os.PathLike[str]
 
 
@@ -33,16 +41,16 @@ class WrongScaleError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Entrant:
+class Contender:
     """One model at one scale.
 
     Attributes:
-        name: what it is called in tables.
+        name: What it is called in tables.
         network: None for bicubic.
-        identity: hash of the weight file, or of the tensors of a network that came as an object:
+        identity: Hash of the weight file, or of the tensors of a network that came as an object:
             by it kept figures are recognised.
-        facts: what it is, for reports.
-        resized: whether the result of a fixed-scale network is resized to the scale asked.
+        facts: What it is, for reports.
+        resized: Whether the result of a fixed-scale network is resized to the scale asked.
     """
 
     name: str
@@ -77,7 +85,7 @@ class Entrant:
             (H, W, 3) from 0 to 255, clipped; uint8, or float64 if not rounded.
 
         Raises:
-            ValueError: the network's result is of another size, or not finite.
+            ValueError: The network's result is of another size, or not finite.
         """
         if self.network is None:
             if rounding == "uint8":
@@ -119,10 +127,10 @@ class Entrant:
         Args:
             lq_size: (h, w) of the picture.
             size: (H, W) asked for.
-            name: of the picture, for the message.
+            name: Of the picture, for the message.
 
         Raises:
-            MemoryError: with both figures.
+            MemoryError: With both figures.
         """
         network = self.resolver
         if network is None:
@@ -139,37 +147,37 @@ class Entrant:
             )
 
 
-def enter(
+def make_contender(
     model: ModelLike,
     scale: float,
     *,
     name: str | None = None,
     resize: bool = False,
     device: str | torch.device | None = None,
-) -> Entrant:
+) -> Contender:
     """Make a model ready for a scale.
 
     Args:
-        model: a network, the name or file of one, "default" for the embedded one that suits the
+        model: A network, the name or file of one, "default" for the embedded one that suits the
             scale, or "bicubic" for MATLAB's filter.
-        scale: what is going to be asked of it.
-        name: what it is called in tables; by default see `label`.
-        resize: let a network of one fixed scale make another, its result being resized as
+        scale: What is going to be asked of it.
+        name: What it is called in tables; by default see `label`.
+        resize: Let a network of one fixed scale make another, its result being resized as
             `escsr.upscale` does.
-        device: where to; None leaves a network where it is. It stays there.
+        device: Where to; None leaves a network where it is. It stays there.
 
     Returns:
-        The entrant.
+        The contender.
 
     Raises:
-        WrongScaleError: a fixed-scale network was asked for another and ``resize`` is off.
-        FileNotFoundError: there is no such model.
-        ValueError: a file that is none, or no such device.
+        WrongScaleError: A fixed-scale network was asked for another and ``resize`` is off.
+        FileNotFoundError: There is no such model.
+        ValueError: A file that is none, or no such device.
     """
     name = name or label(model)
     if isinstance(model, str) and model == BICUBIC:
         words = {"network": "MATLAB's bicubic, in float, rounded once at the end"}
-        return Entrant(name=name, network=None, identity=BICUBIC, facts=words)
+        return Contender(name=name, network=None, identity=BICUBIC, facts=words)
     network, facts, identity = _open(model)
     own = getattr(_resolver(network) or network, "scale", None)
     resized = own is not None and scale != own
@@ -181,7 +189,7 @@ def enter(
         "scale": "any" if own is None else f"x{own:g}",
         "parameters": sum(p.numel() for p in network.parameters()),
     }
-    return Entrant(name=name, network=network, identity=identity, facts=facts, resized=resized)
+    return Contender(name=name, network=network, identity=identity, facts=facts, resized=resized)
 
 
 def label(model: ModelLike) -> str:
@@ -219,7 +227,7 @@ def _open(model: ModelLike) -> tuple[nn.Module, dict[str, Any], str]:
         "sha256": identity,
         "trained": network.trained,
     }
-    known = [f"{key} {network.facts[key]}" for key in _TOLD if key in network.facts]
+    known = [f"{key} {network.facts[key]}" for key in _TRAINING_FACTS if key in network.facts]
     if known:
         facts["training"] = ", ".join(known)
     return network, facts, identity
