@@ -1,7 +1,9 @@
 """What travels with a picture, out of its file and into another one."""
 
 import dataclasses
+import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from escsr.images._avif import avif_with, heif_facts, is_heif
@@ -13,7 +15,7 @@ from escsr.images._opencv import bmp_facts, is_bmp
 from escsr.images._png import is_png, png_facts, png_with
 from escsr.images._profiles import HDR_CODES, profile_of_codes
 from escsr.images._source import PictureSource
-from escsr.images._tiff import is_tiff, tiff_facts, tiff_with
+from escsr.images._tiff import is_tiff, mend_tiff, tiff_facts, tiff_with
 from escsr.images._webp import is_webp, webp_facts, webp_with
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO], Facts]], ...] = (
@@ -139,3 +141,42 @@ def file_with(
     if saver == "tiffsave":
         return tiff_with(data, display), []
     return avif_with(data, display), []
+
+
+_HEAD = 16 << 20
+"""Bytes of a PNG or JPEG among which what stands before its pixels ends."""
+
+
+def mend_file(
+    path: Path, saver: str, display: Display, size: tuple[int, int], *, alpha: bool
+) -> list[str]:
+    """Put into a file on the disk what `file_with` puts into bytes.
+
+    Of large ones only parts are in memory at a time.
+
+    Returns:
+        What is left out.
+    """
+    with path.open("r+b") as file:
+        if saver == "tiffsave":
+            mend_tiff(file, display)
+            return []
+        head = file.read(_HEAD if saver in ("pngsave", "jpegsave") else -1)
+        made, left_out = file_with(saver, head, display, size, alpha=alpha)
+        replace_head(file, len(head), made)
+    return left_out
+
+
+def replace_head(file: BinaryIO, length: int, head: bytes, *, step: int = _HEAD) -> None:
+    """Put ``head`` in place of the first ``length`` bytes of a file, and move the rest."""
+    growth = len(head) - length
+    end = file.seek(0, io.SEEK_END)
+    places = list(range(length, end, step)) if growth else []
+    for place in reversed(places) if growth > 0 else places:
+        file.seek(place)
+        part = file.read(min(step, end - place))
+        file.seek(place + growth)
+        file.write(part)
+    file.seek(0)
+    file.write(head)
+    file.truncate(end + growth)

@@ -76,13 +76,21 @@ def is_8_bit_lab(file: BinaryIO) -> bool:
 
 
 def tiff_with(data: bytes, display: Display) -> bytes:
-    """A file with what belongs to its picture; a resolution that it says is replaced.
+    """A file with what belongs to its picture; see `mend_tiff`."""
+    file = io.BytesIO(data)
+    mend_tiff(file, display)
+    return file.getvalue()
+
+
+def mend_tiff(file: BinaryIO, display: Display) -> None:
+    """Write what belongs to a picture behind its file; a resolution that it says is replaced.
 
     Args:
-        data: As libvips writes it: one directory, perhaps with a profile.
+        file: Open for reading and writing, as libvips writes it: perhaps with a profile, and with
+            smaller versions in further directories.
         display: What to add; its profile is in the file already.
     """
-    reader = TiffReader(io.BytesIO(data))
+    reader = TiffReader(file)
     order = reader.order
     old = reader.directory(reader.first)
     own = [field for tag, field in old.fields.items() if tag not in (*_RESOLUTION, _ORIENTATION)]
@@ -96,8 +104,10 @@ def tiff_with(data: bytes, display: Display) -> bytes:
         exif = TiffReader(io.BytesIO(display.exif))
         added = read_tree(exif, exif.directory(exif.first))
         added = tree_in_order(without_fields_of_the_file(added), exif.order, order)
-    padded = data + bytes(len(data) % 2)
-    tree = write_tree(merged(own, added), len(padded), order, big=reader.big)
-    place = struct.pack(order + ("Q" if reader.big else "I"), len(padded))
-    start = 8 if reader.big else 4
-    return padded[:start] + place + padded[start + len(place) :] + tree
+    end = file.seek(0, io.SEEK_END)
+    file.write(bytes(end % 2))
+    end += end % 2
+    tree = merged(own, added)
+    file.write(write_tree(tree, end, order, big=reader.big, link=old.next))
+    file.seek(8 if reader.big else 4)
+    file.write(struct.pack(order + ("Q" if reader.big else "I"), end))

@@ -183,7 +183,7 @@ def tree_in_order(tree: Tree, old: str, new: str) -> dict[Field, "Tree | None"]:
     }
 
 
-def write_tree(tree: Tree, at: int, order: str, *, big: bool = False) -> bytes:
+def write_tree(tree: Tree, at: int, order: str, *, big: bool = False, link: int = 0) -> bytes:
     """Directories as bytes.
 
     Args:
@@ -191,6 +191,7 @@ def write_tree(tree: Tree, at: int, order: str, *, big: bool = False) -> bytes:
         at: Where in the file the bytes will lie, even.
         order: ``"<"`` or ``">"``.
         big: Whether for a BigTIFF.
+        link: Where the next directory lies.
 
     Returns:
         The table of the top directory, its values, and the directories below.
@@ -212,7 +213,7 @@ def write_tree(tree: Tree, at: int, order: str, *, big: bool = False) -> bytes:
             value = struct.pack(order + word, place)
         table.append(struct.pack(f"{order}HH{word}", field.tag, field.kind, count))
         table.append(value.ljust(inline, b"\0"))
-    table.append(bytes(inline))
+    table.append(struct.pack(order + word, link))
     return b"".join(table) + bytes(behind)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from escsr.files import replacing, write_bytes
 from escsr.images._alpha import on_white
-from escsr.images._carrying import display_for, file_with
+from escsr.images._carrying import display_for, file_with, mend_file
 from escsr.images._display import Display
 from escsr.images._picture import Picture, to_uint8
 from escsr.images._pixel_file import PixelFile, as_libvips
@@ -47,8 +47,6 @@ _FORMATS = {
     ".tiff": _TIFF,
     ".avif": Format("AVIF", "heifsave", 12, 16384, False),
 }
-_MENDED = 256 << 20
-"""Bytes of pixels up to which what travels with a picture is written by our own means."""
 _BIG_TIFF = 3 << 30
 """Bytes of pixels from which on a TIFF has offsets of 64 bits."""
 
@@ -112,8 +110,7 @@ def write_pixels(
 ) -> None:
     """Write a picture whose pixels lie in a file, without holding it in memory.
 
-    As `write_image`. Of pictures with more than 256 MiB of pixels, and in pyramids, IPTC is left
-    out.
+    As `write_image`.
 
     Args:
         path: Where to.
@@ -138,8 +135,7 @@ def write_pixels(
             .copy(interpretation="b-w" if pixels.gray else "srgb")
         )
     length = pixels.size[0] * pixels.size[1] * pixels.channels * pixels.depth // 8
-    by_libvips = saving.pyramid or length > _MENDED
-    image = _with_fields(image, display, icc_only=not by_libvips)
+    image = _with_profile(image, display)
     arguments = saving.arguments(kind.saver)
     if kind.saver == "heifsave":
         arguments["bitdepth"] = min(pixels.depth, kind.depth)
@@ -147,40 +143,19 @@ def write_pixels(
         arguments["bigtiff"] = length > _BIG_TIFF
     with replacing(path, suffix=path.suffix) as temporary:
         try:
-            keep = "all" if by_libvips else "icc"
-            libvips().Operation.call(kind.saver, image, str(temporary), keep=keep, **arguments)
+            libvips().Operation.call(kind.saver, image, str(temporary), keep="icc", **arguments)
         except libvips().Error as error:
             raise ValueError(f"{path}: cannot be written as {kind.name}: {reason(error)}") from None
-        if not by_libvips:
-            data, more = file_with(
-                kind.saver, temporary.read_bytes(), display, pixels.size, alpha=False
-            )
-            temporary.write_bytes(data)
-            notes += more
-        else:
-            notes += _without_iptc(display)
+        notes += mend_file(temporary, kind.saver, display, pixels.size, alpha=False)
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
 
 
-def _without_iptc(display: Display) -> list[str]:
-    return [] if display.iptc is None else ["IPTC is left out of large files and pyramids"]
-
-
-def _with_fields(image: Any, display: Display, *, icc_only: bool) -> Any:
-    """A libvips image with what libvips itself can write of a display."""
-    vips = libvips()
-    blobs = {"icc-profile-data": display.icc}
-    if not icc_only:
-        blobs |= {"exif-data": display.exif, "xmp-data": display.xmp}
+def _with_profile(image: Any, display: Display) -> Any:
     image = image.copy()
-    for name, blob in blobs.items():
-        if blob is not None:
-            image.set_type(vips.GValue.blob_type, name, blob)
-    if display.dpi is None:
-        return image
-    across, down = (per_inch / 25.4 for per_inch in display.dpi)
-    return image.copy(xres=across, yres=down)
+    if display.icc is not None:
+        image.set_type(libvips().GValue.blob_type, "icc-profile-data", display.icc)
+    return image
 
 
 def encode_image(
@@ -304,15 +279,10 @@ def _encoded(picture: Picture, path: Path, options: SaveOptions) -> tuple[bytes,
     display, more = display_for(kind.saver, wanted, picture.size, gray=picture.gray)
     image = _libvips_image(picture, kind, display)
     arguments = options.arguments(kind.saver) | _depending(kind, picture)
-    if options.pyramid:
-        image = _with_fields(image, display, icc_only=False)
-    keep = "all" if options.pyramid else "icc"
     try:
-        data = libvips().Operation.call(f"{kind.saver}_buffer", image, keep=keep, **arguments)
+        data = libvips().Operation.call(f"{kind.saver}_buffer", image, keep="icc", **arguments)
     except libvips().Error as error:
         raise ValueError(f"{path}: cannot be encoded as {kind.name}: {reason(error)}") from None
-    if options.pyramid:
-        return bytes(data), notes + more + _without_iptc(display)
     alpha = picture.alpha is not None
     data, left_out = file_with(kind.saver, bytes(data), display, picture.size, alpha=alpha)
     return data, notes + more + left_out

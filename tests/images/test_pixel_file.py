@@ -17,6 +17,7 @@ from escsr.images import (
     write_image,
     write_pixels,
 )
+from escsr.images._carrying import replace_head
 
 
 def picture(height=37, width=52, depth=8, gray=False, **display) -> Picture:
@@ -111,7 +112,8 @@ def test_damaged_pictures_are_refused_and_leave_nothing(tmp_path):
 
 @pytest.mark.parametrize("spooled", [False, True])
 def test_pyramids(tmp_path, spooled):
-    given = picture(700, 900)
+    xmp = b"<x:xmpmeta/>"
+    given = picture(700, 900, xmp=xmp, iptc=b"\x1c\x02\x78\0\2me", dpi=(300, 300))
     target = tmp_path / "out.tif"
     write_image(tmp_path / "in.png", given)
     if spooled:
@@ -123,5 +125,20 @@ def test_pyramids(tmp_path, spooled):
     half = pyvips.Image.new_from_file(str(target), page=1)
     assert (half.width, half.height) == (450, 350)
     assert np.array_equal(image.numpy(), given.pixels)
+    made = read_image(target).display
+    assert (made.xmp, made.iptc) == (xmp, given.display.iptc)
+    assert made.dpi == pytest.approx((300, 300), abs=0.01)
     with pytest.raises(ValueError, match="only TIFF has pyramids"):
         write_image(tmp_path / "out.png", given, pyramid=True)
+
+
+@pytest.mark.parametrize("head", [b"", b"0123456789abcdef", b"new"])
+@pytest.mark.parametrize("length", [0, 5, 40])
+def test_the_head_of_a_file_is_replaced_in_place(tmp_path, head, length):
+    """Against the same in memory, with parts smaller and larger than what moves."""
+    data = bytes(range(100))
+    for step in (1, 7, 1000):
+        (tmp_path / "f").write_bytes(data)
+        with (tmp_path / "f").open("r+b") as file:
+            replace_head(file, length, head, step=step)
+        assert (tmp_path / "f").read_bytes() == head + data[length:]
