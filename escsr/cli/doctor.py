@@ -19,7 +19,8 @@ _EXTRAS = {
     ),
     "metrics": ("figures by pyiqa", ("pyiqa", "torchvision")),
     "hub": ("weights from hf:// addresses", ("huggingface_hub",)),
-    "video": ("damage by video codecs", ("av",)),
+    "video": ("videos, and damage by video codecs", ("av",)),
+    "cluster": ("many machines", ("ray",)),
 }
 _TRIED = (768, 1024)
 """Height and width that memory is estimated at."""
