@@ -18,6 +18,10 @@ def export(
         int | None,
         typer.Option("--scale", "-s", help="The whole scale to make, if the network makes any."),
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option("--format", help="onnx, or pt2: a program that PyTorch loads without escsr."),
+    ] = "onnx",
     target: Annotated[
         str,
         typer.Option(
@@ -53,10 +57,18 @@ def export(
     printed and kept in OUTPUT.json. A file that differs too much is not written.
     """
     from escsr.cli.upscale_options import parse_size
-    from escsr.export import to_onnx, to_onnx_parts
+    from escsr.export import to_onnx, to_onnx_parts, to_pt2
     from escsr.export.proving import photo_sample
 
-    if parts:
+    if kind not in ("onnx", "pt2"):
+        raise ValueError(f"--format is onnx or pt2, not {kind!r}")
+    if kind == "pt2":
+        wrong = [o for o, given in (("--parts", parts), ("--fp16", fp16)) if given]
+        wrong += ["--image-size"] if image_size else []
+        if wrong or target != "generic":
+            raise ValueError(f"--format pt2 takes no {' or '.join(wrong or ['--for'])}")
+        paths, written = [output], to_pt2(model, output, scale=scale, licence=licence)
+    elif parts:
         _refuse_with_parts(scale=scale, image_size=image_size, simplify=simplify, photo=photo)
         stem = output.with_suffix("") if output.suffix == ".onnx" else output
         paths = [stem.with_name(f"{stem.name}.{part}.onnx") for part in ("encode", "at")]

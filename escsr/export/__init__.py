@@ -1,4 +1,4 @@
-"""Networks as files for other programs: ONNX."""
+"""Networks as files for other programs: ONNX, and programs of PyTorch."""
 
 try:
     import onnx  # noqa: F401
@@ -11,6 +11,13 @@ except ModuleNotFoundError as error:
 
 from escsr.export.networks import write_backbone, write_head
 from escsr.export.onnx_file import Exported, to_onnx, to_onnx_parts
-from escsr.export.targets import TARGETS
+from escsr.export.pt2_file import to_pt2
 
-__all__ = ["TARGETS", "Exported", "to_onnx", "to_onnx_parts", "write_backbone", "write_head"]
+__all__ = [
+    "Exported",
+    "to_onnx",
+    "to_onnx_parts",
+    "to_pt2",
+    "write_backbone",
+    "write_head",
+]

@@ -107,7 +107,7 @@ class Graph:
 
     def array(self, values: NDArray[Any]) -> str:
         """A constant; equal ones are stored once."""
-        values = np.ascontiguousarray(values)
+        values = np.asarray(values, order="C")
         head = f"{values.dtype}{values.shape}".encode()
         key = hashlib.sha256(head + values.tobytes()).digest()
         if key not in self._constants:

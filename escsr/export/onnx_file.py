@@ -68,7 +68,8 @@ def to_onnx(
         model: A network; or a weight file, or a name of `escsr.list_models`.
         path: The file to write.
         scale: The whole scale to make, where the network makes any.
-        target: The program it is for, of `TARGETS`.
+        target: The program it is for: "generic", "chainner", "vs-mlrt", "tensorrt", "openvino",
+            "web" or "darktable".
         image_size: (H, W), if all pictures have one size; the file is then a little faster.
         fp16: Compute in float16, where its range is enough, with half as large a file.
         opset: Version of the operators, from 17 to 25.
@@ -90,7 +91,7 @@ def to_onnx(
     """
     options = _options(target, scale, image_size, fp16, opset)
     network, facts = describe(model, options, licence=licence)
-    made = _scale(network, options)
+    made = scale_of(network, options)
     facts["scale"] = "any" if made is None else str(made)
     beside = darktable_files(Path(path), facts) if target == "darktable" else {}
     proto = make_onnx(network, options, facts)
@@ -260,7 +261,7 @@ def _options(
     return Options(target=made_for, scale=scale, image_size=size, opset=opset, half=fp16)
 
 
-def _scale(network: SuperResolver, options: Options) -> int | None:
+def scale_of(network: SuperResolver, options: Options) -> int | None:
     """The scale that the file makes, checked; None: any size."""
     own, asked = network.scale, options.scale
     if own is not None:
