@@ -83,19 +83,19 @@ def from_header(header: str, tensors: Mapping[str, Tensor], *, layout: str) -> C
         ValueError: If the header is damaged or of a later version.
     """
     try:
-        told = json.loads(header)
-        newer = told["format"] > FORMAT
-        config = ModelConfig(**told["config"])
+        content = json.loads(header)
+        newer = content["format"] > FORMAT
+        config = ModelConfig(**content["config"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"the configuration in its header is damaged: {error}") from error
     if newer:
         raise ValueError(
-            f"was written by escsr {told.get('version')} in format {told['format']}; "
+            f"was written by escsr {content.get('version')} in format {content['format']}; "
             f"this escsr ({__version__}) reads up to {FORMAT}: update it"
         )
     return Checkpoint(
         config=config,
         tensors={name: tensor for name, tensor in tensors.items() if name != TENSOR},
-        facts={**told.get("facts", {}), "trained": told.get("trained", True)},
+        facts={**content.get("facts", {}), "trained": content.get("trained", True)},
         layout=layout,
     )

@@ -45,7 +45,7 @@ def find_head(tensors: Tensors, *, decomposed: bool) -> HeadFound:
 
 
 def _real_m_head(parts: Tensors, meta: list[int] | None) -> HeadFound:
-    """The heads of ESC-RealM, told by the MetaUpsample buffer or else by their shapes."""
+    """The heads of ESC-RealM, recognised by the MetaUpsample buffer or else by their shapes."""
     first = _part(parts, "0.weight") if "0.weight" in parts else None
     if meta is not None and (len(meta) != 7 or meta[1] >= len(_UPSAMPLERS)):
         raise ValueError(f"the buffer to_img.MetaUpsample holds {meta}, which no head has")

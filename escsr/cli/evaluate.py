@@ -1,4 +1,4 @@
-"""``escsr evaluate``: figures of models on folders of pictures."""
+"""``escsr evaluate``: models measured on folders of pictures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from escsr.evaluation.paper import PaperRow
 
 _RULES = "Rules (they override the protocol)"
-_OUT = "What comes out"
+_OUT = "Output"
 _FILES = (".json", ".csv", ".md", ".tex")
 
 
@@ -45,7 +45,7 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Figures, e.g. psnr_y,ssim_y,ms_ssim,piqe; see --list-metrics."),
+        typer.Option(help="Metrics, e.g. psnr_y,ssim_y,ms_ssim,piqe; see --list-metrics."),
     ] = None,
     protocol: Annotated[str, typer.Option(help="classic, div2k, liif or real.")] = "classic",
     crop: Annotated[
@@ -75,7 +75,7 @@ def evaluate(
         bool,
         typer.Option(
             "--resize",
-            help="Let models of one fixed scale make others, their results being resized.",
+            help="Let models of one fixed scale support others by resizing their results.",
             rich_help_panel=_RULES,
         ),
     ] = False,
@@ -85,12 +85,12 @@ def evaluate(
             "--output",
             "-o",
             help="Report: a .json, .csv, .md or .tex file, or a folder for all of them, plots "
-            "and an HTML page. A run into a folder that was interrupted goes on from there.",
+            "and an HTML page. An interrupted run into a folder is continued.",
             rich_help_panel=_OUT,
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(help="Figures per picture, as .csv.", rich_help_panel=_OUT)
+        Path | None, typer.Option(help="Results per picture, as .csv.", rich_help_panel=_OUT)
     ] = None,
     crops: Annotated[
         int,
@@ -109,10 +109,10 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     list_metrics: Annotated[
-        bool, typer.Option("--list-metrics", help="List the figures and stop.")
+        bool, typer.Option("--list-metrics", help="List the metrics and exit.")
     ] = False,
 ) -> None:
-    """Take PSNR, SSIM and other figures of models on folders, and say how they were taken."""
+    """Measure models with PSNR, SSIM and other metrics, and report the conditions."""
     if list_metrics:
         show_metrics()
         return
@@ -156,7 +156,7 @@ def evaluate(
 
 
 def _check_judged(judged: list[str], *, card: Path | None, row: "PaperRow | None") -> None:
-    """A card and a row of the paper are about models; that is told before the work."""
+    """Refuse early a card or a row of the paper without a model to go with it."""
     if card is not None and len(judged) != 1:
         found = ", ".join(judged) or "none"
         raise ValueError(f"a card is of one model, beside bicubic; here are {found}")
@@ -243,7 +243,7 @@ def _maker(degradation: str | None, seed: int) -> Any:
 
 
 def _check_outputs(output: Path | None, csv: Path | None, card: Path | None) -> list[Path]:
-    """Report files to write; bad names are told before the work, not after it."""
+    """Report files to write; bad names are refused before the work, not after it."""
     from escsr.evaluation.report import check_writable
 
     if csv is not None:

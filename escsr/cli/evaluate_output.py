@@ -22,14 +22,14 @@ def show_comparison(c: "Comparison") -> None:
     else:
         _show_groups(console, c)
         console.print(LEGEND, style="dim")
-    told = notes(c)
+    lines = notes(c)
     if single is not None:
-        told = [f"{key}: {value}" for key, value in single.conditions.items()]
-        told += [
+        lines = [f"{key}: {value}" for key, value in single.conditions.items()]
+        lines += [
             *single.remarks(),
             *(line for line in notes(c) if "unavailable" in line or ": no " in line),
         ]
-    for line in told:
+    for line in lines:
         console.print(line, soft_wrap=True)
 
 

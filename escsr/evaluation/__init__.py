@@ -1,8 +1,8 @@
-"""Figures that say how they were taken.
+"""Metrics, measured under stated conditions.
 
 `evaluate` runs a model over a folder, `compare` several models over several data sets at several
-scales; `psnr_y` and `ssim_y` are the figures of the classic benchmarks; a `Protocol` holds every
-rule that moves a figure.
+scales; `psnr_y` and `ssim_y` are the metrics of the classic benchmarks; a `Protocol` holds every
+rule that affects a result.
 """
 
 from escsr.evaluation.catalogue import OWN_METRICS, Metric, Sample

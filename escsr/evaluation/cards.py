@@ -1,4 +1,4 @@
-"""Model cards: what a weight file is, and the figures that were measured."""
+"""Model cards: what a weight file is, and its measured results."""
 
 import os
 from pathlib import Path
@@ -72,7 +72,7 @@ def _head(c: Findings, model: str) -> str:
 
 
 def _table(c: Findings, model: str, scale: float) -> str:
-    """The first two figures of every model at one scale, with how they were taken."""
+    """The first two metrics of every model at one scale, with their conditions."""
     metrics = c.metrics[:2]
     sets = list(dict.fromkeys(r.data for r in c.results))
     models = [m for m in dict.fromkeys(r.model for r in c.results) if m in ("bicubic", model)]

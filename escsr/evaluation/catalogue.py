@@ -60,7 +60,7 @@ class Metric:
         source: Who computes it, with the version.
         digits: How many stand behind the point in tables.
         meaningful: Smallest difference of means worth a word, or 0 where that is not known.
-        measure_set: For figures of a whole set (FID): takes the folder of results and that of
+        measure_set: For metrics of a whole set (FID): takes the folder of results and that of
             ground truths; ``measure`` is then not used.
     """
 
@@ -110,7 +110,7 @@ class Metric:
 
     @property
     def identity(self) -> str:
-        """Name and source: what a kept figure is recognised by."""
+        """Name and source: what a kept value is recognised by."""
         return f"{self.name} ({self.source})"
 
     def show(self, value: float) -> str:
@@ -234,4 +234,4 @@ OWN_METRICS: Mapping[str, Metric] = {
         ),
     )
 }
-"""The figures that need no other package."""
+"""The metrics that need no other package."""

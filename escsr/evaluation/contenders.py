@@ -48,7 +48,7 @@ class Contender:
         name: What it is called in tables.
         network: None for bicubic.
         identity: Hash of the weight file, or of the tensors of a network that came as an object:
-            by it kept figures are recognised.
+            kept results are recognised by it.
         facts: What it is, for reports.
         resized: Whether the result of a fixed-scale network is resized to the scale asked.
     """

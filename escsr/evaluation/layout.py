@@ -20,7 +20,7 @@ __all__ = ["Layout", "versions"]
 
 
 def versions() -> dict[str, str]:
-    """What computed the figures."""
+    """Versions of the software that computed the results."""
     return {
         "escsr": __version__,
         "torch": str(torch.__version__),
@@ -31,9 +31,9 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Keys of figures and names of files.
+    """Keys of values and names of files.
 
-    Keys and names hold hashes of the conditions: what is found in a folder can never be a figure
+    Keys and names hold hashes of the conditions: what is found in a folder can never be a value
     or a picture of another model, another file or other rules.
 
     Attributes:
@@ -49,7 +49,7 @@ class Layout:
     crop_side: int
 
     def key(self, r: Round, pair: Pair, contender: Contender) -> str:
-        """Names everything that moves the figures of one model on one picture."""
+        """Identifies everything that affects the results of one model on one picture."""
         conditions = self._contender_conditions(contender) | {
             "picture": _pair_conditions(r, pair),
             "crop": self.protocol.crop(r.scale),
@@ -71,7 +71,7 @@ class Layout:
         return files
 
     def picture_file(self, r: Round, pair: Pair, contender: Contender) -> Path:
-        """Where a whole result is kept for figures of the set."""
+        """Where a whole result is kept for metrics of the set."""
         own = record_key(self._contender_conditions(contender) | {"set": _set_conditions(r)})[:8]
         place = self._below("pictures", r) / f"{slug(contender.name)}-{own}"
         return place / f"{slug(pair.name)}.png"

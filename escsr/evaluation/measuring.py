@@ -1,4 +1,4 @@
-"""One picture and one model: enlarge it, and take every figure of the result."""
+"""One picture and one model: enlarge it and measure the result."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ class Measurement:
 
     Attributes:
         sr: (H, W, 3) result, from 0 to 255.
-        values: Figure, or why it is missing, by the identity of the metric.
+        values: Value, or why it is missing, by the identity of the metric.
         seconds: How long the enlargement took.
     """
 
@@ -67,12 +67,12 @@ def measure(
     scale: float,
     precision: str,
 ) -> Measurement:
-    """Enlarge a picture by one model and take its figures.
+    """Enlarge a picture by one model and measure the result.
 
     Args:
         pixels: The picture.
         contender: The model.
-        metrics: Figures to take.
+        metrics: What to measure.
         protocol: The rules.
         scale: Enlargement, which the crop depends on.
         precision: "fp32", "bf16" or "fp16".
@@ -89,7 +89,7 @@ def measure(
 
 
 def metrics_of_picture(metrics: Sequence[Metric], pair: Pair) -> list[Metric]:
-    """The figures that a picture can have."""
+    """The metrics that a picture can have."""
     return [
         metric
         for metric in metrics

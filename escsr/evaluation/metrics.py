@@ -66,7 +66,7 @@ def psnr(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> float:
 
 
 def psnr_y(sr: Array, gt: Array, *, crop: int) -> float:
-    """PSNR of the luma, the figure of the classic benchmarks.
+    """PSNR of the luma, as in the classic benchmarks.
 
     Args:
         sr: (H, W, 3) RGB uint8, rounded and clipped.
@@ -116,7 +116,7 @@ def ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> float:
 
 
 def ssim_y(sr: Array, gt: Array, *, crop: int) -> float:
-    """SSIM of the luma, the figure of the classic benchmarks.
+    """SSIM of the luma, as in the classic benchmarks.
 
     Args:
         sr: (H, W, 3) RGB uint8, rounded and clipped.

@@ -70,7 +70,7 @@ def _crops(c: Findings, crops: Crops) -> dict[str, Any]:
 
 
 def _pane(c: Findings, image: str, group: list[Result], name: str, path: Path) -> dict[str, str]:
-    """One crop, with up to three figures of its picture."""
+    """One crop, with up to three metrics of its picture."""
     report = next((r.report for r in group if r.model == name), None)
     figures: list[str] = []
     if report is not None:

@@ -140,7 +140,7 @@ def check_paper(c: Findings, row: PaperRow, model: str) -> Sequence[PaperCheck]:
         model: Name of the model in the evaluation.
 
     Returns:
-        A check for every data set and figure that both have.
+        A check for every data set and metric that both have.
 
     Raises:
         ValueError: None of the data sets is in the row, or the model was not measured.

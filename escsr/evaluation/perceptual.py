@@ -2,7 +2,7 @@
 
 pyiqa (https://github.com/chaofengc/IQA-PyTorch) is licensed PolyForm Noncommercial 1.0.0, takes
 seconds to import and brings torchvision. Weights of its networks are downloaded by pyiqa itself at
-first use; where that is impossible the figure is reported as unavailable, with the reason.
+first use; where that is impossible the metric is reported as unavailable, with the reason.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ _IMPOSSIBLE = {
 def find_metrics(
     names: Sequence[str], *, device: str | torch.device = "cpu"
 ) -> tuple[list[Metric], dict[str, str]]:
-    """Make the figures of some names.
+    """Find metrics by their names.
 
     Args:
         names: Ours first (`OWN_METRICS`), then pyiqa's; ``pyiqa:ssim`` means pyiqa's where

@@ -1,4 +1,4 @@
-"""How a figure is taken: everything that moves it, in one object with a name."""
+"""How a metric is measured: everything that affects it, in one named object."""
 
 import dataclasses
 import math
@@ -41,7 +41,7 @@ class Protocol:
 
     Attributes:
         name: What it is called in reports.
-        metrics: Names of the figures that are taken if none are asked for.
+        metrics: Names of the metrics that are measured by default.
         rounding: See `Rounding`. The result is clipped to the range of 8 bits in any case.
         crop_scales: Pixels left out on each side, as a multiple of the scale (rounded up).
         crop_pixels: Further pixels left out on each side.
@@ -109,7 +109,7 @@ class Protocol:
         }
 
     def override(self, **parts: Any) -> "Protocol":
-        """A protocol with other parts; its name says so.
+        """A protocol with some rules replaced, and a name that shows it.
 
         Args:
             parts: Attributes by name; None leaves one as it is.

@@ -1,4 +1,4 @@
-"""Figures, crops and results that are kept, and what a run finds of them."""
+"""What a run keeps: values, crops and whole results, and the reports made of them."""
 
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,9 @@ class Recorder:
 
     Args:
         protocol: The rules.
-        metrics: Figures to take.
+        metrics: What is measured.
         precision: Of the networks.
-        folder: Where figures and pictures are kept, or None; made if it is not there.
+        folder: Where values and pictures are kept, or None; created if missing.
         crops: How many pictures of each round a part is kept of.
         crop_side: Side of these parts, in pixels.
 
@@ -111,7 +111,7 @@ class Recorder:
         """The results of all models of a round, once all of it is on record.
 
         Raises:
-            ValueError: If no picture gave any figure.
+            ValueError: If no picture gave any value.
         """
         for pair in r.pairs:
             crops = self.crop_files(r, pair)
@@ -186,7 +186,7 @@ class Recorder:
         )
 
     def _set_values(self, r: Round, contender: Contender) -> dict[str, float]:
-        """Figures of the whole set, kept like the others."""
+        """Metrics of the whole set, kept like the others."""
         values: dict[str, float] = {}
         key = record_key({"set": [self._layout.key(r, pair, contender) for pair in r.pairs]})
         for metric in self._set_metrics(r):

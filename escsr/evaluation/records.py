@@ -30,7 +30,7 @@ def from_json_value(value: Any) -> Value:
 
 
 def record_key(conditions: Mapping[str, Any]) -> str:
-    """A short name for everything that moves the figures of one picture."""
+    """A short name for everything that affects the results of one picture."""
     text = json.dumps(conditions, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

@@ -52,7 +52,7 @@ class Report:
         conditions: Everything that moves a figure (protocol, crop, colour, rounding, resizer,
             counts, versions), as plain words and numbers.
         set_values: Figures that belong to the set as a whole (FID).
-        left_out: By metric, the pictures that are not in its mean, as the figure is infinite there
+        left_out: By metric, the pictures that are not in its mean, as the value is infinite there
             for this model or for one that it is compared with (a flat picture, enlarged exactly).
     """
 
@@ -68,7 +68,7 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many pictures the mean of each figure is over."""
+        """How many pictures each mean is over."""
         return {name: len(self._rows_in_mean(name)) for name in self.metrics}
 
     @property
@@ -150,7 +150,7 @@ class Report:
 
 
 def leave_out_infinite(reports: Sequence[Report]) -> list[Report]:
-    """Leave pictures out of the means whose figure is infinite for any of several models.
+    """Leave pictures out of the means whose value is infinite for any of several models.
 
     So all means are over the same pictures. Where that would leave none, they stay infinite.
 

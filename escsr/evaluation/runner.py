@@ -1,4 +1,4 @@
-"""Run models over data sets and take their figures."""
+"""Run models over data sets and measure the results."""
 
 import itertools
 import os
@@ -41,7 +41,7 @@ def evaluate(
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Take the figures of one model on one folder of pictures.
+    """Measure one model on one folder of pictures.
 
     All pictures are read as 8-bit RGB (gray repeated, transparency ignored). Where the HR picture
     is a little larger than ``scale`` times the LQ one, a part of it is compared.
@@ -52,7 +52,7 @@ def evaluate(
         lq: Folder of LQ pictures, paired by name (see `find_pairs`); None to make them.
         scale: How much is enlarged; may be left out for a network of one fixed scale.
         protocol: The rules.
-        metrics: Names of the figures (see `find_metrics`); None for those of the protocol.
+        metrics: Names of the metrics (see `find_metrics`); None for those of the protocol.
         device: Where the network runs; None leaves a network where it is. A network that was
             passed as an object is moved there for good.
         progress: Called after each picture.
@@ -101,31 +101,31 @@ def compare(
     crop_side: int = 192,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Take the figures of several models on several data sets at several scales.
+    """Measure several models on several data sets at several scales.
 
     Pictures are read one at a time, and each is enlarged by every model before the next. With a
-    ``folder`` each figure is kept as soon as it is known; a run that was interrupted goes on from
-    there and gives the same report as one that was not.
+    ``folder`` each value is saved as soon as it is known; an interrupted run continues from there
+    and gives the same report as an uninterrupted one.
 
     Args:
         models: Networks, names or files, or "bicubic"; as a mapping, by their names in tables.
         data: The data sets.
         scales: Enlargements, each from 1; None for the one that all models make.
         protocol: The rules.
-        metrics: Names of the figures (see `find_metrics`); None for those of the protocol.
+        metrics: Names of the metrics (see `find_metrics`); None for those of the protocol.
         make_lq: Makes LQ pictures where a data set has none; None for the protocol's resizer.
         resize: Let a network of one fixed scale make others, its result being resized. Otherwise
             it is reported as not making them.
         device: Where networks run; None leaves them where they are.
         precision: "fp32", "bf16" or "fp16".
-        folder: Where figures, crops and pictures are kept; made if it is not there.
+        folder: Where results, crops and pictures are kept; created if missing.
         crops: Of how many pictures of each data set a part is kept for the page (the first ones
             by name); needs a folder.
         crop_side: Side of these parts, in pixels of the result.
         progress: Called after each picture of each model.
 
     Returns:
-        Figures, conditions and tables.
+        Results, conditions and tables.
 
     Raises:
         ValueError: Wrong pairs (all named, before anything is computed), unknown names, or
@@ -244,7 +244,7 @@ def _conditions(
 
 
 def _without_truth(rounds: Sequence[Round], metrics: Sequence[Metric]) -> dict[str, str]:
-    """Figures that some data sets cannot have."""
+    """Metrics that some data sets cannot have."""
     return {
         f"{metric.name} on {r.data.name}": "there is no ground truth"
         for r in rounds

@@ -50,7 +50,7 @@ def compare_means(
     much the result hangs on which pictures were in the set, not whether the set stands for others.
 
     Args:
-        a: Finite figures of one model, one per picture.
+        a: Finite values of one model, one per picture.
         b: Those of the other, in the same order.
         rng: Where the draws come from.
         better: "higher" or "lower".
@@ -61,7 +61,7 @@ def compare_means(
         The difference with its interval and what it amounts to.
 
     Raises:
-        ValueError: Different lengths, nothing, or figures that are not finite.
+        ValueError: Different lengths, nothing, or values that are not finite.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -76,8 +76,8 @@ class ImplicitHead(QueryHead, abc.ABC):
     Args:
         local_ensemble: Blend the predictions of the four nearest pixels of the features
             instead of taking the nearest one's.
-        cell_max_scale: Above this enlargement the cell that the network is told stays as it is
-            there, for networks that saw none larger in training; None tells the true cell.
+        cell_max_scale: Above this enlargement the network receives the cell of this one, for
+            networks that saw none larger in training; None passes the true cell.
         image_skip: "bilinear" adds the picture, enlarged bilinearly.
         memory_mib: Limit for what is prepared at once, in MiB, of each block of rows.
 

@@ -62,7 +62,7 @@ class WholeScale(nn.Module):
 
 
 class ESCArch(Architecture[WholeScale]):  # type: ignore[misc] # spandrel has no types
-    """All networks that `escsr.load` opens, told by the names of their tensors.
+    """All networks that `escsr.load` opens, recognised by the names of their tensors.
 
     Args:
         any_scale: The whole scale at which networks for any scale are opened.

@@ -34,7 +34,7 @@ def disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> li
         try:
             initialise_from(built["model"], recipe.start_from, head=recipe.start_from_head)
         except FileNotFoundError:
-            pass  # told already, or fetched when the run begins
+            pass  # reported already, or fetched when the run begins
         except ValueError as error:
             problems.append(f"start_from: {error}")
     problems += _batch_problems(recipe, built.get("data"))
@@ -97,7 +97,7 @@ def _scale_overrides(scale: float | None, drawing: Any) -> list[str]:
 def _batch_problems(recipe: Recipe, data: Any) -> list[str]:
     """Whether the batch can be cut into pieces, each of which can be stacked."""
     if not (fits(recipe.batch, int) and fits(recipe.accumulate, int) and recipe.accumulate >= 1):
-        return []  # told already
+        return []  # reported already
     piece, rest = divmod(recipe.batch, recipe.accumulate)
     if rest:
         return [f"accumulate: {recipe.accumulate} does not divide the batch of {recipe.batch}"]

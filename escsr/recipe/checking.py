@@ -1,4 +1,4 @@
-"""Everything wrong with a recipe, told at once and before a pixel is read."""
+"""All problems of a recipe, reported at once and before any data is read."""
 
 import inspect
 import math
@@ -126,8 +126,8 @@ def _examine(recipe: Recipe, *, resumed: bool, decode: bool) -> Findings:
     problems += disagreements(recipe, built, resumed=resumed)
     problems += tracker_problems(recipe.trackers) if fits(recipe.trackers, tuple) else []
     damaged = damage(built) if decode else Damage([], [])
-    told = advice(recipe, built, resumed=resumed)
-    return Findings(problems + damaged.problems, told + damaged.advice)
+    advised = advice(recipe, built, resumed=resumed)
+    return Findings(problems + damaged.problems, advised + damaged.advice)
 
 
 def _value_problems(recipe: Recipe) -> list[str]:
@@ -187,7 +187,7 @@ def _part_problems(key: str, part: Any, supplied: Supplied) -> list[str]:
 def _nested_problems(key: str, part: "partial[Any]") -> list[str]:
     """Compare the arguments of a part within a part with what it calls.
 
-    What it lacks is not told here: it may be supplied by the part around it.
+    What it lacks is not reported here: it may be supplied by the part around it.
     """
     try:
         known, given = parameters(part.func), named(part)

@@ -60,7 +60,7 @@ class Recipe:
             ``adversary()`` gives an `escsr.training.Adversary`. None: no adversarial training.
         validation: Builds the validation: ``validation()`` gives a callable that takes the
             averaged network and returns named figures. None: no validation.
-        best: The figure that decides which checkpoint is the best one: higher is better, unless the
+        best: The metric that decides which checkpoint is the best one: higher is better, unless the
             validation names it among its ``lower_is_better``.
         ema: Decay of the averaged weights, in [0, 1); 0: the weights themselves.
         grad_clip: Largest norm of the gradient; larger ones are scaled down. None: no limit.

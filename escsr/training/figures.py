@@ -1,4 +1,4 @@
-"""The figures of a validation, and those of bicubic enlargement beside them."""
+"""The metrics of a validation, beside those of bicubic enlargement."""
 
 import math
 from collections.abc import Mapping, Sequence
