@@ -2,6 +2,7 @@
 #
 #   make photo   install the library into .venv and upscale examples/photo.jpg
 #   make check   install all that development needs into .venv; run every check and test
+#   make check-oldest  run the tests with the oldest versions that pyproject.toml allows
 #   make docs    build the documentation into site/
 #   make clean   remove .venv and everything that was built
 #
@@ -24,7 +25,7 @@ CORE := $(VENV)/.core-installed
 DEV  := $(VENV)/.dev-installed
 BUSY := $(VENV)/.installing
 
-.PHONY: photo check docs clean
+.PHONY: photo check check-oldest docs clean
 
 photo: $(CORE)
 	mkdir -p $(dir $(PHOTO))
@@ -39,12 +40,31 @@ check: $(DEV)
 	$(PY) -m pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 	@echo "Passed: ruff (lint and format), mypy, the documentation, and all tests (above; the wheel is one of them)."
 
+# The lower bounds in pyproject.toml, taken at their word: an environment of its own with the lowest
+# version of each package that is named there. Python must be the oldest, too, for which all of them
+# were built: make check-oldest PYTHON=python3.11. Linters and types are the business of `make check`.
+OLDEST := .venv-oldest
+OLDEST_PY := $(OLDEST)/bin/python
+
+check-oldest: $(OLDEST)/.installed
+	$(OLDEST_PY) -m pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+	@echo "Passed: all tests, with $$($(OLDEST_PY) -c 'import torch, numpy; print("torch", torch.__version__, "numpy", numpy.__version__)')."
+
+$(OLDEST)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST_PY) -m pip install uv
+	$(OLDEST_PY) -m uv pip install --python $(OLDEST_PY) --resolution lowest-direct \
+		--editable ".[dev,train,metrics,hub,video,export]"
+	$(OLDEST_PY) -m uv pip install --python $(OLDEST_PY) --no-deps --reinstall \
+		"opencv-python-headless==$$($(OLDEST_PY) -c 'import importlib.metadata as m; print(m.version("opencv-python-headless"))')"
+	@touch $@
+
 docs: $(DEV)
 	$(PY) -m mkdocs build --strict
 	@echo "The documentation is $(abspath site/index.html)"
 
 clean:
-	rm -rf $(VENV) site dist build upscaled .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) site dist build upscaled .mypy_cache .pytest_cache .ruff_cache
 	find escsr tests tools recipes -name __pycache__ -type d -exec rm -rf {} +
 
 # Checks the Python, then makes the environment. One whose installation was cut short (its BUSY

@@ -19,8 +19,7 @@ _EXTRAS = {
     ),
     "metrics": ("figures by pyiqa", ("pyiqa", "torchvision")),
     "hub": ("weights from hf:// addresses", ("huggingface_hub",)),
-    "video": ("videos, and damage by video codecs", ("av",)),
-    "cluster": ("many machines", ("ray",)),
+    "video": ("damage by video codecs", ("av",)),
 }
 _TRIED = (768, 1024)
 """Height and width that memory is estimated at."""

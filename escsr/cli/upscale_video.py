@@ -55,20 +55,18 @@ def upscale_videos(
     )
     failures = []
     report: list[dict[str, Any]] = []
-    try:
-        for source, target in tasks:
-            about = {"source": str(_shown(source)), "target": str(target)}
-            try:
-                report.append(about | _upscale_one(source, target, console, call))
-            except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
-                report.append({**about, "status": "failed", "error": str(error)})
-                if len(tasks) == 1:
-                    raise
-                console.print(f"error: {_shown(source)}: {error}", style="red", soft_wrap=True)
-                failures.append(f"\n  {_shown(source)}: {error}")
-    finally:
-        if files.report is not None:
-            write_json(files.report, {"files": report})
+    for source, target in tasks:
+        about = {"source": str(_shown(source)), "target": str(target)}
+        try:
+            report.append(about | _upscale_one(source, target, console, call))
+        except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
+            if len(tasks) == 1:
+                raise
+            console.print(f"error: {_shown(source)}: {error}", style="red", soft_wrap=True)
+            report.append({**about, "status": "failed", "error": str(error)})
+            failures.append(f"\n  {_shown(source)}: {error}")
+    if files.report is not None:
+        write_json(files.report, {"files": report})
     if failures:
         raise OSError(
             f"{len(failures)} of {len(tasks)} videos could not be upscaled:{''.join(failures)}"

@@ -32,6 +32,10 @@ def _is_misread(data: npt.NDArray[np.uint8]) -> bool:
     return os2 or bits == 16 or (masked and masks != [0xFF0000, 0xFF00, 0xFF])
 
 
+_SILENT = 0
+"""OpenCV's level of logging at which nothing is printed."""
+
+
 def read_bmp(contents: bytes) -> Array:
     """Decode such a file.
 
@@ -46,9 +50,9 @@ def read_bmp(contents: bytes) -> Array:
     data = np.frombuffer(contents, np.uint8)
     if _is_misread(data):
         raise ValueError("a rare kind of BMP (OS/2, 16 bits or bit masks); save it as PNG")
-    log = cv2.utils.logging
+    log = getattr(cv2.utils, "logging", cv2)  # OpenCV 5; before, in the package itself
     level = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)  # it would print what the error below says
+    log.setLogLevel(_SILENT)  # it would print what the error below says
     try:
         samples = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error:

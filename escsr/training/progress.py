@@ -88,7 +88,7 @@ def opening(
     parts = [f"{network}, {parameters:,} parameters"]
     if photos:
         validated = f", {held_out} to validate on" if held_out else ""
-        parts.append(f"{photos:,} photos{validated}")
+        parts.append(f"{photos:,} photo{'' if photos == 1 else 's'}{validated}")
     shared = f", {processes} processes" if processes > 1 else ""
     parts.append(f"{device}, {precision}{shared}")
     return "; ".join(parts)

@@ -577,7 +577,7 @@ def test_opening_says_what_is_trained_and_where(tmp_path):
     train(replace(RECIPE, steps=1, device="cpu"), out=tmp_path, console=console)
     first = console.file.getvalue().splitlines()[0]
     parameters = sum(p.numel() for p in RECIPE.model().parameters())
-    wanted = f"esc_tiny + pixel_shuffle, ×2, {parameters:,} parameters; 1 photos; cpu, fp32"
+    wanted = f"esc_tiny + pixel_shuffle, ×2, {parameters:,} parameters; 1 photo; cpu, fp32"
     assert first == wanted
 
 
