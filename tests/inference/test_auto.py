@@ -1,6 +1,7 @@
 """`model="auto"`, the hint of "default". Oracles: what was done to a picture, both networks."""
 
 import io
+import runpy
 import warnings
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from escsr.images import Picture, read_image, write_image
 from escsr.images.jpeg_tables import LUMA_TABLE, luma_table, quality_of
 from escsr.inference.damage import measure_damage
 
-CLEAN = read_image(Path(__file__).parents[1] / "data" / "photo.png").pixels
+ROOT = Path(__file__).parents[2]
+CLEAN = read_image(ROOT / "tests" / "data" / "photo.png").pixels
 
 
 def jpeg(quality: int, **options) -> bytes:
@@ -163,3 +165,35 @@ def test_texture_of_small_pictures_is_no_noise():
     found = [measure_damage(Picture(pixels=p.round().astype("u1"))) for p in (texture, noise)]
     assert found[0].reasons == []
     assert found[1].noise == pytest.approx(12, rel=0.25)
+
+
+def test_the_table_of_the_documents_holds_what_is_promised():
+    """Never below bicubic, and within 0.1 dB of the better network."""
+    page = (ROOT / "docs" / "real_photos.md").read_text(encoding="utf-8")
+    lines = page.split("<!-- begin: auto -->\n")[1].split("<!-- end: auto -->")[0].splitlines()
+    rows = [[float(cell) for cell in line.split("|")[3:7]] for line in lines[2:]]
+    assert len(rows) == 20
+    for bicubic, default, real, auto in rows:
+        assert auto >= bicubic
+        assert auto >= max(default, real) - 0.1
+
+
+def test_the_script_that_measures_it(monkeypatch):
+    script = runpy.run_path(str(ROOT / "tools" / "measure_auto.py"))
+    row_of, measured = script["Row"], script["measured"]
+    monkeypatch.setitem(measured.__globals__, "QUALITIES", (30, 95))
+    sessions = {name: escsr.Upscaler(name, device="cpu") for name in ("default", "real", "auto")}
+    rows = list(measured([script["middle"](CLEAN, 64)], sessions))
+    assert [(row.scale, row.quality, row.damaged) for row in rows] == [
+        (2, 30, 1),
+        (2, 95, 0),
+        (4, 30, 1),
+        (4, 95, 0),
+    ]
+    for row in rows:
+        assert row.psnr["auto"] == row.psnr["real" if row.damaged else "default"]
+        assert row.psnr["default"] == pytest.approx(row.psnr["bicubic"], abs=6)
+    figures = {"bicubic": 30.0, "default": 31.0, "real": 31.2}
+    for auto, holds in ((31.11, True), (31.09, False), (29.9, False)):
+        assert row_of(2, 50, {**figures, "auto": auto}, 1, 1).holds == holds
+    assert script["table"](rows).count("1 of 1") == 2
