@@ -226,7 +226,7 @@ class Upscaler:
         else:
             self._budget = MemoryBudget(free=memory or (lambda: None))
         self._ensemble = ensemble
-        self._ways = WayFinder(network, tiles, dtype)
+        self._ways = WayFinder(network, tiles, dtype, banded=self._run is network)
         self._plans: dict[object, Plan] = {}
         self._lock = threading.Lock()
         self._speed: float | None = None

@@ -16,13 +16,15 @@ Tiles = Literal["exact", "fast"]
 
 # Exact bands make again what lies in their overlap; below so many rows that shows.
 _GOOD_ROWS = 128
-# On a CPU, bands of 64 to 128 rows of 512 to 1024 pixels are the quickest, by a tenth to a fifth
-# quicker than the whole picture: they stay in its caches.
-_CPU_ROWS, _CPU_PIXELS = 128, 1 << 17
+# On a CPU, bands of 64 to 128 rows stay in the caches: 512×512 takes 0.73 to 0.84 of the time that
+# the whole picture takes at once, 1024×1024 0.93; 256×256 takes 1.1 (`escsr bench --bands`).
+_CPU_ROWS, _CPU_PIXELS = 128, 1 << 16
+_QUICKER_FROM = 1 << 18
 # Rows that the head makes at once, at most: more are no quicker.
 _RESULT_ROWS = 512
 # Of the memory beside an accelerator; the rest is for all other programs.
 _SHARE_OF_HOST = 0.7
+_UNBOUND = 1 << 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +75,23 @@ class WayFinder:
         network: In evaluation mode, on its device.
         tiles: See `Tiles`.
         dtype: Number type of autocast; None for none.
+        banded: Whether it does so on a CPU where that is quicker; not if whole pictures go through
+            something else than the network itself.
 
     Attributes:
         staged: Whether the backbone can work in exact bands.
     """
 
-    def __init__(self, network: SuperResolver, tiles: Tiles, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self,
+        network: SuperResolver,
+        tiles: Tiles,
+        dtype: torch.dtype | None,
+        *,
+        banded: bool = True,
+    ) -> None:
         self._network, self._tiles, self._dtype = network, tiles, dtype
+        self._banded = banded
         self.staged = network.backbone.stages() is not None
         self._device = next(network.parameters()).device
 
@@ -88,8 +100,14 @@ class WayFinder:
         """Whether pictures that are not worked on whole come out a little different."""
         return self._tiles == "fast" or not self.staged
 
+    def _quicker_in_bands(self, image_size: tuple[int, int]) -> bool:
+        on_cpu = self._device.type == "cpu" and self._banded
+        return on_cpu and not self.approximates and image_size[0] * image_size[1] >= _QUICKER_FROM
+
     def prefers_whole(self, image_size: tuple[int, int]) -> bool:
         """Whether a picture goes through the network at once where that fits."""
+        if self._quicker_in_bands(image_size):
+            return False
         side = TILE * self._network.backbone.stride
         return self._tiles == "exact" or max(image_size) <= side
 
@@ -121,7 +139,7 @@ class WayFinder:
         free = None if limit is None else limit - around
         if self.approximates:
             return self._in_tiles(image_size, size, around, free)
-        return self._in_bands(image_size, size, around, free or 0)
+        return self._in_bands(image_size, size, around, _UNBOUND if free is None else free)
 
     def _in_bands(
         self, image_size: tuple[int, int], size: tuple[int, int], around: int, free: int
