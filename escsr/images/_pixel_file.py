@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import struct
 import tempfile
 import weakref
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ class PixelFile:
     one where this one was killed.
 
     Attributes:
-        path: Raw samples, row after row, in the machine's byte order.
+        path: Raw samples, row after row, with the least significant byte first.
         size: (H, W) in pixels.
         depth: Bits per channel: 8 or 16.
         gray: Whether there is one channel instead of three.
@@ -60,7 +61,7 @@ class PixelFile:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the samples."""
-        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+        return np.dtype("u1" if self.depth == 8 else "<u2")
 
     def read(self, top: int, bottom: int) -> Array:
         """Rows from ``top`` up to but not ``bottom``, (rows, W, channels)."""
@@ -126,19 +127,80 @@ def open_pixels(source: Origin, folder: str | os.PathLike[str]) -> PixelFile | N
 
 
 def as_libvips(pixels: PixelFile) -> Any:
-    """A libvips image of the file, which reads it as it goes."""
+    """A libvips image of the file, to be read once from its top to its bottom.
+
+    libvips gets it as a TIFF, which it reads strip by strip. Raw files it maps, and what is mapped
+    counts as memory of the process.
+    """
+    stream = _Stream(_tiff_header(pixels), pixels)
+    source = libvips().SourceCustom()
+    source.on_read(stream.read)
+    source.on_seek(stream.seek)
+    return libvips().Image.new_from_source(source, "", access="sequential")
+
+
+# Rows of a strip: some megabytes of a wide picture.
+_STRIP = 16
+
+
+def _tiff_header(pixels: PixelFile) -> bytes:
+    """What makes a BigTIFF without compression of the samples that follow.
+
+    Source:
+        TIFF 6.0; the layout with offsets of 64 bits is that of libtiff 4.
+    """
     height, width = pixels.size
-    deep = pixels.depth == 16
-    return libvips().Image.rawload(
-        str(pixels.path),
-        width,
-        height,
-        pixels.channels,
-        format="ushort" if deep else "uchar",
-        interpretation=("grey16" if deep else "b-w")
-        if pixels.gray
-        else ("rgb16" if deep else "srgb"),
-    )
+    row = width * pixels.channels * pixels.dtype.itemsize
+    tops = np.arange(0, height, _STRIP, dtype=np.uint64)
+    lengths = np.minimum(height - tops, _STRIP) * np.uint64(row)
+    count = len(tops)
+    tags = 9
+    arrays = 16 + 8 + 20 * tags + 8  # where the arrays of strips begin
+    first = arrays + (0 if count == 1 else 16 * count)
+    offsets = tops * np.uint64(row) + np.uint64(first)
+    short, long, wide = 3, 4, 16
+    depth = pixels.depth
+    fields = [
+        (256, long, 1, width),
+        (257, long, 1, height),
+        (258, short, pixels.channels, sum(depth << 16 * i for i in range(pixels.channels))),
+        (259, short, 1, 1),
+        (262, short, 1, 1 if pixels.gray else 2),
+        (273, wide, count, int(offsets[0]) if count == 1 else arrays),
+        (277, short, 1, pixels.channels),
+        (278, long, 1, _STRIP),
+        (279, wide, count, int(lengths[0]) if count == 1 else arrays + 8 * count),
+    ]
+    # Numbers stand in the low bytes of their field, as little-endian machines write them.
+    header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) + struct.pack("<Q", tags)
+    header += b"".join(struct.pack("<HHQQ", *field) for field in fields) + struct.pack("<Q", 0)
+    if count > 1:
+        header += offsets.astype("<u8").tobytes() + lengths.astype("<u8").tobytes()
+    return header
+
+
+class _Stream:
+    """A header and the samples of a file, as one file."""
+
+    def __init__(self, header: bytes, pixels: PixelFile) -> None:
+        self._header = header
+        self._pixels = pixels  # whose file goes with it
+        self._file = open(pixels.path, "rb")  # noqa: SIM115 - closed with the stream
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        if self._at < len(self._header):
+            data = self._header[self._at : self._at + size]
+        else:
+            self._file.seek(self._at - len(self._header))
+            data = self._file.read(size)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int) -> int:
+        end = len(self._header) + self._pixels.path.stat().st_size
+        self._at = offset + {0: 0, 1: self._at, 2: end}[whence]
+        return self._at
 
 
 def _turned(raw: Path, image: Any, turn: int) -> tuple[Path, Any]:
