@@ -3,6 +3,7 @@
 import io
 import multiprocessing
 import os
+import struct
 import sys
 import warnings
 from pathlib import Path
@@ -151,8 +152,14 @@ def test_bmp_and_ppm_equal_pillow(tmp_path, suffix, mode):
 
 
 def test_bmp_with_alpha_and_with_padding(tmp_path):
+    # By hand, with a mask for alpha (BITMAPV4HEADER): OpenCV writes one only since version 5.
     bgra = np.dstack([photo()[..., ::-1], ramp()])
-    cv2.imwrite(str(tmp_path / "a.bmp"), bgra)
+    height, width = bgra.shape[:2]
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    info = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, bgra.nbytes, 0, 0, 0, 0)
+    head = struct.pack("<2sIHHI", b"BM", 122 + bgra.nbytes, 0, 0, 122)
+    data = head + info + masks + b"BGRs" + bytes(48) + bgra[::-1].tobytes()
+    (tmp_path / "a.bmp").write_bytes(data)
     transparent = read_image(tmp_path / "a.bmp")
     assert np.array_equal(transparent.alpha, ramp())
     assert np.array_equal(transparent.pixels, photo())
