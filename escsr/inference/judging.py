@@ -14,6 +14,9 @@ from escsr.models import ALIASES, embedded
 AUTO = "auto"
 CLEAN, DAMAGED = "default", "real"
 
+# Pixels from which a picture is looked at without being asked.
+_WORTH_A_LOOK = 1 << 13
+
 Model = str | os.PathLike[str] | SuperResolver
 
 
@@ -55,7 +58,12 @@ def suits(pictures: Sequence[Picture], notify: Callable[[str], None]) -> str:
 
 
 def hint(picture: Picture, notify: Callable[[str], None]) -> None:
-    """Tell those who enlarge damage by the network for clean pictures what would mend it."""
+    """Tell those who enlarge damage by the network for clean pictures what would mend it.
+
+    Small pictures pass: little can be told of them, and looking would take a tenth of the call.
+    """
+    if picture.size[0] * picture.size[1] < _WORTH_A_LOOK:
+        return
     reasons = measure_damage(picture).reasons
     if reasons:
         notify(
