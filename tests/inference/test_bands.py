@@ -201,10 +201,10 @@ def test_a_bound_on_memory_changes_nothing_but_the_way(model, scale):
 
 
 def test_another_size_than_the_network_makes_in_bands():
-    pixels = (noise(120, 90)[0].permute(1, 2, 0).numpy() * 65535).astype(np.uint16)
-    free, bound = escsr.Upscaler("esc_tiny_x4"), escsr.Upscaler("esc_tiny_x4", memory="22MB")
-    options = {"size": (300, 250), "notify": lambda text: None}
-    assert bound.plan((120, 90), size=(300, 250)).way.kind == "bands"
+    pixels = (noise(240, 180)[0].permute(1, 2, 0).numpy() * 65535).astype(np.uint16)
+    free, bound = escsr.Upscaler("esc_tiny_x4"), escsr.Upscaler("esc_tiny_x4", memory="60MB")
+    options = {"size": (600, 500), "notify": lambda text: None}
+    assert bound.plan((240, 180), size=(600, 500)).way.kind == "bands"
     difference = bound(pixels, **options).astype(int) - free(pixels, **options)
     assert np.abs(difference).max() <= 2  # of 65535
 

@@ -173,7 +173,7 @@ def test_the_estimate_is_made_once_per_size_and_not_for_small_pictures(
     for _ in range(3):
         up(photo(24, 24))
     assert not made
-    tight = escsr.Upscaler(model, device="cpu", memory="14MiB")
+    tight = escsr.Upscaler(model, device="cpu", memory="24MiB")
     for _ in range(3):
         tight(photo(24, 24))
     assert len(made) == 1
