@@ -202,7 +202,10 @@ def _modules_beside(path: Path) -> list[Path]:
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py") or module.__name__ in _scripts:
             continue
-        place = Path(file).resolve()
+        place = Path(file)
+        if not place.is_absolute():  # no file: `torch.ops` says "_ops.py"
+            continue
+        place = place.resolve()
         outside = not place.is_relative_to(path.parent) or "site-packages" in place.parts
         if not outside and not any(place.is_relative_to(folder) for folder in installed):
             found.append(place)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from escsr import scripts
 from escsr.scripts import is_readable, pack, reading_copies, run_script, sources_of
@@ -89,3 +90,14 @@ def test_neighbours_do_not_stand_in_for_modules_of_python(tmp_path, monkeypatch)
     import wave
 
     assert hasattr(wave, "open")
+
+
+def test_a_script_run_in_its_own_folder_is_made_from_its_files_only(tmp_path, monkeypatch):
+    """Some modules name a file that is none, relative to the current folder."""
+    assert torch.ops.__file__ == "_ops.py"
+    script, beside = tmp_path / "recipe_of_the_test.py", tmp_path / "beside_of_the_test.py"
+    beside.write_text("number = 3\n")
+    script.write_text("import beside_of_the_test\n\nnumber = beside_of_the_test.number\n")
+    monkeypatch.chdir(tmp_path)
+    assert run_script(script).number == 3
+    assert set(sources_of(script)) == {script, beside}
