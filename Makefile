@@ -94,7 +94,7 @@ $(CORE): pyproject.toml
 # needs libraries of a desktop. Writing the headless build last settles it.
 $(DEV): pyproject.toml
 	$(make-venv)
-	$(PY) -m pip install --upgrade torch torchvision --editable ".[dev,train,metrics,hub,video,docs]"
+	$(PY) -m pip install --upgrade torch torchvision --editable ".[dev,train,metrics,hub,video,export,cluster,docs]"
 	$(PY) -m pip install --no-deps --force-reinstall "opencv-python-headless==$$( \
 		$(PY) -c 'import importlib.metadata as m; print(m.version("opencv-python-headless"))')"
 	$(PY) -c "import cv2, numpy, torchvision; assert cv2.imencode('.png', numpy.zeros((2, 2), 'u1'))[0]"
