@@ -45,9 +45,9 @@ def test_batches_half_precision_and_the_ensemble() -> None:
 
 
 def test_what_does_not_fit_is_made_in_bands() -> None:
-    array = picture(150, 40)
-    up = escsr.Upscaler("esc_tiny_x2", engine="onnx", memory="24MiB")
-    assert up.plan((150, 40)).way.kind == "bands"
+    array = picture(300, 120)
+    up = escsr.Upscaler("esc_tiny_x2", engine="onnx", memory="60MiB")
+    assert up.plan((300, 120)).way.kind == "bands"
     assert np.abs(up(array).astype(int) - escsr.upscale(array, model="esc_tiny_x2")).max() <= 1
 
 
