@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from escsr.devices import autocast
@@ -19,7 +17,7 @@ from escsr.inference.attempts import (
 from escsr.inference.bands import BandEncoder, Write, render_bands
 from escsr.inference.ensemble import TURNS, TurnedMean
 from escsr.inference.plans import Plan
-from escsr.inference.sources import InRange
+from escsr.inference.sources import InRange, resized_bands
 from escsr.inference.stores import RowStore, Stores, check_disk, open_stores
 from escsr.inference.tiles import TileEncoder
 from escsr.inference.watching import Watch
@@ -27,10 +25,6 @@ from escsr.inference.ways import Way
 from escsr.layers import Band, RowSource
 from escsr.layers.bands import as_tensor
 from escsr.model import SuperResolver
-from escsr.resize import resized_rows
-
-# Rows of the result that are resized at once.
-_RESIZED_ROWS = 256
 
 
 class Enlarger:
@@ -228,16 +222,7 @@ class _Result:
         """Resize what is not of the size that was asked."""
         if self._made == self._size:
             return
-        for top in range(0, self._size[0], _RESIZED_ROWS):
-            rows = (top, min(top + _RESIZED_ROWS, self._size[0]))
-            each = [
-                resized_rows(partial(_rows_of, store), self._made, rows, out_size=self._size)
-                for store in self._kept
-            ]
-            resized = torch.from_numpy(np.stack(each)).permute(0, 3, 1, 2)
-            self._write(top, resized.clamp_(0, 1))
-
-
-def _rows_of(store: RowStore, top: int, bottom: int) -> NDArray[np.float32]:
-    rows: NDArray[np.float32] = store.read(top, bottom)[0].permute(1, 2, 0).numpy()
-    return rows
+        each = [resized_bands(store, self._size) for store in self._kept]
+        for bands in zip(*each, strict=True):
+            top = bands[0][0]
+            self._write(top, torch.cat([band for _, band in bands]).clamp_(0, 1))

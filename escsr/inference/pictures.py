@@ -11,15 +11,12 @@ from torch import Tensor
 
 from escsr.images import Picture, PixelFile, fill_transparent, resize_with_alpha
 from escsr.inference.bands import Write
-from escsr.inference.sources import FileRows, PixelRows
+from escsr.inference.sources import FileRows, PixelRows, resized_bands
 from escsr.layers import Band, RowSource
 from escsr.pixels import from_float
-from escsr.resize import imresize, resized_rows
+from escsr.resize import imresize
 
 Array = NDArray[Any]
-
-# Rows that a filter makes at once.
-_RESIZED_ROWS = 256
 
 Enlarge = Callable[[RowSource, Write], None]
 """Enlarges (B, 3, H, W) float32 in [0, 1] and hands the rows of the result on; see `Enlarger`."""
@@ -116,14 +113,8 @@ def upscale_file(file: PixelFile, size: tuple[int, int], enlarge: Enlarge | None
         enlarge(source, write)
         return made
 
-    def read(top: int, bottom: int) -> NDArray[np.float32]:
-        rows: NDArray[np.float32] = source.read(top, bottom)[0].permute(1, 2, 0).numpy()
-        return rows
-
-    for top in range(0, size[0], _RESIZED_ROWS):
-        rows = (top, min(top + _RESIZED_ROWS, size[0]))
-        resized = resized_rows(read, file.size, rows, out_size=size)
-        write(top, torch.from_numpy(resized).permute(2, 0, 1)[None])
+    for top, rows in resized_bands(source, size):
+        write(top, rows)
     return made
 
 

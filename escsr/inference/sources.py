@@ -1,5 +1,6 @@
 """Pictures as sources of rows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ from torch import Tensor
 from escsr.images import PixelFile
 from escsr.layers import RowSource
 from escsr.pixels import to_tensor
+from escsr.resize import resized_rows
+
+# Rows that a filter makes at once.
+_RESIZED_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,28 @@ class OnDevice:
     def read(self, top: int, bottom: int) -> Tensor:
         """See `RowSource.read`."""
         return for_network(self.source.read(top, bottom), self.device)
+
+
+def resized_bands(source: RowSource, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
+    """Resize a picture by an antialiasing filter, some rows at a time.
+
+    Args:
+        source: (1, 3, H, W).
+        size: (H_out, W_out) to make.
+
+    Yields:
+        The first row of a band, and the band, (1, 3, rows, W_out) float32; a cubic overshoots.
+    """
+
+    def read(top: int, bottom: int) -> NDArray[np.float32]:
+        rows: NDArray[np.float32] = source.read(top, bottom)[0].permute(1, 2, 0).numpy()
+        return rows
+
+    _, _, height, width = source.shape
+    for top in range(0, size[0], _RESIZED_ROWS):
+        rows = (top, min(top + _RESIZED_ROWS, size[0]))
+        made = resized_rows(read, (height, width), rows, out_size=size)
+        yield top, torch.from_numpy(made).permute(2, 0, 1)[None]
 
 
 def for_network(values: Tensor, device: torch.device) -> Tensor:
