@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.models.server import running
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -93,13 +94,5 @@ def hub_at_hand() -> Iterator[Hub]:
     """A hub on 127.0.0.1 for the time of the block."""
     hub = Hub()
     handler = type("ThisHandler", (Handler,), {"hub": hub})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        hub.address = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield hub
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(handler) as hub.address:
+        yield hub
