@@ -57,11 +57,20 @@ class Registry(Generic[T]):
         self.contract = contract
         self._entries: dict[str, T] = {}
         self._packages: dict[str, str] = {}
+        self._purposes: dict[str, str] = {}
         self._broken: list[BrokenPlugin] = []
         self._plugins_loaded = False
 
-    def register(self, name: str, factory: T | None = None) -> Callable[[T], T]:
+    def register(
+        self, name: str, factory: T | None = None, *, about: str | None = None
+    ) -> Callable[[T], T]:
         """Add a factory under ``name``; as a decorator, or with the factory given.
+
+        Args:
+            name: What it is looked up by.
+            factory: A class or function, or a `functools.partial` of one.
+            about: One line on what it is for, shown by ``escsr list``. Default: the first line
+                of its docstring.
 
         Raises:
             ValueError: If the name is taken.
@@ -72,6 +81,8 @@ class Registry(Generic[T]):
                 taken_by = _package_of(self._entries[name])
                 raise ValueError(f"the {self.kind} name {name!r} is already taken by {taken_by}")
             self._entries[name] = entry
+            if about is not None:
+                self._purposes[name] = about
             return entry
 
         if factory is not None:
@@ -104,12 +115,14 @@ class Registry(Generic[T]):
         return self._packages.get(name) or _package_of(entry)
 
     def summary(self, name: str) -> str:
-        """Describe an entry in one line: the first of its docstring, and how it is varied.
+        """Say in one line what an entry is for, or what it is and how it is varied.
 
         Raises:
             ValueError: If there is no such entry.
         """
         entry = self.get(name)
+        if name in self._purposes:
+            return self._purposes[name]
         line = (inspect.getdoc(unwrap(entry)) or "").partition("\n")[0]
         varied = entry.keywords if isinstance(entry, partial) else {}
         values = ", ".join(f"{key}={value}" for key, value in varied.items())

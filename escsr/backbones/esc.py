@@ -227,7 +227,9 @@ class ImageSkip(nn.Module):
 # ---------------------------------------------------------------------------- model
 
 
-@BACKBONES.register("esc")
+@BACKBONES.register(
+    "esc", about="ESC, the paper's standard network: high quality on clean pictures."
+)
 class ESC(Backbone):
     """ESC and its relatives as one network with knobs; the defaults are ESC itself.
 
@@ -396,7 +398,11 @@ class ESCReal(ESC):
 
 # ---------------------------------------------------------------------------- variants
 
-BACKBONES.register("esc_light", partial(ESC, num_blocks=3))
+BACKBONES.register(
+    "esc_light",
+    partial(ESC, num_blocks=3),
+    about="ESC-light: ESC with three blocks; faster, slightly lower quality.",
+)
 BACKBONES.register(
     "esc_fp",
     partial(
@@ -408,16 +414,19 @@ BACKBONES.register(
         decomposed=True,
         last_norm=True,
     ),
+    about="ESC-FP: fewer parameters, from factorised convolutional attention.",
 )
 BACKBONES.register(
     "esc_xl",
     partial(
         ESC, dim=192, partial_dim=48, num_blocks=8, window_size=48, num_heads=12, conv_norm=True
     ),
+    about="ESC-XL: the largest, for the highest quality on a GPU.",
 )
 BACKBONES.register(
     "esc_real",
     partial(ESCReal, num_blocks=10, ffn_ratio=2.0, conv_norm=True, image_skip=True),
+    about="ESC-Real: photographs with noise, blur and compression, usually trained with a GAN.",
 )
 BACKBONES.register(
     "esc_rib",
@@ -430,9 +439,11 @@ BACKBONES.register(
         bias_rank=16,
         attention_gate=True,
     ),
+    about="ESC-RIB: windows of 64 pixels with an implicit attention bias; slower.",
 )
 # Our own, for CPUs: about 100 k parameters with a ×4 pixel-shuffle head.
 BACKBONES.register(
     "esc_tiny",
     partial(ESC, dim=32, partial_dim=8, num_blocks=2, conv_blocks=3, window_size=16, num_heads=2),
+    about="Small network for CPUs; the embedded models are made of it.",
 )

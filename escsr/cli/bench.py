@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escsr.cli.console import make_console
+from escsr.cli.scales import METAVAR, parse_whole_scale
 
 if TYPE_CHECKING:
     from escsr.bench import HeadSetup, Setup
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 def bench(
     backbone: Annotated[str, typer.Option(help="A backbone of 'escsr list'.")] = "esc",
     scale: Annotated[
-        int | None, typer.Option(help="Enlargement; by default 4, of heads alone 2 and 4.")
+        int | None,
+        typer.Option(
+            "--scale",
+            "-s",
+            parser=parse_whole_scale,
+            metavar=METAVAR,
+            help="Enlargement. Default: 4; with --heads, 2 and 4.",
+        ),
     ] = None,
     size: Annotated[
         int | None,

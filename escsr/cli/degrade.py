@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escsr.cli.console import make_console
+from escsr.cli.scales import METAVAR, parse_scale
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,14 @@ def degrade(
     ],
     preset: Annotated[str, typer.Option(help="bicubic, real, real_light, bsrgan_like.")] = "real",
     scale: Annotated[
-        float, typer.Option("--scale", "-s", help="How many times smaller, from 1.")
+        float,
+        typer.Option(
+            "--scale",
+            "-s",
+            parser=parse_scale,
+            metavar=METAVAR,
+            help="How many times smaller, from 1.",
+        ),
     ] = 4.0,
     seed: Annotated[int, typer.Option(help="Of the draws; each file has its own stream.")] = 0,
     sheet: Annotated[

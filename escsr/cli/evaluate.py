@@ -7,6 +7,7 @@ import typer
 
 from escsr.cli.console import make_progress
 from escsr.cli.evaluate_output import show_comparison, show_metrics, show_paper
+from escsr.cli.scales import parse_scale
 
 if TYPE_CHECKING:
     from escsr.evaluation import Comparison, Dataset, Protocol
@@ -41,7 +42,12 @@ def evaluate(
     ] = None,
     scale: Annotated[
         str | None,
-        typer.Option(help="Enlargements, e.g. 4 or 2,3,4; may be left out for one fixed scale."),
+        typer.Option(
+            "--scale",
+            "-s",
+            metavar="FACTOR,...",
+            help="Enlargements, e.g. 4, 4x or 2,3,4; optional for models of one fixed scale.",
+        ),
     ] = None,
     metrics: Annotated[
         str | None,
@@ -225,14 +231,16 @@ def _named(text: str) -> tuple[str, str]:
 
 def _scales(text: str | None, row: "PaperRow | None") -> list[float] | None:
     if row is not None:
-        if text is not None and text != str(row.scale):
+        if text is not None and _parse_scales(text) != [row.scale]:
             raise ValueError(f"{row.name} is at scale {row.scale}, not {text}: leave out --scale")
         return [float(row.scale)]
-    if text is None:
-        return None
+    return None if text is None else _parse_scales(text)
+
+
+def _parse_scales(text: str) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
+        return [parse_scale(part) for part in text.split(",")]
+    except typer.BadParameter:
         raise ValueError(f"--scale is a number or several, like 2,3,4, not {text!r}") from None
 
 

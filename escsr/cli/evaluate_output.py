@@ -99,19 +99,20 @@ def show_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
 
 
 def show_metrics() -> None:
-    """All figures, with their direction, range and needs."""
+    """All metrics, with their direction, range and needs."""
     from rich.table import Table
 
     from escsr.evaluation import list_metrics
     from escsr.evaluation.perceptual import PYIQA_LICENCE
 
     rows = list_metrics()
-    table = Table("name", "better", "range", "needs", "source")
+    columns = ("name", "about", "better", "range", "needs", "source")
+    table = Table(*columns)
     for row in rows:
-        table.add_row(*(row[key] for key in ("name", "better", "range", "needs", "source")))
+        table.add_row(*(row[column] for column in columns))
     console = make_console()
     console.print(table)
     if any(row["source"].startswith("pyiqa") for row in rows):
         console.print(PYIQA_LICENCE + "; networks' weights are downloaded at first use")
     else:
-        console.print("more figures with pyiqa: pip install 'escsr[metrics]'")
+        console.print("more metrics with pyiqa: pip install 'escsr[metrics]'")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escsr.cli.console import make_console
+from escsr.cli.scales import METAVAR, parse_whole_scale
 
 if TYPE_CHECKING:
     from escsr.export import Exported
@@ -16,7 +17,13 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     scale: Annotated[
         int | None,
-        typer.Option("--scale", "-s", help="The whole scale to make, if the network makes any."),
+        typer.Option(
+            "--scale",
+            "-s",
+            parser=parse_whole_scale,
+            metavar=METAVAR,
+            help="The whole scale to export, for a network that supports any.",
+        ),
     ] = None,
     kind: Annotated[
         str,

@@ -1,6 +1,7 @@
 """``escsr info`` and ``escsr list``: what there is."""
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +18,7 @@ def info(
     name: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Weight file or model name.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what network a weight file holds, or will hold once it is fetched."""
+    """Show which network a weight file holds, or will hold once it is fetched."""
     from escsr import models
 
     entry = models.published().get(name)
@@ -62,10 +63,10 @@ def _about_file(path: Path) -> dict[str, Any]:
 def list_names(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     only_published: Annotated[
-        bool, typer.Option("--published", help="The weights of others that can be fetched.")
+        bool, typer.Option("--published", help="List the published weights that can be fetched.")
     ] = False,
 ) -> None:
-    """List backbones, heads, embedded models and recipes; plug-ins with their package."""
+    """List models, backbones, heads, metrics and recipes, and what each is for."""
     from escsr import models
 
     if only_published:
@@ -73,16 +74,20 @@ def list_names(
         lines = [json.dumps(entries, indent=2)] if as_json else map(published_line, entries)
         typer.echo("\n".join(lines))
         return
+    from escsr.evaluation import OWN_METRICS
     from escsr.heads import HEADS
     from escsr.recipe import list_recipes
 
     backbones, heads, layouts = registries()
-    parts = {"backbones": list_parts(backbones), "heads": list_parts(heads)}
+    parts: dict[str, list[dict[str, Any]]] = {
+        "models": [{"name": name, **_about(path)} for name, path in models.embedded().items()],
+        "backbones": list_parts(backbones),
+        "heads": list_parts(heads),
+        "metrics": [{"name": m.name, "about": m.about} for m in OWN_METRICS.values()],
+        "recipes": [{"name": name, "about": about} for name, about in list_recipes().items()],
+    }
     for head in parts["heads"]:
         head["any_scale"] = _makes_any_scale(HEADS.get(head["name"]))
-    parts["models"] = [{"name": name, **_about(path)} for name, path in models.embedded().items()]
-    recipes = list_recipes().items()
-    parts["recipes"] = [{"name": name, "about": about} for name, about in recipes]
     if as_json:
         left_out = [vars(plugin) for plugin in (*backbones.broken, *heads.broken, *layouts.broken)]
         typer.echo(json.dumps({**parts, "plugins_left_out": left_out}, indent=2))
@@ -94,6 +99,7 @@ def list_names(
     typer.echo("aliases:")
     for alias, name in models.ALIASES.items():
         typer.echo(f"  {alias}: {name}")
+    typer.echo("  auto: default or real, chosen for each picture by its damage (escsr upscale)")
     show_left_out()
 
 
@@ -130,7 +136,16 @@ def _about(path: Path) -> dict[str, Any]:
 
     model = load(path)
     scale = "any scale" if model.scale is None else f"×{model.scale}"
-    return {"about": f"{model.config.backbone} + {model.config.head}, {scale}"}
+    network = f"{model.config.backbone} + {model.config.head}, {scale}"
+    purpose = _purpose(path.with_suffix(".md"))
+    return {"network": network, "about": f"{purpose} ({network})" if purpose else network}
+
+
+def _purpose(card: Path) -> str:
+    """What a model's card says it is for."""
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    found = re.search(r"^\| for \| (.+) \|$", text, flags=re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from escsr.cli.bench import bench
+from escsr.cli.completion import completion
 from escsr.cli.console import make_console, protect_streams
 from escsr.cli.degrade import degrade
 from escsr.cli.doctor import doctor
@@ -18,6 +19,8 @@ from escsr.cli.upscale import upscale
 from escsr.version import __version__
 
 app = typer.Typer(
+    add_completion=False,  # escsr completion is quicker: it asks no Python at each key
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Image super-resolution with the ESC family of networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,6 +35,7 @@ app.command()(info)
 app.command()(fetch)
 app.command("list")(list_names)
 app.command()(doctor)
+app.command()(completion)
 
 
 def _version(wanted: bool) -> None:

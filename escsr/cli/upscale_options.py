@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escsr.cli.scales import METAVAR, parse_scale
+
 if TYPE_CHECKING:
     from escsr.video import EncoderOptions
 
@@ -17,7 +19,13 @@ class SizeOptions:
 
     scale: Annotated[
         float | None,
-        typer.Option("--scale", "-s", help="Factor of both sides, up to 30. Default: the model's."),
+        typer.Option(
+            "--scale",
+            "-s",
+            parser=parse_scale,
+            metavar=METAVAR,
+            help="Factor of both sides, up to 30: 4, 4x or 2.5. Default: the model's.",
+        ),
     ] = None
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Width x height to make, e.g. 3840x2160.")
@@ -55,7 +63,13 @@ class NetworkOptions:
     """Network."""
 
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A name of 'escsr list [--published]', or a file.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A name of 'escsr list [--published]', a weight file, or auto: chosen for each "
+            "picture.",
+        ),
     ] = "default"
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32"

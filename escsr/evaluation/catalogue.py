@@ -57,6 +57,7 @@ class Metric:
         range: From where to where, in words.
         needs: "gt" for a ground truth, "lq" for the picture enlarged, "nothing" for neither.
         looks_at: Which colours it sees.
+        about: What it is for, in one line; empty for those of pyiqa.
         source: Who computes it, with the version.
         digits: How many stand behind the point in tables.
         meaningful: Smallest difference of means worth a word, or 0 where that is not known.
@@ -70,6 +71,7 @@ class Metric:
     range: str
     needs: Literal["gt", "lq", "nothing"]
     looks_at: str
+    about: str = ""
     source: str = "escsr"
     digits: int = 4
     meaningful: float = 0.0
@@ -126,6 +128,7 @@ class Metric:
             "needs": self.needs,
             "looks_at": self.looks_at,
             "source": self.source,
+            "about": self.about,
         }
 
 
@@ -170,6 +173,7 @@ OWN_METRICS: Mapping[str, Metric] = {
     for metric in (
         Metric(
             name="psnr_y",
+            about="distance from the truth in brightness; what papers report",
             measure=_psnr_y,
             better="higher",
             range="0 to inf dB",
@@ -180,6 +184,7 @@ OWN_METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             name="ssim_y",
+            about="likeness of structure in brightness; what papers report",
             measure=_ssim_y,
             better="higher",
             range="-1 to 1",
@@ -189,6 +194,7 @@ OWN_METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             name="ms_ssim_y",
+            about="SSIM at five sizes: also judges coarse structure",
             measure=_ms_ssim_y,
             better="higher",
             range="0 to 1",
@@ -197,6 +203,7 @@ OWN_METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             name="psnr",
+            about="distance from the truth in all three colours",
             measure=_psnr,
             better="higher",
             range="0 to inf dB",
@@ -207,6 +214,7 @@ OWN_METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             name="ssim",
+            about="likeness of structure in all three colours",
             measure=_ssim,
             better="higher",
             range="-1 to 1",
@@ -216,6 +224,7 @@ OWN_METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             name="colour_shift",
+            about="whether colours moved from the truth",
             measure=_shift,
             better="lower",
             range="0 to about 100, delta E",
@@ -225,6 +234,7 @@ OWN_METRICS: Mapping[str, Metric] = {
         ),
         Metric(
             name="colour_shift_lq",
+            about="whether colours moved from the input; needs no truth",
             measure=_shift_lq,
             better="lower",
             range="0 to about 100, delta E",

@@ -13,7 +13,10 @@ from escsr.layers.pointwise import Pointwise
 from escsr.layers.precision import apply_in_own_precision
 
 
-@HEADS.register("dysample")
+@HEADS.register(
+    "dysample",
+    about="One whole scale, by sampling at learned offsets: no checkerboards under a GAN.",
+)
 class DySample(FixedScaleHead):
     """Upsampling by bilinear sampling at learned offsets, then a pointwise layer to RGB.
 

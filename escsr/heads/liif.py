@@ -9,7 +9,10 @@ from escsr.heads.implicit import ImageSkip, ImplicitHead, Places, check_positive
 from escsr.layers.inplace import add, relu
 
 
-@HEADS.register("liif")
+@HEADS.register(
+    "liif",
+    about="As published: a perceptron computes each pixel from the nearest features.",
+)
 class LIIF(ImplicitHead):
     """A perceptron from the features near a point, and where the point lies, to its colour.
 

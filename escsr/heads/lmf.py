@@ -123,7 +123,10 @@ class _LatentModulated(ImplicitHead, abc.ABC):
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
 
-@HEADS.register("lmf_liif")
+@HEADS.register(
+    "lmf_liif",
+    about="Low cost: LIIF with most of the work done at the input's size.",
+)
 class LMFLIIF(_LatentModulated):
     """`LIIF` as a latent modulated function: about 17 k multiplications a pixel at ×4.
 
@@ -200,7 +203,10 @@ class LMFLIIF(_LatentModulated):
         return self.render(found, maps[2:], places)
 
 
-@HEADS.register("lmf_lte")
+@HEADS.register(
+    "lmf_lte",
+    about="Low cost: LTE with most of the work done at the input's size.",
+)
 class LMFLTE(_LatentModulated):
     """`LTE` as a latent modulated function: about 23 k multiplications a pixel at ×4.
 

@@ -13,7 +13,10 @@ from escsr.heads.implicit import ImageSkip, ImplicitHead, Places, check_positive
 from escsr.layers.inplace import add
 
 
-@HEADS.register("lte")
+@HEADS.register(
+    "lte",
+    about="Quality first: the head ESC was published with for any scale.",
+)
 class LTE(ImplicitHead):
     """Waves of estimated frequencies, amplitudes and phases, and a perceptron to colours.
 
@@ -116,7 +119,10 @@ def waves(amplitude: Tensor, angle: Tensor) -> Tensor:
     return amplitude
 
 
-@HEADS.register("lte_fast")
+@HEADS.register(
+    "lte_fast",
+    about='LTE for weights in the layout of the published "lte-fast".',
+)
 class LTEFast(LTE):
     """The same function as `LTE` with the weights in the layout of the published "lte-fast".
 

@@ -37,7 +37,10 @@ _PLACES = 1024
 _GPU_PLACES = 1 << 17
 
 
-@HEADS.register("metasr")
+@HEADS.register(
+    "metasr",
+    about="Cheapest at whole scales: a predicted kernel for each pixel.",
+)
 class MetaSR(ImplicitHead):
     """A small perceptron turns a place inside a pixel of the features into a 3×3 kernel.
 

@@ -10,7 +10,10 @@ from escsr.heads.base import HEADS, FixedScaleHead, doublings, reach_of_convolut
 from escsr.layers.precision import apply_in_own_precision
 
 
-@HEADS.register("nearest_conv")
+@HEADS.register(
+    "nearest_conv",
+    about="One whole scale, without checkerboards under a GAN; ESC-Real's default.",
+)
 class NearestConv(FixedScaleHead):
     """Nearest-neighbour enlargement in steps of 2 (or one of 3), each with a convolution.
 

@@ -16,7 +16,10 @@ from escsr.layers.shuffle import convolve_and_shuffle
 ImageSkipMode = Literal["nearest", "bicubic"]
 
 
-@HEADS.register("pixel_shuffle")
+@HEADS.register(
+    "pixel_shuffle",
+    about="One whole scale, as fast as possible; ESC's default.",
+)
 class PixelShuffle(FixedScaleHead):
     """One convolution and one pixel shuffle, plus the plainly enlarged picture.
 
@@ -68,7 +71,10 @@ class PixelShuffle(FixedScaleHead):
         return interpolation_rows(rows, size[0], height, mode=self.image_skip)
 
 
-@HEADS.register("conv")
+@HEADS.register(
+    "conv",
+    about="Keeps the size (×1): for restoration.",
+)
 class Conv(FixedScaleHead):
     """One convolution to RGB, for networks that keep the size (×1: restoration).
 
@@ -97,7 +103,10 @@ class Conv(FixedScaleHead):
         return apply_in_own_precision(self.conv, features)
 
 
-@HEADS.register("pixel_shuffle_multi")
+@HEADS.register(
+    "pixel_shuffle_multi",
+    about="One whole scale, in several pixel shuffles with a narrow width between.",
+)
 class PixelShuffleMulti(FixedScaleHead):
     """Pixel shuffling in steps of 2 (or one of 3), with a narrow width between them.
 
