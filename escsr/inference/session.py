@@ -4,69 +4,43 @@ import functools
 import io
 import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.devices import pick_device, pick_precision, refuse_after_fork
+from escsr.devices import pick_device, refuse_after_fork
 from escsr.images import Picture, PictureSource, PixelFile
 from escsr.inference.enlarging import Enlarger
-from escsr.inference.ensemble import TURNS
 from escsr.inference.judging import CLEAN, DAMAGED, hint, is_auto, is_for_clean, suits
 from escsr.inference.kinds import as_picture, check_tensor, like, to_picture
 from escsr.inference.memory import (
     Memory,
     MemoryBudget,
-    OutOfBudgetError,
-    RoughBound,
-    estimate_memory,
-    free_memory,
-    parse_memory,
 )
 from escsr.inference.networks import choose_model, is_compiled, is_on, private_network
-from escsr.inference.onnx_engine import Engine, OnnxEngine, check_engine, is_onnx
+from escsr.inference.onnx_engine import Engine, OnnxEngine, is_onnx
+from escsr.inference.options import CallSettings, SessionOptions, SessionSettings
 from escsr.inference.pictures import is_uniform, upscale_batch, upscale_file, upscale_picture
-from escsr.inference.plans import Plan, network_size, notices_of, request_of
+from escsr.inference.planning import Planner
+from escsr.inference.plans import Plan, network_size, request_of
 from escsr.inference.sizes import SizeRequest
 from escsr.inference.watching import Cancel, Watch, make_watchable, watching
-from escsr.inference.ways import Tiles, Way, WayFinder, check_tiles, too_large
+from escsr.inference.ways import Tiles, Way
 from escsr.model import SuperResolver
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# So many pixels go through the network at once on a CPU: larger pictures are quicker one by one.
-_BATCH_PIXELS = 1 << 16
-# Plans that are kept; they are small.
-_PLANS = 256
-# A picture whose rough bound is below this share of what can be had needs no estimate.
-_SURELY_FITS = 0.25
-
 
 class UpscaleNotice(UserWarning):
     """Something about an enlargement that its user should know."""
-
-
-class CallOptions(TypedDict, total=False):
-    """What may be asked of each call, for type checkers; see `Upscaler.__call__`."""
-
-    scale: float | None
-    size: tuple[int, int] | None
-    width: int | None
-    height: int | None
-    min_side: int | None
-    max_side: int | None
-    progress: Callable[[float], None] | None
-    cancel: Cancel | None
-    notify: Callable[[str], None] | None
 
 
 Sample = TypeVar("Sample", bound=np.generic)
@@ -133,83 +107,38 @@ class Upscaler:
         engine: Engine = "torch",
         providers: Sequence[str] | None = None,
     ) -> None:
+        options = SessionOptions(device, precision, memory, tiles, ensemble, engine, providers)
         auto = is_auto(model)
-        self._set_up(
-            CLEAN if auto else model,
-            device,
-            precision,
-            memory,
-            tiles,
-            ensemble,
-            engine,
-            providers,
-            share=False,
-        )
+        self._set_up(CLEAN if auto else model, options)
         if auto:
-            self._for_damaged = Upscaler(
-                DAMAGED,
-                device=device,
-                precision=precision,
-                memory=memory,
-                tiles=tiles,
-                ensemble=ensemble,
-                engine=engine,
-                providers=providers,
-            )
-            self._for_damaged._budget = self._budget
+            self._for_damaged = Upscaler.__new__(Upscaler)
+            self._for_damaged._set_up(DAMAGED, options, budget=self._budget)
         self._hints = is_for_clean(model)
 
     @classmethod
-    def sharing(
-        cls,
-        network: SuperResolver,
-        *,
-        device: str | torch.device = "auto",
-        precision: str = "fp32",
-        memory: Memory | None = None,
-        tiles: Tiles = "exact",
-        ensemble: bool = False,
-        engine: Engine = "torch",
-        providers: Sequence[str] | None = None,
-    ) -> "Upscaler":
+    def sharing(cls, network: SuperResolver, **options: Unpack[SessionSettings]) -> "Upscaler":
         """A session for one call: made in a millisecond or two, as it copies no weights.
 
         Args:
             network: Any network; its weights are used where they are, if that is the device.
-            device: As of the class.
-            precision: As of the class.
-            memory: As of the class.
-            tiles: As of the class.
-            ensemble: As of the class.
-            engine: As of the class.
-            providers: As of the class.
+            **options: As of the class.
         """
         session = cls.__new__(cls)
-        session._set_up(
-            network, device, precision, memory, tiles, ensemble, engine, providers, share=True
-        )
+        session._set_up(network, SessionOptions(**options), share=True)
         return session
 
     def _set_up(
         self,
         model: str | os.PathLike[str] | SuperResolver,
-        device: str | torch.device,
-        precision: str,
-        memory: Memory | None,
-        tiles: Tiles,
-        ensemble: bool,
-        engine: Engine,
-        providers: Sequence[str] | None,
+        options: SessionOptions,
         *,
-        share: bool,
+        share: bool = False,
+        budget: MemoryBudget | None = None,
     ) -> None:
-        check_tiles(tiles)
-        engine = "onnx" if is_onnx(model) else engine
-        check_engine(engine, precision, device, providers)
-        dtype = pick_precision(precision)
-        self.device = pick_device("cpu" if engine == "onnx" else device)
-        self.precision = precision
-        self._engine = OnnxEngine.of_file(model, providers) if is_onnx(model) else None
+        engine, dtype = options.engine_for(model), options.dtype
+        self.device = pick_device("cpu" if engine == "onnx" else options.device)
+        self.precision = options.precision
+        self._engine = OnnxEngine.of_file(model, options.providers) if is_onnx(model) else None
         given = choose_model(model) if self._engine is None else self._engine.network
         network = private_network(given, self.device, share=share)
         self._layers = make_watchable(network)
@@ -218,23 +147,27 @@ class Upscaler:
         if is_compiled(model) and is_on(given, self.device):
             self._run = model  # compiled: to compile a copy takes longer than most calls
         if engine == "onnx" and self._engine is None:
-            self._engine = OnnxEngine.of_network(network, precision=precision, providers=providers)
+            self._engine = OnnxEngine.of_network(
+                network, precision=options.precision, providers=options.providers
+            )
         self._run = self._engine or self._run
-        self._bound = RoughBound(network)
-        if isinstance(memory, int | str):
-            self._budget = MemoryBudget(limit=parse_memory(memory))
-        else:
-            self._budget = MemoryBudget(free=memory or (lambda: None))
-        self._ensemble = ensemble
-        self._ways = WayFinder(network, tiles, dtype, banded=self._run is network)
-        self._plans: dict[object, Plan] = {}
-        self._lock = threading.Lock()
-        self._speed: float | None = None
+        self._ensemble = options.ensemble
+        self._budget = options.budget() if budget is None else budget
+        self._planner = Planner(
+            network,
+            device=self.device,
+            dtype=dtype,
+            tiles=options.tiles,
+            ensemble=options.ensemble,
+            engine=self._engine,
+            banded=self._run is network,
+            budget=self._budget,
+        )
 
     @property
     def scale(self) -> float | None:
         """The one scale that the network makes, or None if it makes any."""
-        return self._network.scale if self._engine is None else self._engine.scale
+        return self._planner.scale
 
     def __repr__(self) -> str:
         """One line."""
@@ -279,126 +212,30 @@ class Upscaler:
         request = SizeRequest(
             scale=scale, size=size, width=width, height=height, min_side=min_side, max_side=max_side
         )
-        return self._plan(image_size, request, batch=batch, alpha=alpha, depth=depth)
-
-    def _plan(
-        self,
-        image_size: tuple[int, int],
-        request: SizeRequest,
-        *,
-        batch: int,
-        alpha: bool,
-        depth: int,
-    ) -> Plan:
-        key = (image_size, request, batch, alpha, depth)
-        with self._lock:
-            known = self._plans.get(key)
-        if known is not None:
-            return known
-        if 0 in image_size or batch < 1:
-            raise ValueError("the picture is empty")
-        made_by = self._network
-        request = request_of(request, self.scale)
-        wanted = request.of(*image_size)
-        made = network_size(self.scale, image_size, wanted)
-        together = self._together(image_size, batch)
-        plan = Plan(
-            image_size=image_size,
-            size=wanted,
-            network_size=made,
-            batch=together,
-            passes=0 if made is None else self._passes(-(-batch // together) + int(alpha)),
-            notices=notices_of(
-                name=f"{made_by.config.backbone} + {made_by.config.head}",
-                trained=made_by.trained,
-                scale=self.scale,
-                image_size=image_size,
-                size=wanted,
-                made=made,
-            ),
-            _way=functools.partial(self._find_way, pictures=batch, depth=depth),
-            _seconds=self._forecast,
-        )
-        with self._lock:
-            while len(self._plans) >= _PLANS:
-                del self._plans[next(iter(self._plans))]
-            self._plans[key] = plan
-        return plan
-
-    def _together(self, image_size: tuple[int, int], batch: int) -> int:
-        """How many of a batch's pictures go through the network at once."""
-        if self._ensemble:
-            return 1
-        return max(1, min(batch, _BATCH_PIXELS // (image_size[0] * image_size[1])))
-
-    def _passes(self, enlargements: int) -> int:
-        return enlargements * (len(TURNS) if self._ensemble else 1)
-
-    def _find_way(self, plan: Plan, *, pictures: int, depth: int) -> Way:
-        before, after = _around(plan, pictures)
-        if plan.network_size is None:
-            return Way(kind="whole", memory=before + after)
-        made = plan.network_size
-
-        def whole() -> int:
-            network = estimate_memory(
-                self._network,
-                *plan.image_size,
-                made,
-                batch=plan.batch,
-                dtype=pick_precision(self.precision),
-            )
-            return before + sums + max(network + self._beyond(plan), after)
-
-        # The sums of the eight results lie beside the work on each.
-        sums = 24 * made[0] * made[1] if self._ensemble else 0
-        if self._engine is not None and not self._engine.has_weights:
-            return Way(kind="whole", memory=whole())
-        return self._ways.find(
-            plan.image_size,
-            made,
-            whole=whole,
-            around=sums + pictures * plan.size[0] * plan.size[1] * (depth // 8) * 4,
-            limit=min(self._limits(), default=None),
-        )
-
-    def _beyond(self, plan: Plan) -> int:
-        """Bytes that the engine takes beyond PyTorch."""
-        if self._engine is None:
-            return 0
-        return plan.batch * self._engine.memory_beyond(*plan.image_size)
-
-    def _limits(self) -> list[int]:
-        """Bytes that can be had, by the session's bound and by the machine's."""
-        budgets = self._budget, _budget_of(self.device)
-        return [total for budget in budgets if (total := budget.total()) is not None]
-
-    def _forecast(self, plan: Plan) -> float | None:
-        speed = self._speed
-        return None if speed is None else speed * plan.pixels
+        return self._planner.plan(image_size, request, batch=batch, alpha=alpha, depth=depth)
 
     # ------------------------------------------------------------------ calls
 
     @overload
     def __call__(
-        self, image: str | os.PathLike[str], **options: Unpack[CallOptions]
+        self, image: str | os.PathLike[str], **options: Unpack[CallSettings]
     ) -> Picture: ...
     @overload
-    def __call__(self, image: PixelFile, **options: Unpack[CallOptions]) -> PixelFile: ...
+    def __call__(self, image: PixelFile, **options: Unpack[CallSettings]) -> PixelFile: ...
     @overload
-    def __call__(self, image: Picture, **options: Unpack[CallOptions]) -> Picture: ...
+    def __call__(self, image: Picture, **options: Unpack[CallSettings]) -> Picture: ...
     @overload
     def __call__(
-        self, image: NDArray[Sample], **options: Unpack[CallOptions]
+        self, image: NDArray[Sample], **options: Unpack[CallSettings]
     ) -> NDArray[Sample]: ...
     @overload
-    def __call__(self, image: Tensor, **options: Unpack[CallOptions]) -> Tensor: ...
+    def __call__(self, image: Tensor, **options: Unpack[CallSettings]) -> Tensor: ...
     @overload
-    def __call__(self, image: bytes, **options: Unpack[CallOptions]) -> bytes: ...
+    def __call__(self, image: bytes, **options: Unpack[CallSettings]) -> bytes: ...
     @overload
-    def __call__(self, image: BinaryIO, **options: Unpack[CallOptions]) -> io.BytesIO: ...
+    def __call__(self, image: BinaryIO, **options: Unpack[CallSettings]) -> io.BytesIO: ...
     @overload
-    def __call__(self, image: "Image", **options: Unpack[CallOptions]) -> "Image": ...
+    def __call__(self, image: "Image", **options: Unpack[CallSettings]) -> "Image": ...
     def __call__(
         self,
         image: Any,
@@ -505,49 +342,21 @@ class Upscaler:
         alpha: bool = False,
     ) -> Iterator[tuple[Plan, Enlarger | None]]:
         """Plan, reserve memory, and give what enlarges for the block; None: no network does."""
-        plan = self._plan(image_size, request, batch=pictures, alpha=alpha, depth=depth)
+        plan = self._planner.plan(image_size, request, batch=pictures, alpha=alpha, depth=depth)
         for notice in plan.notices:
             notify(notice)
         watch = Watch(layers=self._layers, passes=plan.passes, progress=progress, cancel=cancel)
         watch.check()
         refuse_after_fork()
-        with self._reserved(plan, pictures, cancel) as way, watching(watch):
-            if way.kind == "tiles" and not self._ways.staged:
+        with self._planner.reserved(plan, pictures, cancel) as way, watching(watch):
+            if way.kind == "tiles" and not self._planner.staged:
                 notify(
                     "the picture does not fit into memory at once, and this backbone cannot work "
                     "in bands: it is made in overlapping tiles, which differ a little"
                 )
             began = time.perf_counter()
             yield plan, self._enlarger(plan, way, watch, notify)
-            if plan.passes:
-                self._speed = (time.perf_counter() - began) / plan.pixels
-
-    @contextmanager
-    def _reserved(self, plan: Plan, pictures: int, cancel: Cancel | None) -> Iterator[Way]:
-        limits = self._limits()
-        way = self._way_now(plan, pictures, least=min(limits)) if limits else plan.way
-        shared = _budget_of(self.device)
-        for _ in range(2):  # planning itself takes memory, the first time
-            if way.memory <= min(self._limits(), default=way.memory):
-                break
-            way = plan.found_anew()
-        try:
-            with (
-                self._budget.reserved(way.memory, cancel),
-                shared.reserved(way.memory, cancel),
-            ):
-                yield way
-        except OutOfBudgetError as error:
-            raise too_large(plan.image_size, way.memory, error.total, self.device) from None
-
-    def _way_now(self, plan: Plan, pictures: int, *, least: int) -> Way:
-        """The plan's way, or at once the whole picture where a rough bound is small enough."""
-        if plan.network_size is not None and self._ways.prefers_whole(plan.image_size):
-            rough = self._bound(*plan.image_size, plan.network_size, batch=plan.batch)
-            rough += sum(_around(plan, pictures)) + self._beyond(plan)
-            if rough <= _SURELY_FITS * least:
-                return Way(kind="whole", memory=rough)
-        return plan.way
+            self._planner.took(plan, time.perf_counter() - began)
 
     def _enlarger(
         self, plan: Plan, way: Way, watch: Watch, notify: Callable[[str], None]
@@ -565,21 +374,6 @@ class Upscaler:
             watch=watch,
             notify=notify,
         )
-
-
-def _around(plan: Plan, pictures: int) -> tuple[int, int]:
-    """Bytes of the pictures as floats before the network, and of all results after it."""
-    made = plan.network_size or plan.image_size
-    # In the filter of another size float64; else float32 once more, and the samples.
-    each = 48 if made != plan.size else 18
-    results = 12 * made[0] * made[1] + each * plan.size[0] * plan.size[1]
-    return 12 * pictures * plan.image_size[0] * plan.image_size[1], pictures * results
-
-
-@functools.cache
-def _budget_of(device: torch.device) -> MemoryBudget:
-    """What the sessions of this process share on a device."""
-    return MemoryBudget(free=lambda: free_memory(device))
 
 
 def _warn(text: str) -> None:

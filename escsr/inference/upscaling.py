@@ -15,7 +15,8 @@ from escsr.images import Picture, PixelFile
 from escsr.inference.judging import AUTO, is_auto
 from escsr.inference.memory import Memory
 from escsr.inference.onnx_engine import Engine
-from escsr.inference.session import CallOptions, Sample, Upscaler
+from escsr.inference.options import CallSettings, SessionOptions, SessionSettings
+from escsr.inference.session import Sample, Upscaler
 from escsr.inference.watching import Cancel
 from escsr.inference.ways import Tiles
 from escsr.model import SuperResolver
@@ -25,35 +26,28 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class UpscaleOptions(CallOptions, total=False):
+class UpscaleSettings(CallSettings, SessionSettings, total=False):
     """What may be asked of `upscale`, for type checkers."""
 
     model: str | os.PathLike[str] | SuperResolver
-    device: str | torch.device
-    precision: str
-    memory: Memory | None
-    tiles: Tiles
-    ensemble: bool
-    engine: Engine
-    providers: Sequence[str] | None
 
 
 @overload
-def upscale(image: str | os.PathLike[str], **options: Unpack[UpscaleOptions]) -> Picture: ...
+def upscale(image: str | os.PathLike[str], **options: Unpack[UpscaleSettings]) -> Picture: ...
 @overload
-def upscale(image: PixelFile, **options: Unpack[UpscaleOptions]) -> PixelFile: ...
+def upscale(image: PixelFile, **options: Unpack[UpscaleSettings]) -> PixelFile: ...
 @overload
-def upscale(image: Picture, **options: Unpack[UpscaleOptions]) -> Picture: ...
+def upscale(image: Picture, **options: Unpack[UpscaleSettings]) -> Picture: ...
 @overload
-def upscale(image: NDArray[Sample], **options: Unpack[UpscaleOptions]) -> NDArray[Sample]: ...
+def upscale(image: NDArray[Sample], **options: Unpack[UpscaleSettings]) -> NDArray[Sample]: ...
 @overload
-def upscale(image: Tensor, **options: Unpack[UpscaleOptions]) -> Tensor: ...
+def upscale(image: Tensor, **options: Unpack[UpscaleSettings]) -> Tensor: ...
 @overload
-def upscale(image: bytes, **options: Unpack[UpscaleOptions]) -> bytes: ...
+def upscale(image: bytes, **options: Unpack[UpscaleSettings]) -> bytes: ...
 @overload
-def upscale(image: BinaryIO, **options: Unpack[UpscaleOptions]) -> io.BytesIO: ...
+def upscale(image: BinaryIO, **options: Unpack[UpscaleSettings]) -> io.BytesIO: ...
 @overload
-def upscale(image: "Image", **options: Unpack[UpscaleOptions]) -> "Image": ...
+def upscale(image: "Image", **options: Unpack[UpscaleSettings]) -> "Image": ...
 def upscale(
     image: Any,
     *,
@@ -161,61 +155,28 @@ def upscale(
 
 
 def session_for(
-    model: str | os.PathLike[str] | SuperResolver,
-    *,
-    device: str | torch.device = "auto",
-    precision: str = "fp32",
-    memory: Memory | None = None,
-    tiles: Tiles = "exact",
-    ensemble: bool = False,
-    engine: Engine = "torch",
-    providers: Sequence[str] | None = None,
+    model: str | os.PathLike[str] | SuperResolver, **options: Unpack[SessionSettings]
 ) -> Upscaler:
     """The session behind a call of `upscale`: kept for names and files, made for networks.
 
+    Args:
+        model: As of `upscale`.
+        **options: As of `Upscaler`.
+
     Raises:
         FileNotFoundError: If there is no such model.
-        ValueError: If the device or the precision is impossible.
+        ValueError: If an option is impossible.
         TypeError: If ``model`` is no network.
     """
     if not isinstance(model, str | os.PathLike):
-        return Upscaler.sharing(
-            model,
-            device=device,
-            precision=precision,
-            memory=memory,
-            tiles=tiles,
-            ensemble=ensemble,
-            engine=engine,
-            providers=providers,
-        )
-    chosen = None if providers is None else tuple(providers)
-    options = (str(device), precision, memory, tiles, ensemble, engine, chosen)
+        return Upscaler.sharing(model, **options)
+    asked = SessionOptions(**options)
     if is_auto(model):
-        return _kept_session(AUTO, 0, *options)
+        return _kept_session(AUTO, 0, asked)
     path = fetch(model)
-    return _kept_session(path, path.stat().st_mtime_ns, *options)
+    return _kept_session(path, path.stat().st_mtime_ns, asked)
 
 
 @lru_cache(maxsize=4)
-def _kept_session(
-    model: str | Path,
-    _changed: int,
-    device: str,
-    precision: str,
-    memory: Memory | None,
-    tiles: Tiles,
-    ensemble: bool,
-    engine: Engine,
-    providers: tuple[str, ...] | None,
-) -> Upscaler:
-    return Upscaler(
-        model,
-        device=device,
-        precision=precision,
-        memory=memory,
-        tiles=tiles,
-        ensemble=ensemble,
-        engine=engine,
-        providers=providers,
-    )
+def _kept_session(model: str | Path, _changed: int, options: SessionOptions) -> Upscaler:
+    return Upscaler(model, **vars(options))

@@ -168,7 +168,7 @@ def test_the_estimate_is_made_once_per_size_and_not_for_small_pictures(
         made.append(args)
         return estimate_memory(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("escsr.inference.session.estimate_memory", estimate)
+    monkeypatch.setattr("escsr.inference.planning.estimate_memory", estimate)
     up = escsr.Upscaler(model, device="cpu")
     for _ in range(3):
         up(photo(24, 24))

@@ -197,7 +197,7 @@ def test_wrong_pictures(model: escsr.SuperResolver) -> None:
 def test_too_large_is_refused_with_the_figures(
     model: escsr.SuperResolver, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("escsr.inference.session.free_memory", lambda _: 1 << 20)
+    monkeypatch.setattr("escsr.inference.planning.free_memory", lambda _: 1 << 20)
     with pytest.raises(MemoryError, match=r"18×13 pixels would take about .* GiB.* can be had"):
         escsr.upscale(pixels, scale=2, model=model)
 

@@ -1,0 +1,92 @@
+"""What may be asked of a session, and of each of its calls."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import torch
+
+from escsr.devices import pick_precision
+from escsr.inference.memory import Memory, MemoryBudget, parse_memory
+from escsr.inference.onnx_engine import Engine, check_engine, is_onnx
+from escsr.inference.watching import Cancel
+from escsr.inference.ways import Tiles, check_tiles
+
+
+class CallSettings(TypedDict, total=False):
+    """What may be asked of each call, for type checkers; see `Upscaler.__call__`."""
+
+    scale: float | None
+    size: tuple[int, int] | None
+    width: int | None
+    height: int | None
+    min_side: int | None
+    max_side: int | None
+    progress: Callable[[float], None] | None
+    cancel: Cancel | None
+    notify: Callable[[str], None] | None
+
+
+class SessionSettings(TypedDict, total=False):
+    """What may be asked of a session, for type checkers; see `Upscaler`."""
+
+    device: str | torch.device
+    precision: str
+    memory: Memory | None
+    tiles: Tiles
+    ensemble: bool
+    engine: Engine
+    providers: Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What was asked of a session; see `Upscaler` for each. Equal ones make equal sessions."""
+
+    device: str | torch.device = "auto"
+    precision: str = "fp32"
+    memory: Memory | None = None
+    tiles: Tiles = "exact"
+    ensemble: bool = False
+    engine: Engine = "torch"
+    providers: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Make what compares and hashes by value.
+
+        Raises:
+            ValueError: If the tiles are of no known kind.
+        """
+        check_tiles(self.tiles)
+        object.__setattr__(self, "device", str(self.device))
+        if self.providers is not None:
+            object.__setattr__(self, "providers", tuple(self.providers))
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """What the network's layers compute in, if not float32.
+
+        Raises:
+            ValueError: If the precision is unknown.
+        """
+        return pick_precision(self.precision)
+
+    def engine_for(self, model: Any) -> Engine:
+        """The engine that runs a model: an ONNX file implies its own.
+
+        Raises:
+            ValueError: If it cannot do what else is asked.
+        """
+        engine: Engine = "onnx" if is_onnx(model) else self.engine
+        check_engine(engine, self.precision, self.device, self.providers)
+        return engine
+
+    def budget(self) -> MemoryBudget:
+        """What all calls of the session together may take.
+
+        Raises:
+            ValueError: If the amount is impossible.
+        """
+        if isinstance(self.memory, int | str):
+            return MemoryBudget(limit=parse_memory(self.memory))
+        return MemoryBudget(free=self.memory or (lambda: None))
