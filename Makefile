@@ -37,7 +37,7 @@ check: $(DEV)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m mkdocs build --strict --quiet
-	$(PY) -m pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+	$(PY) -m pytest -n logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder --durations=30
 	@echo "Passed: ruff (lint and format), mypy, the documentation, and all tests (above; the wheel is one of them)."
 
 # The lower bounds in pyproject.toml, taken at their word: an environment of its own with the lowest

@@ -15,7 +15,7 @@ from escsr.images._display import Display
 from escsr.images._picture import Picture, to_uint8
 from escsr.images._pixel_file import PixelFile, as_libvips
 from escsr.images._vips import libvips, reason
-from escsr.images.saving import Chroma, SaveArguments, SaveOptions
+from escsr.images.saving import SaveArguments, SaveOptions
 
 
 class Format(NamedTuple):
@@ -52,15 +52,7 @@ _BIG_TIFF = 3 << 30
 
 
 def write_image(
-    path: str | os.PathLike[str],
-    picture: Picture,
-    *,
-    quality: int = 95,
-    lossless: bool = False,
-    chroma: Chroma = "444",
-    compression: int = 6,
-    strip_metadata: bool = False,
-    pyramid: bool = False,
+    path: str | os.PathLike[str], picture: Picture, **options: Unpack[SaveArguments]
 ) -> None:
     """Write a picture in the format that the file name's ending names.
 
@@ -72,15 +64,8 @@ def write_image(
     Args:
         path: where to; see `writable_suffixes`. The folder must exist.
         picture: what to write.
-        quality: 1 to 100, of JPEG, WebP and AVIF. At 95 the loss is hard to see.
-        lossless: exact pixels in WebP and AVIF too (PNG and TIFF always are).
-        chroma: "444" keeps the colours of JPEG and of lossy AVIF at full size, "420" at half. Lossy
-            WebP always has them at half.
-        compression: 0 to 9, of PNG and TIFF: how long to look for a smaller file of the same
-            pixels; 0 does not compress.
-        strip_metadata: whether EXIF, XMP and IPTC are left out. What colours and resolution need
-            stays.
-        pyramid: whether a TIFF is tiled and has smaller versions of itself, for viewers.
+        **options: Those of `SaveOptions`, by name: `quality`, `lossless`, `chroma`, `compression`,
+            `strip_metadata` and `pyramid`.
 
     Raises:
         ValueError: an unknown ending, a side the format cannot hold, or an option out of range.
@@ -91,15 +76,7 @@ def write_image(
         >>> write_image("out.png", Picture(pixels=np.zeros((4, 4, 3), np.uint8)))  # doctest: +SKIP
     """
     path = Path(path)
-    options = SaveOptions(
-        quality=quality,
-        lossless=lossless,
-        chroma=chroma,
-        compression=compression,
-        strip_metadata=strip_metadata,
-        pyramid=pyramid,
-    )
-    data, notes = _encoded(picture, path, options)
+    data, notes = _encoded(picture, path, SaveOptions(**options))
     write_bytes(path, data)
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
@@ -115,7 +92,7 @@ def write_pixels(
     Args:
         path: Where to.
         pixels: What to write.
-        options: Those of `write_image`.
+        **options: See `SaveOptions`.
 
     Raises:
         ValueError: See `write_image`.
@@ -158,28 +135,13 @@ def _with_profile(image: Any, display: Display) -> Any:
     return image
 
 
-def encode_image(
-    picture: Picture,
-    suffix: str = ".png",
-    *,
-    quality: int = 95,
-    lossless: bool = False,
-    chroma: Chroma = "444",
-    compression: int = 6,
-    strip_metadata: bool = False,
-    pyramid: bool = False,
-) -> bytes:
+def encode_image(picture: Picture, suffix: str = ".png", **options: Unpack[SaveArguments]) -> bytes:
     """Encode a picture in memory, as `write_image` writes it.
 
     Args:
         picture: The picture.
         suffix: File name ending of the format; see `writable_suffixes`.
-        quality: See `write_image`.
-        lossless: See `write_image`.
-        chroma: See `write_image`.
-        compression: See `write_image`.
-        strip_metadata: See `write_image`.
-        pyramid: See `write_image`.
+        **options: See `SaveOptions`.
 
     Returns:
         The contents of the file.
@@ -192,15 +154,7 @@ def encode_image(
         >>> encode_image(Picture(pixels=np.zeros((4, 4, 3), np.uint8)), ".webp")[:4]
         b'RIFF'
     """
-    options = SaveOptions(
-        quality=quality,
-        lossless=lossless,
-        chroma=chroma,
-        compression=compression,
-        strip_metadata=strip_metadata,
-        pyramid=pyramid,
-    )
-    data, notes = _encoded(picture, Path(f"picture{suffix}"), options)
+    data, notes = _encoded(picture, Path(f"picture{suffix}"), SaveOptions(**options))
     for note in notes:
         warnings.warn(f"{suffix}: {note}", stacklevel=2)
     return data
