@@ -128,6 +128,6 @@ def _pixel_centres(start: int, stop: int, like: Tensor) -> Tensor:
 def _rows_around(y: Tensor, height: int) -> tuple[int, int]:
     """The rows that bilinear sampling at places ``y`` reads, in pixels from the upper edge."""
     inside = y.detach().clamp(0, height).nan_to_num(0)
-    lowest, highest = (math.floor(float(bound) - 0.5) for bound in inside.aminmax())
+    lowest, highest = (math.floor(bound - 0.5) for bound in torch.stack(inside.aminmax()).tolist())
     # One row more on both sides, for places that rounding moves over a pixel's centre.
     return lowest - 1, highest + 3

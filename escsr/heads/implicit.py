@@ -10,6 +10,7 @@ import abc
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -18,15 +19,14 @@ from torch import Tensor, nn
 from escsr.heads.base import QueryHead
 from escsr.layers.bands import Band, RowSource
 from escsr.layers.coords import (
-    GridTaps,
     Tap,
     bilinear_at,
-    grid_taps,
     make_cells,
     point_taps,
 )
 from escsr.layers.derived import being_recorded
 from escsr.layers.eager import never_compiled
+from escsr.layers.grid_tables import PlacedTaps, placed_taps
 from escsr.layers.interpolation import interpolate_rows, interpolation_rows
 from escsr.layers.linear import linear
 from escsr.layers.planning import planned_steps
@@ -207,11 +207,11 @@ class ImplicitHead(QueryHead, abc.ABC):
         height, width = as_ints(features.shape[2:])
         exact = exact_type(features)
         cell = self.grid_cell(features, size)
-        of_rows = grid_taps(size[0], height, ensemble=self.local_ensemble)
-        columns = [
-            (torch.from_numpy(group.places).to(features.device), group.taps(exact, features.device))
-            for group in grid_taps(size[1], width, ensemble=self.local_ensemble)
-        ]
+        place = partial(
+            placed_taps, ensemble=self.local_ensemble, dtype=exact, device=features.device
+        )
+        of_rows = place(size[0], height, rows)
+        columns = place(size[1], width, (0, size[1]))
         sr = torch.empty(
             features.shape[0],
             3,
@@ -222,9 +222,9 @@ class ImplicitHead(QueryHead, abc.ABC):
         )
         for start, stop in self._bands(features, size, rows, self.widths[0]):
             band = [group.between(start, stop) for group in of_rows]
-            band = [group for group in band if len(group.places)]
-            top = min(int(group.pixels.min()) for group in band)
-            bottom = max(int(group.pixels.max()) for group in band) + 1
+            band = [group for group in band if len(group.numbers.places)]
+            top = min(int(group.numbers.pixels.min()) for group in band)
+            bottom = max(int(group.numbers.pixels.max()) for group in band) + 1
             maps = self._prepare_rows(features, cell, top, bottom)
             for first, last in self._blocks(features, size, (start, stop), self.widths[1]):
                 block = sr[:, :, first - rows[0] : last - rows[0]]
@@ -237,20 +237,20 @@ class ImplicitHead(QueryHead, abc.ABC):
         self,
         sr: Tensor,
         maps: tuple[Tensor, ...],
-        rows: GridTaps,
+        rows: PlacedTaps,
         begins: tuple[int, int],
-        columns: Sequence[tuple[Tensor, list[Tap]]],
+        columns: Sequence[PlacedTaps],
         cell: Tensor,
     ) -> None:
         """Write the pixels of some rows into ``sr``; it and ``maps`` begin at the rows given."""
-        if not len(rows.places):
+        if not len(rows.numbers.places):
             return
         first, top = begins
-        row_places = torch.from_numpy(rows.places - first).to(sr.device)[:, None]
-        row_taps = rows.taps(cell.dtype, cell.device, top=top)
-        for column_places, column_taps in columns:
+        row_places = (rows.places - first)[:, None]
+        row_taps = [Tap(t.pixels - top, t.offsets, t.weights) for t in rows.taps]
+        for group in columns:
             blend: Tensor | None = None
-            for row, column in itertools.product(row_taps, column_taps):
+            for row, column in itertools.product(row_taps, group.taps):
                 places = Places(
                     y=row.offsets[:, None, None],
                     x=column.offsets[:, None],
@@ -259,12 +259,12 @@ class ImplicitHead(QueryHead, abc.ABC):
                     columns=column.pixels,
                 )
                 weights = (row.weights[:, None] * column.weights)[..., None]
-                alone = len(row_taps) == len(column_taps) == 1
+                alone = len(row_taps) == len(group.taps) == 1
                 found = self.hidden(maps, places)
                 blend = found if alone else _accumulate(blend, found, weights)
             assert blend is not None
             rgb = self._to_rgb(blend).to(sr.dtype).permute(0, 3, 1, 2)
-            sr[:, :, row_places, column_places] = rgb
+            sr[:, :, row_places, group.places] = rgb
 
     def _prepare_rows(
         self, features: RowSource, cell: Tensor, top: int, bottom: int
@@ -313,7 +313,9 @@ class ImplicitHead(QueryHead, abc.ABC):
 
     def _relative_cell(self, cells: Tensor, features: RowSource | Tensor) -> Tensor:
         """Cells in pixels of the features times two, clipped; (B or 1, Q or 1, 2)."""
-        relative = cells * cells.new_tensor(features.shape[-2:])
+        of_rows, of_columns = cells.unbind(-1)
+        height, width = features.shape[-2:]
+        relative = torch.stack([of_rows * height, of_columns * width], dim=-1)
         if self.cell_max_scale is not None:
             relative = relative.clamp(min=2 / self.cell_max_scale)
         return relative

@@ -19,6 +19,7 @@ from escsr.heads.implicit import (
 from escsr.layers.bands import RowSource
 from escsr.layers.coords import GridPhases, grid_phases
 from escsr.layers.derived import being_recorded
+from escsr.layers.grid_tables import own_slots, phase_offsets, phase_pixels, slot_places
 from escsr.layers.inplace import add, relu
 from escsr.layers.linear import linear
 from escsr.layers.planning import planned_steps
@@ -188,8 +189,8 @@ class MetaSR(ImplicitHead):
         self, rows: GridPhases, columns: GridPhases, cell: Tensor, dtype: torch.dtype
     ) -> Tensor:
         """Kernels of all places of some rows and columns, (rows, columns, 3, in_channels, 3, 3)."""
-        y = _offsets(rows, cell)[:, None, None]
-        x = _offsets(columns, cell)[:, None]
+        y = phase_offsets(rows, cell)[:, None, None]
+        x = phase_offsets(columns, cell)[:, None]
         kernels = linear(self._hidden_weights(y, x, cell), self.last.weight, self.last.bias)
         shape = (*kernels.shape[:-1], 3, self.in_channels, 3, 3)
         return torch.as_tensor(kernels.reshape(shape), dtype=dtype)
@@ -233,10 +234,11 @@ class MetaSR(ImplicitHead):
         read, start = self._read_nearest(features, rows, wanted)
         kernels = self._kernels(rows.cut(slice(down)), columns.cut(slice(across)), cell, read.dtype)
         answers = F.conv2d(read, kernels.flatten(0, 2), padding=1).permute(0, 2, 3, 1)
-        places = np.arange(*wanted)
-        row = (rows.pixels[places] - start) * (read.shape[3] * down) + places % down
-        column = columns.pixels * (down * across) + np.arange(len(columns.pixels)) % across
-        index = torch.from_numpy(row[:, None] * across + column).to(read.device)
+        place, device = torch.arange(rows.sides[0], device=read.device), read.device
+        row = (phase_pixels(*rows.sides, device) - start) * (read.shape[3] * down) + place % down
+        place = torch.arange(columns.sides[0], device=device)
+        column = phase_pixels(*columns.sides, device) * (down * across) + place % across
+        index = row[slice(*wanted), None] * across + column
         found = answers.reshape(len(read), -1, 3).index_select(1, index.flatten())
         return found.reshape(len(read), *index.shape, 3).permute(0, 3, 1, 2)
 
@@ -296,13 +298,12 @@ class MetaSR(ImplicitHead):
         batch = features.shape[0]
         size = (len(rows.pixels), len(columns.pixels))
         from_y, from_x, constant = self._terms(cell)
-        y_terms = _offsets(rows, cell)[:, None] * from_y
+        y_terms = phase_offsets(rows, cell)[:, None] * from_y
         row_starts, starts = rows.starts, columns.starts
         most = int(np.diff(starts).max())
         # Every pixel gets as many places as the one with the most; those too many are left out.
-        slots = starts[:-1, None] + np.arange(most)
-        used = slots < starts[1:, None]
-        x_terms = _offsets(columns, cell)[torch.from_numpy(slots.clip(0, size[1] - 1))]
+        slots = slot_places(*columns.sides, cell.device)
+        x_terms = phase_offsets(columns, cell)[slots]
         x_terms = x_terms[..., None] * from_x + constant
         places = _PLACES if features.device.type == "cpu" else _GPU_PLACES
         step = max(1, places // (most * int(np.diff(row_starts).max())))
@@ -318,7 +319,7 @@ class MetaSR(ImplicitHead):
                 across = slice(int(starts[part.start]), int(starts[part.stop]))
                 weights = relu(y_terms[down, None] + x_terms[part, None])
                 answers, always = (m[:, pixel - top, part].to(weights.dtype) for m in maps)
-                kept = torch.from_numpy(used[part].ravel().nonzero()[0]).to(weights.device)
+                kept = own_slots(*columns.sides, part.start, part.stop, weights.device)
                 into = slice(down.start - wanted[0], down.stop - wanted[0])
                 for number, picture in enumerate(sr):
                     found = answers[number].reshape(len(weights), 3, -1)
@@ -327,8 +328,3 @@ class MetaSR(ImplicitHead):
                     picture[:, into, across] = rgb.index_select(0, kept).permute(2, 1, 0)
             del maps, answers, always, found  # before the next band's are made
         return sr
-
-
-def _offsets(axis: GridPhases, like: Tensor) -> Tensor:
-    """Of places along an axis, in the type of distances."""
-    return torch.from_numpy(axis.offsets[axis.indices]).to(like.dtype).to(like.device)

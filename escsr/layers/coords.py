@@ -7,7 +7,7 @@ which pixels are neighbours, and with what weight, is found exactly, one axis at
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,9 @@ def make_cells(
     Returns:
         (1, 1, 2): 2 / H and 2 / W, for any number of queries.
     """
-    return torch.tensor([[[2 / size[0], 2 / size[1]]]], dtype=dtype, device=device)
+    # Filled where they lie: a copy from the host would stall a GPU's queue.
+    sides = [torch.full((1, 1), 2 / length, dtype=dtype, device=device) for length in size]
+    return torch.stack(sides, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -116,19 +118,6 @@ class GridTaps:
         return GridTaps(
             self.places[cut], self.pixels[:, cut], self.offsets[:, cut], self.weights[:, cut]
         )
-
-    def taps(self, dtype: torch.dtype, device: torch.device, *, top: int = 0) -> list[Tap]:
-        """As tensors, with pixels counted from ``top``."""
-        return [
-            Tap(
-                torch.from_numpy(pixels - top).to(device),
-                torch.from_numpy(offsets).to(dtype).to(device),
-                torch.from_numpy(weights).to(dtype).to(device),
-            )
-            for pixels, offsets, weights in zip(
-                self.pixels, self.offsets, self.weights, strict=True
-            )
-        ]
 
 
 def grid_taps(length_out: int, length_in: int, *, ensemble: bool = True) -> list[GridTaps]:
@@ -193,12 +182,21 @@ class GridPhases:
         indices: (n,) which of ``offsets`` is its own.
         offsets: The different offsets, rising, float64; see `Tap`.
         period: After so many pixels, and as many places as there are offsets, all repeats itself.
+        sides: Places and pixels of the whole axis.
+        first: The first place that is here.
     """
 
     pixels: NDArray[np.int64]
     indices: NDArray[np.int64]
     offsets: NDArray[np.float64]
     period: int
+    sides: tuple[int, int]
+    first: int = 0
+
+    @property
+    def own(self) -> slice:
+        """The places that are here, of those of the whole axis."""
+        return slice(self.first, self.first + len(self.pixels))
 
     @property
     def repetitions(self) -> int:
@@ -214,12 +212,17 @@ class GridPhases:
         """Some periods of the grid, as a grid of their own: pixels are counted from its first."""
         places = len(self.offsets)
         cut = slice(first * places, last * places)
-        pixels = self.pixels[cut] - first * self.period
-        return GridPhases(pixels, self.indices[cut], self.offsets, self.period)
+        return replace(
+            self,
+            pixels=self.pixels[cut] - first * self.period,
+            indices=self.indices[cut],
+            first=self.first + cut.start,
+        )
 
     def cut(self, places: slice) -> "GridPhases":
         """Some of the places."""
-        return GridPhases(self.pixels[places], self.indices[places], self.offsets, self.period)
+        first = self.first + (places.start or 0)
+        return replace(self, pixels=self.pixels[places], indices=self.indices[places], first=first)
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -253,7 +256,8 @@ def grid_phases(length_out: int, length_in: int) -> GridPhases:
     pixels, rests = np.divmod(centres, 2 * length_out)
     different, indices = np.unique(rests, return_inverse=True)
     period = length_in * len(different) // length_out
-    return GridPhases(pixels, indices.reshape(-1), different / length_out - 1, period)
+    offsets = different / length_out - 1
+    return GridPhases(pixels, indices.reshape(-1), offsets, period, (length_out, length_in))
 
 
 def point_taps(coords: Tensor, length_in: int, *, ensemble: bool = True) -> tuple[Tap, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from escsr.layers.bands import RowSource
 from escsr.layers.inplace import add
+from escsr.layers.tables import keeps_tables, kept
 
 InterpolationMode = Literal["nearest", "bilinear", "bicubic"]
 # How many pixels before and behind the one at or below a position count.
@@ -118,11 +119,29 @@ def _taps(
     places: tuple[int, int], length_out: int, length_in: int, mode: InterpolationMode, like: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
     """The pixels that some places along an axis are made of, and their weights."""
+    if not keeps_tables(length_out):
+        return _make_taps(places, length_out, length_in, mode, like.dtype, like.device)
+    whole = (0, length_out)
+    taps = _kept_taps(whole, length_out, length_in, mode, like.dtype, like.device)
+    if places == whole:
+        return taps
+    own = slice(*places)
+    return [(pixels[own], weights[own]) for pixels, weights in taps]
+
+
+def _make_taps(
+    places: tuple[int, int],
+    length_out: int,
+    length_in: int,
+    mode: InterpolationMode,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> list[tuple[Tensor, Tensor]]:
     # On the CPU, because not every device knows float64.
     numbers = torch.arange(*places)
     if mode == "nearest":
         pixels = torch.div(numbers * length_in, length_out, rounding_mode="floor")
-        return [(pixels.to(like.device), like.new_ones(1))]
+        return [(pixels.to(device), torch.ones(len(pixels), dtype=dtype, device=device))]
     numerator = (2 * numbers + 1) * length_in - length_out
     lower = torch.div(numerator, 2 * length_out, rounding_mode="floor")
     fraction = (numerator - lower * (2 * length_out)).double() / (2 * length_out)
@@ -130,11 +149,14 @@ def _taps(
     weights = [1 - fraction, fraction] if mode == "bilinear" else _cubic(fraction)
     return [
         (
-            (lower + shift).clamp(0, length_in - 1).to(like.device),
-            weight.to(like.dtype).to(like.device),
+            (lower + shift).clamp(0, length_in - 1).to(device),
+            weight.to(dtype).to(device),
         )
         for shift, weight in zip(range(-before, behind + 1), weights, strict=True)
     ]
+
+
+_kept_taps = kept(_make_taps)
 
 
 def _cubic(fraction: Tensor) -> list[Tensor]:

@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def reflected_indices(length: int, before: int, after: int) -> Tensor:
+def reflected_indices(
+    length: int, before: int, after: int, device: torch.device | None = None
+) -> Tensor:
     """Positions that a reflection pad reads, for a side of any length.
 
     Reflection goes on with period ``2 (length - 1)``, so the pad may be wider than the
@@ -15,6 +17,7 @@ def reflected_indices(length: int, before: int, after: int) -> Tensor:
         length: Length of the side, in pixels, at least 1.
         before: Pixels added before it.
         after: Pixels added behind it.
+        device: Where to make them.
 
     Returns:
         (before + length + after,) int64 positions in [0, length - 1].
@@ -23,7 +26,7 @@ def reflected_indices(length: int, before: int, after: int) -> Tensor:
         >>> reflected_indices(3, 1, 4).tolist()
         [1, 0, 1, 2, 1, 0, 1, 2]
     """
-    positions = torch.arange(-before, length + after)
+    positions = torch.arange(-before, length + after, device=device)
     if length == 1:
         return torch.zeros_like(positions)
     period = 2 * (length - 1)
@@ -54,6 +57,6 @@ def reflect_pad(
         return x
     if max(left, right) < width and max(top, bottom) < height:
         return F.pad(x, (left, right, top, bottom), mode="reflect")
-    rows = reflected_indices(height, top, bottom).to(x.device)
-    columns = reflected_indices(width, left, right).to(x.device)
+    rows = reflected_indices(height, top, bottom, x.device)
+    columns = reflected_indices(width, left, right, x.device)
     return x.index_select(-2, rows).index_select(-1, columns)
