@@ -168,4 +168,4 @@ def _levels(steps: Tensor) -> Tensor:
     seen = torch.zeros(256, dtype=steps.dtype, device=steps.device)
     seen[steps.long().flatten()] = 1
     powers = torch.tensor(_POWERS, dtype=steps.dtype, device=steps.device)
-    return powers[torch.searchsorted(powers, seen.sum())]
+    return powers.take(torch.searchsorted(powers, seen.sum()))  # an index would be waited for

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from escsr.heads.base import HEADS
 from escsr.heads.implicit import ImageSkip, ImplicitHead, Places, check_positive, perceptron
 from escsr.heads.lte import waves
+from escsr.layers.derived import being_recorded
 from escsr.layers.inplace import add, relu
 from escsr.layers.linear import linear
 
@@ -109,15 +110,24 @@ class _LatentModulated(ImplicitHead, abc.ABC):
     def one_cell(self, cell: Tensor) -> Tensor:
         """The cell of each picture, (B or 1, 1, 2): its queries share one set of modulations.
 
+        A picture whose queries differ in it is an error on a CPU. On other devices the answer to
+        that question would have to be waited for on every call, so there such a picture is NaN.
+
         Raises:
-            ValueError: If the queries of a picture differ in it.
+            ValueError: If the queries of a picture differ in it, on a CPU.
         """
-        if cell.shape[1] > 1 and bool((cell != cell[:, :1]).any()):
+        first = cell[:, :1]
+        if cell.shape[1] == 1:
+            return first
+        differs = (cell != first).flatten(1).any(1)
+        if cell.device.type != "cpu" or being_recorded():
+            return first.masked_fill(differs[:, None, None], torch.nan)
+        if bool(differs.any()):
             raise ValueError(
                 f"head {type(self).__name__} takes one cell for all queries of a picture, and "
                 "these differ: ask for each size in a call of its own"
             )
-        return cell[:, :1]
+        return first
 
     def _dense(self) -> list[nn.Linear]:
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]

@@ -281,6 +281,21 @@ def test_lmf_refuses_several_cells_in_a_picture() -> None:
         head.query(features, lq, torch.zeros(1, 2, 2), cells)
 
 
+def test_lmf_answers_nan_where_refusing_several_cells_would_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = make("lmf_lte")
+    features, lq = given((3, 4), batch=2)
+    coords = torch.zeros(2, 2, 2)
+    same = torch.full((1, 2, 2), 0.2)
+    cells = torch.cat([same, torch.tensor([[[0.2, 0.2], [0.1, 0.2]]])])
+    expected = head.query(features, lq, coords, same.expand(2, -1, -1))
+    monkeypatch.setattr("escsr.heads.lmf.being_recorded", lambda: True)
+    found = head.query(features, lq, coords, cells)
+    assert torch.equal(found[0], expected[0])
+    assert found[1].isnan().all()
+
+
 @pytest.mark.parametrize(
     ("name", "knobs", "message"),
     [

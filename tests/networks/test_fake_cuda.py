@@ -6,9 +6,11 @@ make the host wait for the device: copies between them, and shapes that depend o
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -22,16 +24,18 @@ from torch.utils._pytree import tree_leaves
 
 import escsr
 from escsr.backbones.stages import FEATURES, PICTURE
+from escsr.degradations import preset
 from escsr.heads.base import query_heads
-from escsr.layers import Band, Overlap
+from escsr.layers import ATTENTION_MODES, Band, Overlap, attention
 from escsr.layers.tables import forget_tables
 from escsr.model import Features, SuperResolver
 from escsr.training import discriminator, losses
 from escsr.training.adversarial import discriminator_loss, generator_loss
+from escsr.training.engine import Enlarging
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 
-SMALL = {"num_blocks": 1, "conv_blocks": 2, "window_size": 8}
+SMALL = {"num_blocks": 1, "conv_blocks": 1, "window_size": 8}
 PRECISIONS = (None, torch.bfloat16, torch.float16)
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
 
@@ -60,7 +64,10 @@ class Waits(TorchDispatchMode):
 
 
 @pytest.fixture(autouse=True)
-def fake() -> Iterator[None]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # On a GPU flex is compiled, which needs one to compile for.
+    uncompiled = attention._flex_function(compiled=False)
+    monkeypatch.setattr(attention, "_flex_function", lambda compiled: uncompiled)
     forget_tables()
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield
@@ -119,35 +126,44 @@ def test_the_counter_sees_what_waits() -> None:
         values + torch.rand(20, 24)
 
 
-# Flex is compiled, which needs a device to compile for.
-@pytest.mark.parametrize("attention", ["auto", "math", "sdpa", "concat"])
+def cases(names: Sequence[str]) -> list[Any]:
+    """Every name in one precision, all of them among the names; the rest is slow."""
+    return [
+        pytest.param(name, dtype, marks=() if (i - j) % 3 == 0 else pytest.mark.slow)
+        for (i, name), (j, dtype) in itertools.product(enumerate(names), enumerate(PRECISIONS))
+    ]
+
+
+@pytest.mark.parametrize(("mode", "dtype"), cases(ATTENTION_MODES))
 @pytest.mark.parametrize("backbone", escsr.list_backbones())
-def test_backbones_wait_for_nothing(backbone: str, attention: str) -> None:
-    model = build(backbone, scale=2, attention=attention)
-    for dtype, batch in zip(PRECISIONS, (1, 2, 1), strict=True):
-        lq = picture(batch=batch)
-        with torch.inference_mode(), autocast(dtype):
+def test_backbones_wait_for_nothing(backbone: str, mode: str, dtype: torch.dtype | None) -> None:
+    model = build(backbone, scale=2, attention=mode)
+    lq = picture(batch=1 if dtype is None else 2)
+    with torch.inference_mode(), autocast(dtype):
+        if mode == "flex":  # PyTorch runs it under no mode but its own
+            assert model(lq).device.type == "cuda"
+        else:
             assert waits(functools.partial(model, lq)) == []
 
 
-@pytest.mark.parametrize("head", escsr.list_heads())
-def test_heads_wait_for_nothing(head: str) -> None:
+@pytest.mark.parametrize(("head", "dtype"), cases(escsr.list_heads()))
+def test_heads_wait_for_nothing(head: str, dtype: torch.dtype | None) -> None:
     scale = None if head in query_heads() else 1 if head == "conv" else 2
     model = build(head=head, scale=scale)
-    lq = picture()
     # ×2 and ×2.5 repeat themselves; the third size does not.
-    sizes = [(40, 48), (50, 60), (47, 61)] if scale is None else [(20 * scale, 24 * scale)]
-    for dtype, size in zip(PRECISIONS, sizes * (3 // len(sizes)), strict=True):
-        with torch.inference_mode(), autocast(dtype):
-            assert waits(functools.partial(model, lq, size=size)) == []
-            features = model.encode(lq)
-            if head != "dysample":  # which rows it reads, its learned offsets say
-                render = functools.partial(model.render, features, size=size)
-                assert waits(functools.partial(render, rows=(9, 17))) == []
-            if scale is None:
-                coords = torch.rand(1, 9, 2, device="cuda")
-                cells = torch.full((1, 1, 2), 0.05, device="cuda")
-                assert waits(functools.partial(model.query, lq, coords, cells)) == []
+    sizes = [(40, 48), (50, 60), (47, 61)]
+    size = sizes[PRECISIONS.index(dtype)] if scale is None else (20 * scale, 24 * scale)
+    with torch.inference_mode(), autocast(dtype):
+        features = model.encode(picture())
+        render = functools.partial(model.render, features, size=size)
+        assert waits(render) == []
+        if head != "dysample":  # which rows it reads, its learned offsets say
+            assert waits(functools.partial(render, rows=(9, 17))) == []
+        if scale is None:
+            coords = torch.rand(1, 9, 2, device="cuda")
+            for queries in (1, 9):
+                cells = torch.full((1, queries, 2), 0.05, device="cuda")
+                assert waits(functools.partial(model.at, features, coords, cells)) == []
 
 
 @pytest.mark.parametrize("backbone", ["esc", "esc_fp", "esc_real", "esc_rib"])
@@ -173,21 +189,46 @@ def test_bands_wait_for_nothing(backbone: str) -> None:
         assert waits(middle_band) == []
 
 
-@pytest.mark.parametrize("head", ["pixel_shuffle", *query_heads()])
-def test_a_training_step_waits_for_nothing_before_its_gradients(head: str) -> None:
+@pytest.mark.parametrize(("head", "dtype"), cases(["pixel_shuffle", *query_heads()]))
+def test_a_training_step_waits_for_nothing_before_its_gradients(
+    head: str, dtype: torch.dtype | None
+) -> None:
     fixed = head not in query_heads()
-    model = build(head=head, scale=2 if fixed else None).train()
+    model = Enlarging(build(head=head, scale=2 if fixed else None).train())
+    batch = {"lq": picture(16, 16, batch=2), "gt": picture(32, 32, batch=2)}
+    if not fixed:
+        batch["gt"] = torch.rand(2, 30, 3, device="cuda")
+        batch["coords"] = torch.rand(2, 30, 2, device="cuda")
+        batch["cells"] = torch.full((2, 30, 2), 0.05, device="cuda")
+
+    def step() -> Tensor:
+        with autocast(dtype):
+            sr = model(**batch)
+            return losses.L1()(sr, batch["gt"]) + losses.Charbonnier()(sr, batch["gt"])
+
+    assert waits(step) == []
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_an_adversary_waits_for_nothing_before_its_gradients(dtype: torch.dtype | None) -> None:
     with torch.device("cuda"):
         critic = discriminator.UNetDiscriminator(features=8)
-    lq, gt = picture(32, 32, batch=2), picture(64, 64, batch=2)
-    for dtype in PRECISIONS[:2]:
+    sr, gt = (picture(32, 32, batch=2).requires_grad_() for _ in range(2))
 
-        def step(dtype: torch.dtype | None = dtype) -> Tensor:
-            with autocast(dtype):
-                sr = model(lq, size=(64, 64))
-                found = losses.L1()(sr, gt) + losses.Charbonnier()(sr, gt)
-                fake = critic(sr)
-                found = found + generator_loss(fake, "vanilla")
-                return found + discriminator_loss(critic(gt), critic(sr.detach()), "hinge")
+    def step() -> Tensor:
+        with autocast(dtype):
+            found = generator_loss(critic(sr), "vanilla")
+            return found + discriminator_loss(critic(gt), critic(sr.detach()), "hinge")
 
-        assert waits(step) == []
+    assert waits(step) == []
+
+
+def test_degradations_ask_nothing_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Their numbers are drawn on the host and copied, each time others; nothing goes back.
+    monkeypatch.setattr("escsr.degradations.noise._generator", lambda images, seed: None)
+    pipeline = preset("real")
+    rngs = [np.random.default_rng(number) for number in range(4)]
+    drawn = [pipeline.draw(rng, size=(48, 48), lq_size=(12, 12)) for rng in rngs]
+    made = pipeline.apply(picture(48, 48, batch=4), drawn)
+    assert made.shape == (4, 3, 12, 12)
+    assert made.device.type == "cuda"
