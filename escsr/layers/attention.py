@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from escsr.choices import choices_for
 from escsr.layers.attention_bias import Factors, TableBias, make_bias, relative_bias
 from escsr.layers.attention_blocks import attend_blocks
 from escsr.layers.bands import WHOLE, Overlap
@@ -162,7 +163,7 @@ class WindowAttention(nn.Module):
             depthwise and a pointwise convolution make of the input.
 
     Attributes:
-        mode: One of `ATTENTION_MODES`. "auto" takes the fused kernels.
+        mode: One of `ATTENTION_MODES`. "auto" takes what `escsr.choices` says for the device.
 
     Shape:
         (B, dim, H, W) to the same, any H and W from 1.
@@ -238,7 +239,7 @@ class WindowAttention(nn.Module):
 
     def _strip(self, x: Tensor) -> tuple[int, Tensor | None]:
         """Rows, of whole windows, that are attended to at once, and the bias for all of them."""
-        if self.mode == "flex" or not isinstance(self.bias_kind, TableBias):
+        if self._mode_on(x) == "flex" or not isinstance(self.bias_kind, TableBias):
             return x.shape[2], None  # biases that are products are made anew on each call
         windows = strip_height(x, 3 * x.shape[1]) // self.window_size
         return max(windows, 1) * self.window_size, self.bias(*self._bias_weights())
@@ -276,6 +277,13 @@ class WindowAttention(nn.Module):
             bias = torch.cat([of_q, of_k.detach(), of_v])
         return pointwise(x, self.qkv.weight, bias)
 
+    def _mode_on(self, x: Tensor) -> str:
+        """The way to compute on the device of ``x``."""
+        if self.mode != "auto":
+            return self.mode
+        choices = choices_for(x.device, x.dtype)
+        return choices.table if isinstance(self.bias_kind, TableBias) else choices.factors
+
     def _bias_weights(self) -> list[Tensor]:
         return [getattr(self, name) for name in self._bias_names]
 
@@ -287,7 +295,9 @@ class WindowAttention(nn.Module):
         weights = self._bias_weights()
         gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (q, *weights))
         in_blocks = gradient and q.device.type == "cpu" and not being_recorded()
-        mode = "sdpa" if self.mode == "flex" and gradient and q.device.type == "cpu" else self.mode
+        mode = self._mode_on(q)
+        if mode == "flex" and gradient and q.device.type == "cpu":
+            mode = "sdpa"
         if isinstance(self.bias_kind, TableBias):
             if mode == "flex":
                 return attend_flex(q, k, v, weights[0].to(q.dtype), self.window_size)
@@ -300,7 +310,7 @@ class WindowAttention(nn.Module):
             # in training. Window 32 of rank 48: 53 ms instead of 69; but 360 instead of 250 in
             # training, where width counts for more.
             wide = in_blocks and factors.q.shape[-1] > 2 * q.shape[-1]
-            if mode == "concat" or (mode == "auto" and not wide):
+            if mode == "concat" and not (wide and self.mode == "auto"):
                 return attend_concat(q, k, v, factors)
             bias = factors.spread()
         if mode == "math":

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from escsr.choices import choices_for
 from escsr.layers.derived import Derived, being_recorded
 from escsr.layers.inplace import add
 from escsr.layers.large_convolution import convolve_large
@@ -216,7 +217,7 @@ class ConvAttention(_PartialConvAttention):
         (kernel,) = kernels
         if self.literal:
             return convolve_literal(x, kernel, dynamic)
-        if x.shape[0] > 1:
+        if x.shape[0] > 1 or not choices_for(x.device, x.dtype).merge:
             return add(convolve_large(x, kernel), depthwise_per_sample(x, dynamic))
         return convolve_merged(x, kernel, dynamic)
 
