@@ -30,6 +30,9 @@ class FolderSource:
         ValueError: If the timestamps cannot be read or are not as many as the pictures.
     """
 
+    notices: tuple[str, ...] = ()
+    """Nothing: a picture that cannot be read ends the work."""
+
     def __init__(self, files: Sequence[Path], *, rate: Fraction | None = None) -> None:
         self.path = files[0].parent
         self._files = list(files)

@@ -1,5 +1,6 @@
 """Frames of a video file, one after another, from any of them on."""
 
+import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -65,11 +66,46 @@ class VideoFacts:
     notices: tuple[str, ...] = ()
 
 
+@dataclass
+class _Damage:
+    """What decoding came upon.
+
+    Attributes:
+        packets: That could not be decoded and were passed over, as players do.
+        frames: With holes that the decoder filled by guessing.
+        cut: Whether the file ends in the middle of a packet.
+        missing: Seconds at the end that the file promises and does not hold.
+    """
+
+    packets: int = 0
+    frames: int = 0
+    cut: bool = False
+    missing: float = 0.0
+
+    def notices(self) -> list[str]:
+        found = []
+        if self.packets:
+            found.append(
+                f"{self.packets} damaged packets of the video could not be decoded: frames are "
+                "missing"
+            )
+        if self.frames:
+            found.append(f"{self.frames} frames are damaged, and the decoder guessed parts of them")
+        if self.missing:
+            found.append(f"the last {self.missing:.1f} s of the video cannot be read")
+        elif self.cut:
+            found.append("the video is cut off in the middle of a frame")
+        return found
+
+
 class VideoSource:
     """A video file.
 
     Args:
         path: The file.
+
+    Attributes:
+        facts: What is known of the video.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -80,15 +116,22 @@ class VideoSource:
         if not path.is_file():
             raise FileNotFoundError(f"there is no video {path}")
         self.path = path
+        self._damage = _Damage()
         with self._open() as (_, stream, frames):
             first = next(frames, None)
             if first is None:
                 raise ValueError(f"{path}: no frame of this video can be read")
             self.facts = _facts_of(stream, first)
+            self._seconds = _promised_seconds(stream)
         self._centred = self.facts.codec == "mjpeg"
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
+
+    @property
+    def notices(self) -> list[str]:
+        """What was damaged in the frames that were last read."""
+        return self._damage.notices()
 
     def frames(self, after: int | None = None, count: int = 0) -> Generator[Frame, None, None]:
         """Frames in the order in which they are shown.
@@ -112,6 +155,7 @@ class VideoSource:
 
     def _stamped(self, start: int | None = None) -> Iterator[Frame]:
         last: int | None = None
+        end = 0
         step = max(1, round(1 / (self.facts.rate * self.facts.time_base)))
         with self._open(start) as (_, _, frames):
             for frame in frames:
@@ -126,8 +170,16 @@ class VideoSource:
                     pts = 0 if last is None else last + step
                 elif last is not None and pts <= last:  # damaged timestamps
                     pts = last + 1
-                last = pts
+                last, end = pts, pts + (frame.duration or step)
                 yield Frame(self._rgb(frame), pts, frame.duration or 0)
+        self._damage.missing = self._missing_after(end)
+
+    def _missing_after(self, end: int) -> float:
+        """Seconds between the end of the last frame and that of the video, if they are many."""
+        if self._seconds is None:
+            return 0.0
+        missing = self._seconds - float(end * self.facts.time_base)
+        return missing if missing > max(0.25, 0.02 * self._seconds) else 0.0  # containers round
 
     def _can_seek_to(self, pts: int) -> bool:
         """Whether decoding can begin at or before a timestamp that is not the beginning."""
@@ -144,14 +196,15 @@ class VideoSource:
         return to_rgb(planes, bits=bits, matrix=matrix, full=full, centred=self._centred)
 
     def _open(self, start: int | None = None) -> "_Opened":
-        return _Opened(self.path, start)
+        self._damage = _Damage()
+        return _Opened(self.path, start, self._damage)
 
 
 class _Opened:
     """An open video: container, stream, and frames from a timestamp on."""
 
-    def __init__(self, path: Path, start: int | None) -> None:
-        self._path, self._start = path, start
+    def __init__(self, path: Path, start: int | None, damage: _Damage) -> None:
+        self._path, self._start, self._damage = path, start, damage
 
     def __enter__(self) -> "tuple[InputContainer, VideoStream, Iterator[VideoFrame]]":
         self._container = open_input(self._path)
@@ -163,7 +216,7 @@ class _Opened:
         except BaseException:
             self._container.close()
             raise
-        return self._container, stream, _decoded(self._container, stream)
+        return self._container, stream, _decoded(self._container, stream, self._damage)
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
@@ -192,17 +245,21 @@ def main_stream(container: "InputContainer", path: Path) -> "VideoStream":
     raise ValueError(f"{path}: there is no video in it")
 
 
-def _decoded(container: "InputContainer", stream: "VideoStream") -> "Iterator[VideoFrame]":
-    """All frames; packets that are damaged are passed over, as players do."""
+def _decoded(
+    container: "InputContainer", stream: "VideoStream", damage: _Damage
+) -> "Iterator[VideoFrame]":
+    """All frames; packets that are damaged are passed over, and counted."""
     av = pyav()
     try:
         for packet in container.demux(stream):
             try:
-                yield from packet.decode()
+                for frame in packet.decode():
+                    damage.frames += frame.is_corrupt
+                    yield frame
             except av.InvalidDataError:
-                continue
-    except av.InvalidDataError:  # the file ends in the middle
-        return
+                damage.packets += 1
+    except av.InvalidDataError:
+        damage.cut = True
 
 
 def _facts_of(stream: "VideoStream", first: "VideoFrame") -> VideoFacts:
@@ -238,6 +295,17 @@ def _seconds_of(stream: "VideoStream") -> Fraction | None:
         return stream.duration * stream.time_base
     whole: int | None = getattr(stream.container, "duration", None)
     return Fraction(whole, 1_000_000) if whole else None
+
+
+def _promised_seconds(stream: "VideoStream") -> float | None:
+    """How long the frames last, where the file says it of them and not of its sound."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
+    if stated is None:
+        return None
+    hours, minutes, seconds = map(float, stated.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _display_matrix(frame: "VideoFrame") -> tuple[int, ...] | None:

@@ -217,7 +217,7 @@ class _Work:
                 self.notices += muxing.write(temporary, suffix)
             frames, _ = segments.frames()
             segments.remove(keep_folder=True)
-        return self._result(format_.size, frames, resumed)
+        return self._result(source, format_.size, frames, resumed)
 
     def into_folder(self, source: Source, folder: Path, skip_existing: bool) -> VideoResult:
         """A folder of frames."""
@@ -243,10 +243,10 @@ class _Work:
             for waiting in writing:
                 waiting.result()
         sink.finish(stamps, self._facts.time_base)
-        return self._result(self._size, number, resumed)
+        return self._result(source, self._size, number, resumed)
 
-    def _result(self, size: Size, frames: int, resumed: int) -> VideoResult:
-        notices = tuple(dict.fromkeys(self.notices))
+    def _result(self, source: Source, size: Size, frames: int, resumed: int) -> VideoResult:
+        notices = tuple(dict.fromkeys([*self.notices, *source.notices]))
         return VideoResult(size=size, frames=frames, resumed=resumed, notices=notices)
 
     def _format(self, options: EncoderOptions) -> Format:

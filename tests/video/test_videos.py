@@ -297,3 +297,24 @@ def test_killed_runs_leave_no_output_and_go_on(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert look(target).times == look(source).times
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_damage_is_reported(model, tmp_path: Path, suffix: str) -> None:
+    """Frames that cannot be decoded are passed over, which the user is told."""
+    options = {"crf": "4", "g": "5"}
+    source = Clip(count=40, options=options).write(tmp_path / f"in{suffix}")
+    whole = upscale_video(source, tmp_path / f"whole{suffix}", model=model, scale=2)
+    assert not whole.notices
+    data = bytearray(source.read_bytes())
+    middle = len(data) // 2
+    noise = np.random.default_rng(0).integers(0, 256, 400, np.uint8)
+    data[middle : middle + 400] = noise.tobytes()
+    source.write_bytes(data)
+    damaged = upscale_video(source, tmp_path / f"damaged{suffix}", model=model, scale=2)
+    assert any("damaged" in notice for notice in damaged.notices), damaged.notices
+    assert damaged.frames < whole.frames
+    if suffix == ".mkv":
+        source.write_bytes(data[:middle])
+        cut = upscale_video(source, tmp_path / f"cut{suffix}", model=model, scale=2)
+        assert any("s of the video cannot be read" in notice for notice in cut.notices)
