@@ -92,11 +92,16 @@ $(CORE): pyproject.toml
 # albumentations needs opencv-python-headless, pyiqa (through facexlib) opencv-python. Both write
 # the same folder cv2/, so which one works would hang on the order of installation, and the second
 # needs libraries of a desktop. Writing the headless build last settles it.
-$(DEV): pyproject.toml
+# The packages of npm are ONNX Runtime for Node and for browsers; their own installation would download
+# a build for CUDA, which no test needs.
+$(DEV): pyproject.toml tests/export/node/package-lock.json
 	$(make-venv)
-	$(PY) -m pip install --upgrade torch torchvision --editable ".[dev,train,metrics,hub,video,export,cluster,docs]"
+	$(PY) -m pip install --upgrade torch torchvision --editable ".[dev,train,metrics,hub,video,export,ncnn,cluster,docs]"
 	$(PY) -m pip install --no-deps --force-reinstall "opencv-python-headless==$$( \
 		$(PY) -c 'import importlib.metadata as m; print(m.version("opencv-python-headless"))')"
 	$(PY) -c "import cv2, numpy, torchvision; assert cv2.imencode('.png', numpy.zeros((2, 2), 'u1'))[0]"
+	@mkdir -p $(VENV)/node && cp tests/export/node/*.json $(VENV)/node/
+	@PATH="$(abspath $(VENV))/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --prefix $(VENV)/node || \
+		echo "ONNX Runtime for JavaScript could not be installed: its tests are skipped"
 	@rm $(BUSY)
 	@touch $(CORE) $(DEV)

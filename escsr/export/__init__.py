@@ -1,4 +1,4 @@
-"""Networks as files for other programs: ONNX, and programs of PyTorch."""
+"""Networks as files for other programs: ONNX, ncnn, and programs of PyTorch."""
 
 try:
     import onnx  # noqa: F401
@@ -9,12 +9,15 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from escsr.export.keeping import Exported
+from escsr.export.ncnn_file import to_ncnn
 from escsr.export.networks import write_backbone, write_head
-from escsr.export.onnx_file import Exported, to_onnx, to_onnx_parts
+from escsr.export.onnx_file import to_onnx, to_onnx_parts
 from escsr.export.pt2_file import to_pt2
 
 __all__ = [
     "Exported",
+    "to_ncnn",
     "to_onnx",
     "to_onnx_parts",
     "to_pt2",

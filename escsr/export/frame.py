@@ -53,8 +53,7 @@ class Frame:
     def pad_around(self, g: Graph, x: str, margin: int) -> str:
         """Continue ``x`` (B, C, H, W) by reflection on all sides."""
         if self.multiple > margin:
-            pads = g.ints([0, 0, margin, margin] * 2)
-            return g.op("Pad", x, pads, mode="reflect")
+            return g.pad(x, [0, 0, margin, margin] * 2, "reflect")
         for axis, side in zip((2, 3), self._known(), strict=True):
             if isinstance(side, int):
                 indices = g.ints(reflected_indices(side, margin, margin).numpy())

@@ -32,11 +32,13 @@ class Graph:
     Args:
         opset: Version of the operators.
         half: Store weights in float16. Where a value beside them is float32, they are cast.
+        joint_means: Write a mean along several sides as one operator.
     """
 
-    def __init__(self, *, opset: int, half: bool = False) -> None:
+    def __init__(self, *, opset: int, half: bool = False, joint_means: bool = False) -> None:
         self.opset = opset
         self.half = half
+        self.joint_means = joint_means
         self.types: dict[str, int] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
@@ -145,6 +147,12 @@ class Graph:
     def transpose(self, x: str, *order: int) -> str:
         """Put the sides in another order."""
         return self.op("Transpose", x, perm=list(order))
+
+    def pad(self, x: str, pads: Sequence[int], mode: str = "constant") -> str:
+        """Continue ``x`` by ``pads``, all starts before all ends; "constant" is by zeros."""
+        # The zero and the mode are what they are by default; pnnx wants to see them.
+        value = [self.number(0, x)] if mode == "constant" else []
+        return self.op("Pad", x, self.ints(pads), *value, mode=mode)
 
     def cut(self, x: str, axis: int, start: int, stop: "int | str") -> str:
         """The part of a side from ``start`` to ``stop``, which may be a scalar value."""

@@ -57,7 +57,7 @@ def make_onnx(model: SuperResolver, options: Options, facts: dict[str, str]) -> 
     Raises:
         ValueError: If the network cannot be written so.
     """
-    g = Graph(opset=options.opset, half=options.half)
+    g = Graph(opset=options.opset, half=options.half, joint_means=options.target.joint_means)
     lq, frame = _picture(g, model, options)
     out: list[int | str] = ["height_out", "width_out"]
     size = None
@@ -123,7 +123,8 @@ def _picture(g: Graph, model: SuperResolver, options: Options) -> tuple[str, Fra
     size = options.image_size
     lq = g.input("input", [options.batch, 3, *(("height", "width") if size is None else size)])
     if size is not None:
-        return lq, Frame(*size)
+        window = window_of(model)
+        return lq, Frame(*size, 1 if any(side % window for side in size) else window)
     if options.target.whole_windows:
         return lq, Frame(None, None, window_of(model))
     return lq, Frame(g.length(lq, 2), g.length(lq, 3))

@@ -112,24 +112,26 @@ def _dynamic_kernel(g: Graph, layer: ConvAttention | DecomposedConvAttention, x:
     A float16 mean over a large picture overflows.
     """
     kind = g.types[x]
+    pooled = g.cast(x, FLOAT)
     # Rows, then columns: the rounding errors of two short sums are smaller than of a long one.
-    pooled = mean(g, mean(g, g.cast(x, FLOAT), 3), 2)
+    for axes in [(2, 3)] if g.joint_means else [(3,), (2,)]:
+        pooled = mean(g, pooled, *axes)
     kernel = conv(g, layer.excite, gelu(g, conv(g, layer.squeeze, pooled)))
     # Channels are (P, 9).
     kernel = g.cast(g.reshape(kernel, 0, layer.partial_dim, 9, 1), kind)
     return [g.cut(kernel, 2, place, place + 1) for place in range(9)]
 
 
-def mean(g: Graph, x: str, axis: int) -> str:
-    """The mean along one side, which stays as a side of 1."""
+def mean(g: Graph, x: str, *axes: int) -> str:
+    """The mean along sides, which stay as sides of 1."""
     if g.opset >= 18:
-        return g.op("ReduceMean", x, g.ints([axis]), keepdims=1)
-    return g.op("ReduceMean", x, axes=[axis], keepdims=1)
+        return g.op("ReduceMean", x, g.ints(axes), keepdims=1)
+    return g.op("ReduceMean", x, axes=axes, keepdims=1)
 
 
 def _depthwise_per_sample(g: Graph, x: str, kernel: list[str]) -> str:
     """Convolve with a 3×3 kernel per sample and channel: shifted copies times numbers."""
-    padded = g.op("Pad", x, g.ints([0, 0, 1, 1] * 2))
+    padded = g.pad(x, [0, 0, 1, 1] * 2)
     total = ""
     for row in range(3):
         line = g.op("Slice", padded, g.ints([row]), g.ints([_end(row)]), g.ints([2]))
@@ -164,39 +166,57 @@ def window_attention(g: Graph, layer: WindowAttention, x: str, frame: Frame) -> 
         (B, C, H, W).
     """
     m, dim = layer.window_size, layer.out.in_channels
-    q, k, v, bias = _project(g, layer, _windows(g, frame.pad(g, x, m, axes=(1, 2)), m, dim))
-    q, k, table = _biased(g, layer, q, k)
-    k = g.transpose(k, 0, 1, 2, 3, 5, 4)
+    count = _windows_in(frame, m)
+    lead = 3 if count is None else 2
+    windows = _windows(g, frame.pad(g, x, m, axes=(1, 2)), m, dim, count)
+    q, k, v, bias = _project(g, layer, windows, lead)
+    q, k, table = _biased(g, layer, q, k, lead)
+    k = g.transpose(k, *range(lead + 1), lead + 2, lead + 1)
     block = queries_at_once(m, layer.num_heads)
     parts = []
     for start in range(0, m * m, block):
         cut = (start, min(start + block, m * m))
-        scores = g.op("MatMul", q if block == m * m else g.cut(q, 4, *cut), k)
+        scores = g.op("MatMul", q if block == m * m else g.cut(q, lead + 1, *cut), k)
         if table is not None:
             scores = g.op("Add", scores, _spread(g, table, m, cut))
         parts.append(g.op("MatMul", g.op("Softmax", scores, axis=-1), v))
-    attended = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=4)
-    attended = frame.crop(g, _from_windows(g, attended, m, dim), m)
+    attended = parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=lead + 1)
+    attended = frame.crop(g, _from_windows(g, attended, m, dim, count), m)
     if layer.gate is not None:
         attended = g.op("Mul", attended, _gate(g, layer.gate, g.transpose(x, 0, 3, 1, 2)))
     return convolve(g, attended, layer.out.weight, bias)
 
 
-def _windows(g: Graph, x: str, m: int, channels: int) -> str:
-    """(B, H, W, C) to (B, columns, rows, M², C)."""
+def _windows_in(frame: Frame, m: int) -> tuple[int, int] | None:
+    """Columns and rows of windows, if known: windows then lie in one line, with a side less."""
+    if not isinstance(frame.height, int) or not isinstance(frame.width, int):
+        return None
+    return -(-frame.width // m), -(-frame.height // m)
+
+
+def _windows(g: Graph, x: str, m: int, channels: int, count: tuple[int, int] | None) -> str:
+    """(B, H, W, C) to (B, columns, rows, M², C), or (B, columns · rows, M², C)."""
     x = g.reshape(x, 0, 0, -1, m * channels)  # B, H, columns, M (x) C
-    return g.reshape(g.transpose(x, 0, 2, 1, 3), 0, 0, -1, m * m, channels)
+    places = (0, -1) if count is None else (math.prod(count),)
+    return g.reshape(g.transpose(x, 0, 2, 1, 3), 0, *places, m * m, channels)
 
 
-def _from_windows(g: Graph, x: str, m: int, channels: int) -> str:
-    """(B, columns, rows, heads, M², d) to (B, C, H, W)."""
-    x = g.transpose(x, 0, 1, 2, 4, 3, 5)
-    x = g.reshape(x, 0, 0, -1, m * channels)  # B, columns, H, M (x) C
+def _from_windows(g: Graph, x: str, m: int, channels: int, count: tuple[int, int] | None) -> str:
+    """(B, columns, rows, heads, M², d), or with windows in one line, to (B, C, H, W)."""
+    x = _swap(g, x, 3 if count is None else 2)
+    x = g.reshape(
+        x, 0, 0 if count is None else count[0], -1, m * channels
+    )  # B, columns, H, M (x) C
     x = g.reshape(g.transpose(x, 0, 2, 1, 3), 0, 0, -1, channels)
     return g.transpose(x, 0, 3, 1, 2)
 
 
-def _project(g: Graph, layer: WindowAttention, x: str) -> tuple[str, str, str, Tensor]:
+def _swap(g: Graph, x: str, lead: int) -> str:
+    """Exchange heads and pixels, which follow ``lead`` other sides."""
+    return g.transpose(x, *range(lead), lead + 1, lead, lead + 2)
+
+
+def _project(g: Graph, layer: WindowAttention, x: str, lead: int) -> tuple[str, str, str, Tensor]:
     """q, divided by √d, k and v, each (…, heads, M², d); and the bias of the last projection.
 
     k needs no bias, which would add the same to all scores of a query. That of v, whose weights
@@ -218,11 +238,13 @@ def _project(g: Graph, layer: WindowAttention, x: str) -> tuple[str, str, str, T
     else:
         bias = bias + layer.out.weight.detach().flatten(1) @ of_v
     heads = layer.num_heads, len(of_q) // layer.num_heads
-    q, k, v = (g.transpose(g.reshape(p, 0, 0, 0, 0, *heads), 0, 1, 2, 4, 3, 5) for p in (q, k, v))
+    q, k, v = (_swap(g, g.reshape(p, *[0] * lead, 0, *heads), lead) for p in (q, k, v))
     return q, k, v, bias
 
 
-def _biased(g: Graph, layer: WindowAttention, q: str, k: str) -> tuple[str, str, str | None]:
+def _biased(
+    g: Graph, layer: WindowAttention, q: str, k: str, lead: int
+) -> tuple[str, str, str | None]:
     """A table to add to the scores; or q and k widened by factors of the bias, and no table."""
     weights: list[Tensor] = [getattr(layer, name) for name in layer._bias_names]
     if isinstance(layer.bias_kind, TableBias):
@@ -233,7 +255,7 @@ def _biased(g: Graph, layer: WindowAttention, q: str, k: str) -> tuple[str, str,
     for x, factor in ((q, factors.q), (k, factors.k)):
         # Beside zeros, so that a sum puts them behind the channels of every window.
         beside = nn.functional.pad(factor, (d, 0))
-        padded = g.op("Pad", x, g.ints([0] * 11 + [rank]))
+        padded = g.pad(x, [0] * (2 * lead + 5) + [rank])
         wide.append(g.op("Add", padded, g.weight(beside, x)))
     return wide[0], wide[1], None
 

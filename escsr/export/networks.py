@@ -136,7 +136,7 @@ def enlarge_picture(g: Graph, picture: str, scale: int, mode: str, *, shuffled: 
     kernel = _enlarging_kernel(scale, mode)
     margin = kernel.shape[-1] // 2
     if margin:
-        picture = g.op("Pad", picture, g.ints([0, 0, margin, margin] * 2), mode="edge")
+        picture = g.pad(picture, [0, 0, margin, margin] * 2, "edge")
     weight = kernel.repeat(3, 1, 1, 1)
     x = convolve(g, picture, weight, None, groups=3)
     return pixel_shuffle(g, x, scale) if shuffled else x

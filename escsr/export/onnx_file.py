@@ -1,13 +1,8 @@
 """From a network to ONNX files that were proved."""
 
-import copy
-import hashlib
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import onnx
@@ -15,32 +10,12 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from escsr.build import load
 from escsr.export.graphs import OPSETS, Options, make_onnx, make_parts
+from escsr.export.keeping import Exported, PathLike, describe, keep, precision_of, scale_of
 from escsr.export.proving import TOLERANCES, Proof, Sample, prove, samples, with_sizes
-from escsr.export.targets import Target, darktable_files, find_target, window_of
-from escsr.files import replacing, write_json
+from escsr.export.targets import darktable_files, find_target, window_of
 from escsr.layers import make_cells, make_coords
 from escsr.model import SuperResolver
-from escsr.models import embedded, fetch, resolve
-from escsr.version import __version__
-
-PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file that was written, and how it was proved.
-
-    Attributes:
-        path: The file.
-        facts: What it says about itself.
-        proof: How near it is to the network.
-    """
-
-    path: Path
-    facts: dict[str, str]
-    proof: Proof
 
 
 def to_onnx(
@@ -181,67 +156,6 @@ def open_session(
     return onnxruntime.InferenceSession(source, options, providers=list(providers))
 
 
-def keep(
-    files: dict[Path, bytes],
-    facts: dict[str, str],
-    proof: Proof,
-    beside: Mapping[Path, Any] = MappingProxyType({}),
-) -> list[Exported]:
-    """Write files that were proved together, their proof beside each; refuse those that failed.
-
-    Raises:
-        ValueError: If the proof failed; nothing is written then.
-    """
-    if not proof.holds:
-        worst = proof.worst
-        names = " and ".join(map(str, files))
-        raise ValueError(
-            f"{names} was not written: its result for {worst.batch} picture(s) of "
-            f"{worst.height}×{worst.width} pixels ({worst.picture}) is {worst.difference:.2g} from "
-            f"the network's, and {proof.tolerance:.2g} is allowed. "
-            "Please report this, with the network and the options"
-        )
-    for path, data in files.items():
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
-            write_json(f"{path}.json", {"file": path.name, "facts": facts, **proof.as_json()})
-    for path, value in beside.items():
-        write_json(path, value)
-    return [Exported(path, facts, proof) for path in files]
-
-
-def describe(
-    model: SuperResolver | PathLike, options: Options, *, licence: str | None
-) -> tuple[SuperResolver, dict[str, str]]:
-    """The network on the CPU, in evaluation mode and by itself; and what its file is to say."""
-    if isinstance(model, SuperResolver):
-        network = copy.deepcopy(model).cpu().float().eval()
-        name = f"{network.config.backbone} + {network.config.head}"
-        own, sha256 = None, _tensors_sha256(network)
-    else:
-        path = fetch(model)
-        network = load(path)
-        shipped = path in embedded().values()
-        name = resolve(str(model)) if shipped else path.stem
-        own = "Apache-2.0" if shipped else None
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return network, {
-        "name": name,
-        "network": f"{network.config.backbone} + {network.config.head}",
-        "range": "RGB in [0, 1]; results are not clipped",
-        "colours": "RGB, as in sRGB files",
-        "alignment": _alignment(options.target, options.image_size, window_of(network)),
-        "licence": licence or own or str(network.facts.get("licence", "not stated")),
-        "weights_sha256": sha256,
-        "target": options.target.name,
-        "config": json.dumps(asdict(network.config)),
-        "trained": "yes" if network.trained else "no",
-        "precision": _precision(options),
-        "escsr": __version__,
-    }
-
-
 def _options(
     target: str,
     scale: int | None,
@@ -259,23 +173,6 @@ def _options(
     if size is not None and (len(size) != 2 or any(s != int(s) or s < 1 for s in size)):
         raise ValueError(f"image_size is (H, W) in whole pixels from 1, not {size!r}")
     return Options(target=made_for, scale=scale, image_size=size, opset=opset, half=fp16)
-
-
-def scale_of(network: SuperResolver, options: Options) -> int | None:
-    """The scale that the file makes, checked; None: any size."""
-    own, asked = network.scale, options.scale
-    if own is not None:
-        if own != int(own):
-            raise ValueError(f"only whole scales can be written, and this network makes ×{own}")
-        if asked not in (None, own):
-            raise ValueError(f"this network makes ×{own} only, and not ×{asked}")
-        return int(own)
-    if asked is None and (options.target.whole_windows or options.image_size is not None):
-        raise ValueError(
-            f"this network makes any scale, and a file for {options.target.name!r} of one size or "
-            "of whole windows makes one: say which (scale=2, …)"
-        )
-    return asked
 
 
 def _samples(network: SuperResolver, options: Options) -> list[Sample]:
@@ -297,29 +194,9 @@ def _proof(
         run,
         expected,
         shown,
-        tolerance=TOLERANCES[_precision(options)],
+        tolerance=TOLERANCES[precision_of(options)],
         runtime=f"onnxruntime {onnxruntime.__version__}",
     )
-
-
-def _precision(options: Options) -> str:
-    return "fp16" if options.half else "fp32"
-
-
-def _tensors_sha256(network: SuperResolver) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _alignment(target: Target, size: tuple[int, int] | None, window: int) -> str:
-    if size is not None:
-        return f"pictures of {size[0]} rows and {size[1]} columns"
-    if target.whole_windows:
-        return f"sides in multiples of {window}"
-    return "any sides from 1"
 
 
 def _checked(proto: onnx.ModelProto) -> bytes:

@@ -9,7 +9,7 @@ import torch
 from torch.fx.experimental import _config as shapes
 
 from escsr.export.graphs import Options, make_onnx
-from escsr.export.onnx_file import Exported, describe, keep, scale_of
+from escsr.export.keeping import Exported, describe, keep, scale_of
 from escsr.export.proving import TOLERANCES, prove, samples
 from escsr.export.targets import window_of
 from escsr.export.torch_program import TorchGraph

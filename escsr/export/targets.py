@@ -22,12 +22,14 @@ class Target:
             may compute one: the sides of pictures are then whole windows, and padding is its
             own business.
         tile: The sides of all pictures, if they are fixed; a size that is asked for goes first.
+        joint_means: Whether a mean along several sides must be one operator.
     """
 
     name: str
     free_batch: bool = True
     whole_windows: bool = False
     tile: tuple[int, int] | None = None
+    joint_means: bool = False
 
 
 TARGETS = {

@@ -133,7 +133,7 @@ def _laid_out(x: Tensor) -> Tensor:
     return x.clone(memory_format=torch.contiguous_format)
 
 
-def _pad(x: Tensor, pads: Value, mode: str = "constant") -> Tensor:
+def _pad(x: Tensor, pads: Value, _zero: Tensor | None = None, *, mode: str) -> Tensor:
     numbers = _numbers(pads)
     half = len(numbers) // 2
     pairs = list(zip(numbers[:half], numbers[half:], strict=True))

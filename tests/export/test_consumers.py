@@ -1,8 +1,8 @@
 """The examples that run exported files elsewhere. Oracle: the network itself.
 
-JavaScript needs Node and the packages onnxruntime-node and onnxruntime-web: ``ESCSR_NODE`` names
-the folder that ``npm install onnxruntime-node onnxruntime-web`` was run in. C++ needs a compiler
-and ONNX Runtime's headers, beside the compiler's own or in ``ESCSR_ONNXRUNTIME_INCLUDE``.
+JavaScript needs Node and the packages of ``node/package.json``, which `make check` installs into
+the environment's folder ``node``; ``ESCSR_NODE`` names another folder. C++ needs a compiler and
+ONNX Runtime's headers, beside the compiler's own or in ``ESCSR_ONNXRUNTIME_INCLUDE``.
 """
 
 import os
@@ -46,17 +46,17 @@ def test_python(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["onnxruntime-node", "onnxruntime-web"])
 def test_javascript(tmp_path: Path, package: str) -> None:
-    folder = os.environ.get("ESCSR_NODE", "")
-    if not (folder and Path(folder, "node_modules", package).is_dir() and shutil.which("node")):
-        pytest.skip(f"needs Node, and ESCSR_NODE to name a folder where {package} is installed")
+    folder = Path(os.environ.get("ESCSR_NODE") or Path(sys.prefix, "node"))
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    node = shutil.which("node", path=programs)
+    if node is None or not Path(folder, "node_modules", package).is_dir():
+        pytest.skip(f"needs Node, and {package} in {folder}: see the Makefile")
     to_onnx("default", tmp_path / "m.onnx", scale=3, target="web", image_size=(64, 96))
     pixels = photo(64, 96)
     rgba = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     (tmp_path / "in.rgba").write_bytes(rgba.tobytes())
     arguments = [package, tmp_path / "m.onnx", tmp_path / "in.rgba", "96", "64", tmp_path / "out"]
-    subprocess.run(
-        ["node", str(EXAMPLES / "run.mjs"), *map(str, arguments)], cwd=folder, check=True
-    )
+    subprocess.run([node, str(EXAMPLES / "run.mjs"), *map(str, arguments)], cwd=folder, check=True)
     found = np.fromfile(tmp_path / "out", dtype=np.float32).reshape(1, 3, 192, 288)
     np.testing.assert_allclose(found, expected(pixels, 3), rtol=0, atol=1e-4)
 

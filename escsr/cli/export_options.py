@@ -1,0 +1,115 @@
+"""The options of ``escsr export``, one class a group."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from escsr.cli.scales import METAVAR, parse_whole_scale
+from escsr.names import unknown_name
+
+_KINDS = {
+    "onnx": {"scale", "image_size", "fp16", "licence"},
+    "ncnn": {"scale", "image_size", "fp16", "licence"},
+    "pt2": {"scale", "licence"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """File."""
+
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="onnx; ncnn; or pt2, a program that PyTorch loads without escsr.",
+        ),
+    ] = "onnx"
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            "--scale",
+            "-s",
+            parser=parse_whole_scale,
+            metavar=METAVAR,
+            help="The whole scale to export, for a network that supports any.",
+        ),
+    ] = None
+    image_size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="The size of all pictures, if they have one."),
+    ] = None
+    fp16: Annotated[bool, typer.Option("--fp16", help="Compute in float16.")] = False
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights, to be written into the file.")
+    ] = None
+
+    def checked_kind(self) -> str:
+        """The format, if it exists and takes what was given with it."""
+        if self.kind not in _KINDS:
+            raise ValueError(unknown_name("format", self.kind, list(_KINDS)))
+        wrong = [name for name in _given(self) if name not in {"kind", *_KINDS[self.kind]}]
+        if wrong:
+            raise ValueError(f"--format {self.kind} takes no {_as_options(wrong)}")
+        return self.kind
+
+    def arguments(self, *names: str) -> dict[str, Any]:
+        """Some of the options, as functions of `escsr.export` take them."""
+        from escsr.cli.upscale_options import parse_size
+
+        size = parse_size(self.image_size, option="--image-size")
+        values = {**vars(self), "image_size": size}
+        return {name: values[name] for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxOptions:
+    """ONNX."""
+
+    target: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            help="generic, chainner, vs-mlrt, tensorrt, openvino, web or darktable.",
+        ),
+    ] = "generic"
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts", help="Two files, OUTPUT.encode.onnx and OUTPUT.at.onnx, for zooms."
+        ),
+    ] = False
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operators.")] = 17
+    simplify: Annotated[bool, typer.Option("--simplify", help="Shorten the graph by onnxslim.")] = (
+        False
+    )
+    photo: Annotated[
+        Path | None, typer.Option(help="A photo to prove the file by, besides made-up pictures.")
+    ] = None
+
+    def refuse_unless(self, written: bool) -> None:
+        """Say that none of these may be given, unless an ONNX file is written."""
+        given = _given(self)
+        if given and not written:
+            raise ValueError(f"only --format onnx takes {_as_options(given)}")
+
+    def refuse_with_parts(self, file: FileOptions) -> None:
+        """Say what ``--parts`` does not take, if it was given."""
+        refused = {"scale", "image_size", "simplify", "photo", "target"}
+        wrong = [name for name in (*_given(file), *_given(self)) if name in refused]
+        if wrong:
+            raise ValueError(f"--parts writes files for any size and takes no {_as_options(wrong)}")
+
+
+def _given(options: Any) -> list[str]:
+    """Names of the fields that differ from their defaults."""
+    fields = dataclasses.fields(options)
+    return [field.name for field in fields if getattr(options, field.name) != field.default]
+
+
+def _as_options(names: list[str]) -> str:
+    named = {"target": "for", "kind": "format"}
+    return " or ".join("--" + named.get(name, name).replace("_", "-") for name in names)
