@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escsr.cli.console import make_progress
+from escsr.cli.evaluate_options import OutputOptions, RuleOptions
 from escsr.cli.evaluate_output import show_comparison, show_metrics, show_paper
+from escsr.cli.groups import in_groups
 from escsr.cli.scales import parse_scale
 
 if TYPE_CHECKING:
-    from escsr.evaluation import Comparison, Dataset, Protocol
+    from escsr.evaluation import Comparison, Dataset
     from escsr.evaluation.paper import PaperRow
 
-_RULES = "Rules (they override the protocol)"
-_OUT = "Output"
-_FILES = (".json", ".csv", ".md", ".tex")
 
-
+@in_groups
 def evaluate(
     data: Annotated[
         list[str] | None,
@@ -54,81 +53,30 @@ def evaluate(
         typer.Option(help="Metrics, e.g. psnr_y,ssim_y,ms_ssim,piqe; see --list-metrics."),
     ] = None,
     protocol: Annotated[str, typer.Option(help="classic, div2k, liif or real.")] = "classic",
-    crop: Annotated[
-        str | None,
-        typer.Option(help="Pixels off each side: 4, scale or scale+6.", rich_help_panel=_RULES),
-    ] = None,
-    rounding: Annotated[
-        str | None, typer.Option(help="uint8 or none.", rich_help_panel=_RULES)
-    ] = None,
-    resizer: Annotated[
-        str | None,
-        typer.Option(help="Makes LQ: matlab_clamp, matlab or pillow.", rich_help_panel=_RULES),
-    ] = None,
-    alignment: Annotated[
-        str | None,
-        typer.Option(
-            help="Of a larger HR: top_left, centre, exact, or whole: any ratio of the sizes.",
-            rich_help_panel=_RULES,
-        ),
-    ] = None,
-    degradation: Annotated[
-        str | None,
-        typer.Option(help="Make LQ by this degradation preset.", rich_help_panel=_RULES),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the degradation.", rich_help_panel=_RULES)] = 0,
-    resize: Annotated[
-        bool,
-        typer.Option(
-            "--resize",
-            help="Let models of one fixed scale support others by resizing their results.",
-            rich_help_panel=_RULES,
-        ),
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Report: a .json, .csv, .md or .tex file, or a folder for all of them, plots "
-            "and an HTML page. An interrupted run into a folder is continued.",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="Results per picture, as .csv.", rich_help_panel=_OUT)
-    ] = None,
-    crops: Annotated[
-        int,
-        typer.Option(
-            help="Pictures of each data set to show on the HTML page.", rich_help_panel=_OUT
-        ),
-    ] = 3,
-    card: Annotated[
-        Path | None,
-        typer.Option(help="Model card (.md) to write or update.", rich_help_panel=_OUT),
-    ] = None,
-    paper: Annotated[
-        str | None,
-        typer.Option(help="Compare with a row of the paper, e.g. esc_x4.", rich_help_panel=_OUT),
-    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     list_metrics: Annotated[
         bool, typer.Option("--list-metrics", help="List the metrics and exit.")
     ] = False,
+    *,
+    rules: RuleOptions,
+    out: OutputOptions,
 ) -> None:
     """Measure models with PSNR, SSIM and other metrics, and report the conditions."""
+    from escsr.evaluation import find_protocol
+
     if list_metrics:
         show_metrics()
         return
-    row, rules = _rules(protocol, paper, crop, rounding, resizer, alignment)
+    row = out.row()
+    wanted = rules.override(find_protocol(protocol) if row is None else row.protocol)
     named = _models(model or ["default"])
-    targets = _check_outputs(output, csv, card)
+    files, folder = out.files(), out.folder()
     judged = [name for name in named if name != "bicubic"]
-    _check_judged(judged, card=card, row=row)
+    _check_judged(judged, card=out.card, row=row)
     sets = _datasets(data or [], lq or [])
-    if degradation is not None and all(one.lq is not None for one in sets):
+    make_lq = rules.make_lq()
+    if make_lq is not None and all(one.lq is not None for one in sets):
         raise ValueError(
             "--degradation makes LQ pictures, and they are all given by --lq: leave one of them out"
         )
@@ -136,27 +84,27 @@ def evaluate(
         named,
         data=sets,
         scales=_scales(scale, row),
-        protocol=rules,
+        protocol=wanted,
         metrics=None if metrics is None else [name for name in metrics.split(",") if name],
-        make_lq=_maker(degradation, seed),
-        resize=resize,
+        make_lq=make_lq,
+        resize=rules.resize,
         device=device,
         precision=precision,
-        folder=output if output is not None and output not in targets else None,
-        crops=crops,
+        folder=folder,
+        crops=out.crops,
     )
     show_comparison(comparison)
     if all(result.report is None for result in comparison.results):
         raise ValueError("\n".join(dict.fromkeys(r.reason for r in comparison.results)))
-    for path in targets:
+    for path in files:
         comparison.save(path)
-    if output is not None and output not in targets:
-        comparison.save(output)
-        typer.echo(f"report: {output / 'report.html'}")
-    if card is not None:
-        _write_card(comparison, judged[0], card)
+    if folder is not None:
+        comparison.save(folder)
+        typer.echo(f"report: {folder / 'report.html'}")
+    if out.card is not None:
+        _write_card(comparison, judged[0], out.card)
     if row is not None:
-        if rules != row.protocol:
+        if wanted != row.protocol:
             typer.echo("note: the rules are not those of the paper", err=True)
         show_paper(comparison, row, judged)
 
@@ -168,19 +116,6 @@ def _check_judged(judged: list[str], *, card: Path | None, row: "PaperRow | None
         raise ValueError(f"a card is of one model, beside bicubic; here are {found}")
     if row is not None and not judged:
         raise ValueError(f"there is no model to compare with {row.name}: give one by --model")
-
-
-def _rules(
-    protocol: str, paper: str | None, crop: str | None, *others: str | None
-) -> "tuple[PaperRow | None, Protocol]":
-    from escsr.evaluation import find_protocol
-    from escsr.evaluation.paper import find_paper_row
-    from escsr.evaluation.protocol import parse_crop
-
-    row = None if paper is None else find_paper_row(paper)
-    rules = find_protocol(protocol) if row is None else row.protocol
-    parts: dict[str, Any] = dict(zip(("rounding", "resizer", "alignment"), others, strict=True))
-    return row, rules.override(**parts, **({} if crop is None else parse_crop(crop)))
 
 
 def _models(texts: list[str]) -> dict[str, str]:
@@ -242,27 +177,6 @@ def _parse_scales(text: str) -> list[float]:
         return [parse_scale(part) for part in text.split(",")]
     except typer.BadParameter:
         raise ValueError(f"--scale is a number or several, like 2,3,4, not {text!r}") from None
-
-
-def _maker(degradation: str | None, seed: int) -> Any:
-    from escsr.evaluation import Degraded
-
-    return None if degradation is None else Degraded(preset=degradation, seed=seed)
-
-
-def _check_outputs(output: Path | None, csv: Path | None, card: Path | None) -> list[Path]:
-    """Report files to write; bad names are refused before the work, not after it."""
-    from escsr.evaluation.report import check_writable
-
-    if csv is not None:
-        check_writable(csv, (".csv",))
-    if card is not None:
-        check_writable(card, (".md",))
-    targets = [csv] if csv is not None else []
-    if output is not None and output.suffix and not output.is_dir():
-        check_writable(output, _FILES)
-        targets.append(output)
-    return targets
 
 
 def _run(models: dict[str, str], **settings: Any) -> "Comparison":

@@ -240,3 +240,8 @@ def test_devices_default_to_auto_in_all_commands() -> None:
     }
     assert defaults.keys() >= {"upscale", "evaluate", "bench"}
     assert set(defaults.values()) == {"auto"}
+
+
+def test_python_runs_the_package(tmp_path: Path) -> None:
+    done = run_python("-m", "escsr", "--version", cwd=tmp_path)
+    assert done.stdout.strip() == f"escsr {escsr.__version__}"
