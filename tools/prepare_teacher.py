@@ -30,8 +30,16 @@ def prepare(
     preset: Annotated[
         str | None, typer.Option(help="Degradation of the small pictures; bicubic if not given.")
     ] = None,
-    draws: Annotated[int, typer.Option(help="Small pictures of each photo, with --preset.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of --preset.")] = 0,
+    reduce: Annotated[
+        int | None,
+        typer.Option(
+            help="Reduce a window of each photo by less than --scale: finer small pictures."
+        ),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(help="Small pictures of each photo, with --preset or --reduce.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of --preset or --reduce.")] = 0,
     ensemble: Annotated[
         bool,
         typer.Option(help="Average over eight flips and rotations."),
@@ -50,6 +58,7 @@ def prepare(
             name=teacher,
             scale=scale,
             lq_from=preset,
+            reduce=reduce,
             draws=draws,
             seed=seed,
             ensemble=ensemble,

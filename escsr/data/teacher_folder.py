@@ -57,7 +57,8 @@ def read_folder(
 
     Raises:
         FileNotFoundError: If it is no teacher's folder.
-        ValueError: If its ``teacher.json`` is damaged.
+        ValueError: If its ``teacher.json`` is damaged, or roots are given and its small pictures
+            are of windows.
     """
     try:
         made = json.loads((folder / TEACHER).read_text(encoding="utf-8"))
@@ -69,6 +70,11 @@ def read_folder(
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / TEACHER} is damaged: {error}") from error
+    if roots and made["settings"].get("reduce") is not None:
+        raise ValueError(
+            f"{folder} holds small pictures of windows of photos (reduce="
+            f"{made['settings']['reduce']}): there is no photo of them; leave out roots"
+        )
     pictures: list[TaughtPicture] = []
     problems: list[str] = []
     for entry in entries:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def prepare_teacher(
     name: str,
     scale: int,
     lq_from: LqFrom | str | None = None,
+    reduce: int | None = None,
     draws: int = 1,
     seed: int = 0,
     ensemble: bool = False,
@@ -65,8 +67,12 @@ def prepare_teacher(
         scale: By what it enlarges, at least 1.
         lq_from: Makes the small pictures in place of bicubic: a preset of `escsr.degradations` or a
             function, see `ArbitraryScaleDataset`.
-        draws: How many small pictures are made of each photo; more than one only with `lq_from`.
-        seed: Seed of `lq_from`, at least 0.
+        reduce: By what bicubic reduces a photo, from 1 to `scale`, if not by `scale`: a window of
+            it is then taken, so that small pictures are as large as ever, and finer. There is no
+            photo of what the teacher makes of them, so students of it have no `roots`.
+        draws: How many small pictures are made of each photo; more than one only with `lq_from` or
+            `reduce`.
+        seed: Seed of `lq_from` and of the windows, at least 0.
         ensemble: Whether to average over the eight flips and rotations of the small picture, at
             eight times the cost.
         include: Glob patterns of file names to take.
@@ -88,12 +94,19 @@ def prepare_teacher(
         ... )  # doctest: +SKIP
     """
     check_whole_numbers((("scale", scale, 1), ("draws", draws, 1), ("seed", seed, 0)))
-    if draws > 1 and lq_from is None:
+    if reduce is not None:
+        if lq_from is not None:
+            raise ValueError("reduce is for bicubic small pictures, and lq_from makes others")
+        check_whole_numbers((("reduce", reduce, 1),))
+        if reduce > scale:
+            raise ValueError(f"reduce must be 1 to the scale of {scale}, got {reduce}")
+    elif draws > 1 and lq_from is None:
         raise ValueError("draws is for lq_from: bicubic gives the same small picture each time")
     settings = {
         "teacher": name,
         "scale": int(scale),
         "lq_from": lq_from if lq_from is None or isinstance(lq_from, str) else repr(lq_from),
+        "reduce": reduce,
         "draws": int(draws),
         "seed": int(seed),
         "ensemble": ensemble,
@@ -101,6 +114,8 @@ def prepare_teacher(
     folder = Path(out)
     open_folder(folder, sources, settings, report=TEACHER)
     make = degraded(lq_from) if isinstance(lq_from, str) else lq_from
+    if reduce is not None:
+        make = partial(_window, reduce=reduce)
     jobs = _jobs(sources, draws, include, exclude)
     report = {
         "settings": settings,
@@ -144,6 +159,14 @@ def _jobs(
         for path, target in targets.items()
         for draw in range(draws)
     ]
+
+
+def _window(photo: Photo, size: tuple[int, int], rng: np.random.Generator, *, reduce: int) -> Photo:
+    """A part of a photo, anywhere in it, made smaller by less than the teacher enlarges."""
+    rows, columns = reduce * size[0], reduce * size[1]
+    top = int(rng.integers(photo.shape[0] - rows + 1))
+    left = int(rng.integers(photo.shape[1] - columns + 1))
+    return imresize(photo[top : top + rows, left : left + columns], size=size)
 
 
 def _enlarge_one(

@@ -114,6 +114,32 @@ def test_several_draws_of_a_degradation(photos, tmp_path):
     assert held_out.paths == [photos / "a1.png"]  # patterns are those of photos, not of draws
 
 
+def test_windows_are_reduced_by_less(photos, tmp_path):
+    prepare(photos, tmp_path / "t", scale=4, reduce=2, draws=2, seed=5)
+    photo = picture(photos / "a1.png")
+    small = [picture(tmp_path / "t" / "lq" / f"a1_{draw}.png") for draw in (0, 1)]
+    assert small[0].shape == small[1].shape == (photo.shape[0] // 4, photo.shape[1] // 4, 3)
+    rows, columns = 2 * small[0].shape[0], 2 * small[0].shape[1]
+    found = [  # oracle: of all windows, exactly those that give the same picture
+        (top, left)
+        for top in range(photo.shape[0] // 4 * 4 - rows + 1)
+        for left in range(photo.shape[1] // 4 * 4 - columns + 1)
+        for lq in small
+        if np.array_equal(
+            imresize(photo[top : top + rows, left : left + columns], size=lq.shape[:2]), lq
+        )
+    ]
+    assert len(found) == 2
+    assert found[0] != found[1]
+    with pytest.raises(ValueError, match="leave out roots"):
+        TeacherDataset(folders=(tmp_path / "t",), patch=8, scales=(2, 2), roots=(photos,))
+    for wrong in (0, 5):
+        with pytest.raises(ValueError, match="reduce"):
+            prepare(photos, tmp_path / "u", scale=4, reduce=wrong)
+    with pytest.raises(ValueError, match="lq_from"):
+        prepare(photos, tmp_path / "u", scale=4, reduce=2, lq_from="real")
+
+
 def test_ensemble_is_the_mean_over_flips_and_rotations(photos, tmp_path):
     kernel = torch.rand(3, 1, 3, 3, generator=torch.Generator().manual_seed(1)) / 4
 
