@@ -15,7 +15,9 @@ from escsr.inference.attempts import (
     release_memory,
 )
 from escsr.inference.bands import BandEncoder, Write, render_bands
+from escsr.inference.engine_tiles import enlarge_in_tiles
 from escsr.inference.ensemble import TURNS, TurnedMean
+from escsr.inference.onnx_engine import OnnxEngine
 from escsr.inference.plans import Plan
 from escsr.inference.sources import InRange, resized_bands
 from escsr.inference.stores import RowStore, Stores, check_disk, open_stores
@@ -145,6 +147,13 @@ class Enlarger:
 
     def _in_parts(self, picture: RowSource, size: tuple[int, int], way: Way, write: Write) -> None:
         """The same from bands or tiles."""
+        engine = self._run
+        if isinstance(engine, OnnxEngine) and not engine.has_weights:
+            with self._watch.by_share() as progress:
+                enlarge_in_tiles(
+                    engine, picture, size, tile=way.rows, write=write, progress=progress
+                )
+            return
         if way.spooled:
             check_disk(way.stored)
         # The head is worth about two of some ten stages.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from escsr.inference.engine_tiles import find_tiles
 from escsr.inference.ensemble import TURNS
 from escsr.inference.memory import (
     MemoryBudget,
@@ -67,7 +68,7 @@ class Planner:
         self._lock = threading.Lock()
         self._speed: float | None = None
         self.scale = network.scale if engine is None else engine.scale
-        self.staged = self._ways.staged
+        self.staged = self._ways.staged and (engine is None or engine.has_weights)
 
     def plan(
         self,
@@ -141,15 +142,15 @@ class Planner:
 
         # The sums of the eight results lie beside the work on each.
         sums = 24 * made[0] * made[1] if self._ensemble else 0
-        if self._engine is not None and not self._engine.has_weights:
-            return Way(kind="whole", memory=whole())
-        return self._ways.find(
-            plan.image_size,
-            made,
-            whole=whole,
-            around=sums + pictures * plan.size[0] * plan.size[1] * (depth // 8) * 4,
-            limit=min(self._limits(), default=None),
-        )
+        around = sums + pictures * plan.size[0] * plan.size[1] * (depth // 8) * 4
+        limit = min(self._limits(), default=None)
+        if self._engine is None or self._engine.has_weights:
+            return self._ways.find(plan.image_size, made, whole=whole, around=around, limit=limit)
+        if self._ways.prefers_whole(plan.image_size):
+            needed = whole()
+            if limit is None or needed <= limit:
+                return Way(kind="whole", memory=needed)
+        return find_tiles(self._engine, plan.image_size, made, around=around + before, limit=limit)
 
     def _beyond(self, plan: Plan) -> int:
         """Bytes that the engine takes beyond PyTorch."""

@@ -73,7 +73,8 @@ class Upscaler:
             eight times as long.
         engine: "torch", or "onnx": ONNX Runtime makes what fits into memory whole, and PyTorch the
             rest in its bands or tiles. A ``.onnx`` file of `escsr.export.to_onnx` as the model
-            implies it; such a file makes whole pictures only. Progress then comes per pass.
+            implies it; such a file makes what does not fit in tiles, at whole scales. Progress of
+            whole pictures then comes per pass.
         providers: What ONNX Runtime computes with, in the order of preference: "cuda",
             "directml", "coreml", "openvino", "tensorrt", "cpu". None takes the first that is
             installed of CUDA, DirectML and the CPU.
@@ -351,7 +352,7 @@ class Upscaler:
         with self._planner.reserved(plan, pictures, cancel) as way, watching(watch):
             if way.kind == "tiles" and not self._planner.staged:
                 notify(
-                    "the picture does not fit into memory at once, and this backbone cannot work "
+                    "the picture does not fit into memory at once, and this model cannot work "
                     "in bands: it is made in overlapping tiles, which differ a little"
                 )
             began = time.perf_counter()

@@ -5,13 +5,13 @@ whole picture, and neighbours fade into each other over half of their overlap. W
 what a network knows of the whole picture: here it is the mean of a tile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from escsr.inference.attempts import Attempts
-from escsr.inference.bands import Progress
+from escsr.inference.bands import Progress, Write
 from escsr.inference.stores import RowStore, Stores
 from escsr.layers import RowSource
 from escsr.model import SuperResolver
@@ -37,6 +37,102 @@ def tile_grid(network: SuperResolver) -> tuple[int, int]:
     return align, -(-_HALO // align) * align
 
 
+class TiledMap:
+    """Makes a map of one picture tile by tile.
+
+    Args:
+        make: Makes the map of a part of the picture, (B, 3, h, w) to
+            (B, C, factor · h / stride, factor · w / stride).
+        picture: (B, 3, H, W).
+        align: The grid that tiles lie on, in pixels of which each is ``stride`` of the picture.
+        halo: How far they look beyond their own area, in the same; a multiple of ``align``.
+        stride: See ``align``.
+        factor: Pixels of the map per pixel of the grid.
+        tile: Side of a tile, in pixels of the grid; rounded to ``align``.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Tensor], Tensor],
+        picture: RowSource,
+        *,
+        align: int,
+        halo: int,
+        stride: int = 1,
+        factor: int = 1,
+        tile: int = TILE,
+    ) -> None:
+        self._make, self._picture = make, picture
+        self._stride, self._factor, self._halo = stride, factor, halo
+        self._tile = max(tile // align, 1) * align
+        self._fade = min(self._halo, self._tile) // 2
+        self._height, self._width = (-(-side // stride) for side in picture.shape[2:])
+
+    def run(self, write: Write, progress: Progress) -> None:
+        """Make the map.
+
+        Args:
+            write: Takes its rows one after another.
+            progress: See `Progress`.
+        """
+        factor = self._factor
+        carried: Tensor | None = None  # rows that the next row of tiles fades into
+        for top, bottom in self._spans(self._height):
+            start = max(top - self._fade, 0)
+            stop = min(bottom + self._fade, self._height)
+            with torch.inference_mode():
+                band = self._row_of_tiles(top, bottom, start, stop)
+                if carried is not None:
+                    band[:, :, : carried.shape[2]] += carried
+            done = stop if bottom == self._height else bottom - self._fade
+            write(start * factor, band[:, :, : (done - start) * factor])
+            carried = band[:, :, (done - start) * factor :]
+            progress(bottom / self._height)
+
+    def _spans(self, length: int) -> Iterator[tuple[int, int]]:
+        """Where tiles begin and end along a side."""
+        for first in range(0, length, self._tile):
+            yield first, min(first + self._tile, length)
+
+    def _row_of_tiles(self, top: int, bottom: int, start: int, stop: int) -> Tensor:
+        """The weighted sum of a row of tiles, which reaches from ``start`` to ``stop``."""
+        above, below = max(top - self._halo, 0), min(bottom + self._halo, self._height)
+        rows = self._picture.read(
+            above * self._stride, min(below * self._stride, self._picture.shape[2])
+        )
+        fade_rows = self._fading(top, bottom, start, stop, self._height)
+        inside = self._pixels(start - above, stop - above)
+        band: Tensor | None = None
+        for left, right in self._spans(self._width):
+            first, last = max(left - self._halo, 0), min(right + self._halo, self._width)
+            tile = self._make(rows[..., first * self._stride : last * self._stride])
+            begin, end = max(left - self._fade, 0), min(right + self._fade, self._width)
+            part = tile[:, :, inside, self._pixels(begin - first, end - first)].float()
+            if band is None:
+                sides = part.shape[2], self._width * self._factor
+                band = part.new_zeros(*part.shape[:2], *sides)
+            fade_columns = self._fading(left, right, begin, end, self._width)
+            weights = (fade_rows[:, None] * fade_columns).to(part.device)
+            band[..., self._pixels(begin, end)] += part * weights
+        assert band is not None
+        return band
+
+    def _pixels(self, start: int, stop: int) -> slice:
+        """Those of the map."""
+        return slice(start * self._factor, stop * self._factor)
+
+    def _fading(self, first: int, last: int, start: int, stop: int, length: int) -> Tensor:
+        """Weights of pixels ``start`` to ``stop`` of a tile; those of all tiles add up to 1."""
+        fade, inside = self._fade * self._factor, self._pixels(first, last)
+        places = torch.arange(start * self._factor, stop * self._factor) + 0.5
+        weights = torch.ones(len(places))
+        if first > 0:
+            weights = torch.minimum(weights, (places - inside.start + fade) / (2 * fade))
+        if last < length:
+            weights = torch.minimum(weights, (inside.stop + fade - places) / (2 * fade))
+        return weights
+
+
 class TileEncoder:
     """Makes the features of one picture tile by tile.
 
@@ -59,14 +155,14 @@ class TileEncoder:
         progress: Progress,
         tile: int = TILE,
     ) -> None:
-        self._network, self._picture = network, picture
+        self._network = network
         self._stores, self._attempts, self._progress = stores, attempts, progress
-        align, self._halo = tile_grid(network)
-        self._tile = max(tile // align, 1) * align
-        self._fade = min(self._halo, self._tile) // 2
+        align, halo = tile_grid(network)
         stride = network.backbone.stride
-        self._stride = stride
         self._height, self._width = (-(-side // stride) for side in picture.shape[2:])
+        self._tiles = TiledMap(
+            self._features, picture, align=align, halo=halo, stride=stride, tile=tile
+        )
 
     def run(self) -> RowStore:
         """Make the features.
@@ -75,49 +171,16 @@ class TileEncoder:
             (1, out_channels, h, w).
         """
         features: RowStore | None = None
-        carried: Tensor | None = None  # rows that the next row of tiles fades into
-        for top, bottom in self._spans(self._height):
-            start = max(top - self._fade, 0)
-            stop = min(bottom + self._fade, self._height)
-            with torch.inference_mode():
-                band = self._row_of_tiles(top, bottom, start, stop)
-                if carried is not None:
-                    band[:, :, : carried.shape[2]] += carried
-            done = stop if bottom == self._height else bottom - self._fade
+
+        def write(top: int, rows: Tensor) -> None:
+            nonlocal features
             if features is None:
-                channels = band.shape[1]
-                features = self._stores.make(channels, self._height, self._width, band.dtype)
-            features.write(start, band[:, :, : done - start])
-            carried = band[:, :, done - start :]
-            self._progress(bottom / self._height)
+                features = self._stores.make(rows.shape[1], self._height, self._width, rows.dtype)
+            features.write(top, rows)
+
+        self._tiles.run(write, self._progress)
         assert features is not None
         return features
-
-    def _spans(self, length: int) -> Iterator[tuple[int, int]]:
-        """Where tiles begin and end along a side."""
-        for first in range(0, length, self._tile):
-            yield first, min(first + self._tile, length)
-
-    def _row_of_tiles(self, top: int, bottom: int, start: int, stop: int) -> Tensor:
-        """The weighted sum of a row of tiles, which reaches from ``start`` to ``stop``."""
-        above, below = max(top - self._halo, 0), min(bottom + self._halo, self._height)
-        rows = self._picture.read(
-            above * self._stride, min(below * self._stride, self._picture.shape[2])
-        )
-        fade_rows = self._fading(top, bottom, start, stop, self._height)
-        band: Tensor | None = None
-        for left, right in self._spans(self._width):
-            first, last = max(left - self._halo, 0), min(right + self._halo, self._width)
-            tile = self._features(rows[..., first * self._stride : last * self._stride])
-            begin, end = max(left - self._fade, 0), min(right + self._fade, self._width)
-            part = tile[:, :, start - above : stop - above, begin - first : end - first].float()
-            if band is None:
-                band = part.new_zeros(1, part.shape[1], stop - start, self._width)
-            fade_columns = self._fading(left, right, begin, end, self._width)
-            weights = (fade_rows[:, None] * fade_columns).to(part.device)
-            band[..., begin:end] += part * weights
-        assert band is not None
-        return band
 
     def _features(self, picture: Tensor) -> Tensor:
         def make() -> Tensor:
@@ -125,13 +188,3 @@ class TileEncoder:
             return features
 
         return self._attempts.run("tile", make, lambda features: (features,))
-
-    def _fading(self, first: int, last: int, start: int, stop: int, length: int) -> Tensor:
-        """Weights of pixels ``start`` to ``stop`` of a tile; those of all tiles add up to 1."""
-        places = torch.arange(start, stop) + 0.5
-        weights = torch.ones(stop - start)
-        if first > 0:
-            weights = torch.minimum(weights, (places - first + self._fade) / (2 * self._fade))
-        if last < length:
-            weights = torch.minimum(weights, (last + self._fade - places) / (2 * self._fade))
-        return weights

@@ -55,7 +55,8 @@ class Way:
         kept = f"{self.stored / 2**30:.2f} GiB {where} between its stages"
         if self.kind == "bands":
             return f"exact bands of {self.rows} rows, {kept}"
-        return f"tiles of {self.rows}×{self.rows}, {kept}"
+        tiles = f"tiles of {self.rows}×{self.rows}"
+        return f"{tiles}, {kept}" if self.stored else tiles
 
 
 def check_tiles(tiles: str) -> None:

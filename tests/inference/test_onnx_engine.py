@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 from typer.testing import CliRunner
 
 import escsr
@@ -15,6 +16,10 @@ from escsr.export import to_onnx
 from escsr.images import Picture, write_image
 from escsr.inference import UpscaleNotice
 from escsr.inference.onnx_engine import pick_providers
+from escsr.inference.tiles import TiledMap
+from escsr.layers import Band
+
+PHOTO = Path(__file__).resolve().parents[1] / "data" / "photo.png"
 
 pytestmark = pytest.mark.filterwarnings("ignore::escsr.inference.UpscaleNotice")
 
@@ -65,9 +70,58 @@ def test_files_are_models(tmp_path: Path) -> None:
     torch.testing.assert_close(made, escsr.upscale(lq, size=(20, 33)), rtol=0, atol=1e-5)
     made = escsr.upscale(lq, model=str(own))
     torch.testing.assert_close(made, escsr.upscale(lq, model="esc_tiny_x2"), rtol=0, atol=1e-5)
+
+
+def test_what_does_not_fit_is_made_in_tiles_by_a_file(tmp_path: Path) -> None:
+    small = {"num_blocks": 1, "conv_blocks": 1, "window_size": 8, "dim": 8, "partial_dim": 4}
+    model = escsr.build("esc_tiny", head="metasr", backbone_args=small).eval()
+    to_onnx(model, tmp_path / "free.onnx")
+    to_onnx(model, tmp_path / "fixed.onnx", scale=2)
+    photo = escsr.images.read_rgb(PHOTO)[:, :100]
+    photo = np.concatenate([photo, photo[::-1]])[:150]
+    whole = escsr.upscale(photo, model=model, scale=2).astype(int)
+    for file in ("free", "fixed"):
+        up = escsr.Upscaler(tmp_path / f"{file}.onnx", memory="40MiB")
+        way = up.plan((150, 100), scale=2).way
+        assert way.kind == "tiles"
+        assert str(way) == "tiles of 32×32"
+        with pytest.warns(UpscaleNotice, match="overlapping tiles, which differ a little"):
+            made = up(photo, scale=2)
+        assert np.abs(made - whole).max() <= 4
+        assert np.abs(made - whole).mean() < 0.5
+    assert escsr.Upscaler(tmp_path / "free.onnx").plan((150, 100), scale=2).way.kind == "whole"
     # The network behind a file has no weights, so nothing may be made by it.
+    up = escsr.Upscaler(tmp_path / "free.onnx", memory="40MiB")
+    with pytest.raises(MemoryError, match="Ask for a whole scale"):
+        up(photo, scale=1.5)
     with pytest.raises(MemoryError, match="GiB"):
-        escsr.Upscaler(own, memory="1MiB")(torch.rand(1, 3, 100, 100))
+        escsr.Upscaler(tmp_path / "fixed.onnx", memory="1MiB")(photo)
+
+
+def test_large_pictures_are_cut_where_that_was_asked(tmp_path: Path) -> None:
+    small = {"num_blocks": 1, "conv_blocks": 1, "window_size": 8, "dim": 8, "partial_dim": 4}
+    to_onnx(escsr.build("esc_tiny", scale=2, backbone_args=small), tmp_path / "m.onnx")
+    up = escsr.Upscaler(tmp_path / "m.onnx", tiles="fast")
+    assert [up.plan((20, side)).way.kind for side in (512, 513)] == ["whole", "tiles"]
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_tiles_of_a_result_that_depends_on_neighbours_only_are_exact(factor: int) -> None:
+    lq = torch.rand(2, 3, 50, 37)
+
+    def make(part: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(part, scale_factor=factor, mode="bicubic", align_corners=False)
+
+    made = torch.zeros(2, 3, 50 * factor, 37 * factor)
+    seen: list[float] = []
+    tiles = TiledMap(make, Band.whole(lq), align=8, halo=8, factor=factor, tile=16)
+
+    def write(top: int, rows: torch.Tensor) -> None:
+        made[:, :, top : top + rows.shape[2]] += rows
+
+    tiles.run(write, seen.append)
+    torch.testing.assert_close(made, make(lq), rtol=0, atol=1e-5)
+    assert seen[-1] == 1
 
 
 def test_files_that_are_no_models(tmp_path: Path) -> None:
