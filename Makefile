@@ -96,7 +96,7 @@ $(CORE): pyproject.toml
 # a build for CUDA, which no test needs.
 $(DEV): pyproject.toml tests/export/node/package-lock.json
 	$(make-venv)
-	$(PY) -m pip install --upgrade torch torchvision --editable ".[dev,train,metrics,hub,video,export,ncnn,cluster,docs]"
+	$(PY) -m pip install --upgrade torch torchvision --editable ".[dev,train,metrics,hub,video,app,export,ncnn,cluster,docs]"
 	$(PY) -m pip install --no-deps --force-reinstall "opencv-python-headless==$$( \
 		$(PY) -c 'import importlib.metadata as m; print(m.version("opencv-python-headless"))')"
 	$(PY) -c "import cv2, numpy, torchvision; assert cv2.imencode('.png', numpy.zeros((2, 2), 'u1'))[0]"

@@ -32,6 +32,7 @@ HEAVY = (
     "pooch",
     "requests",
     "huggingface_hub",
+    "gradio",
 )
 
 

@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from escsr.cli.app import app as app_command
 from escsr.cli.bench import bench
 from escsr.cli.completion import completion
 from escsr.cli.console import make_console, protect_streams
@@ -36,6 +37,7 @@ app.command()(fetch)
 app.command("list")(list_names)
 app.command()(doctor)
 app.command()(completion)
+app.command("app")(app_command)
 
 
 def _version(wanted: bool) -> None:

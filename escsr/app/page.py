@@ -1,0 +1,45 @@
+"""The page: its tabs, its looks."""
+
+import gradio as gr
+
+from escsr.app.desk import Desk
+from escsr.app.one import build_one
+from escsr.version import __version__
+
+CSS = """
+.gradio-container { max-width: 1280px !important; margin: 0 auto; }
+.said { display: flex; flex-direction: column; gap: .4rem; padding: .6rem .8rem;
+        border-radius: .5rem; border-left: 4px solid #2563eb;
+        background: var(--background-fill-secondary); color: var(--body-text-color); }
+.said.bad { border-color: #dc2626; }
+.said.good { border-color: #16a34a; }
+.said progress { width: 100%; height: .6rem; }
+:focus-visible { outline: 3px solid #2563eb !important; outline-offset: 2px; }
+"""
+
+
+def make_theme() -> gr.themes.Base:
+    """Fonts of the system: nothing is fetched from elsewhere."""
+    return gr.themes.Default(
+        primary_hue="blue",
+        neutral_hue="slate",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    )
+
+
+def build_page(desk: Desk) -> gr.Blocks:
+    """All tabs, over one desk."""
+
+    def leave(request: gr.Request) -> None:
+        desk.leave(str(request.session_hash))
+
+    page: gr.Blocks
+    with gr.Blocks(
+        title="escsr", analytics_enabled=False, delete_cache=(600, 86400), fill_width=True
+    ) as page:
+        gr.Markdown(f"# escsr\nUpscale pictures on this machine. Version {__version__}.")
+        build_one(desk)
+        page.unload(leave)
+    page.queue(max_size=4 * desk.limits.waiting, api_open=False)
+    return page
