@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from escsr.backbones.esc import ESC, ESCBlock, ImageSkip
+from escsr.backbones.esc import ESC
+from escsr.backbones.esc_block import ESCBlock, ImageSkip
 from escsr.export.frame import Frame
 from escsr.export.graph import FLOAT, Graph
 from escsr.export.layers import (
