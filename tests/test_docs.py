@@ -3,6 +3,7 @@
 Oracle: the code itself.
 """
 
+import importlib.util
 import re
 import traceback
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import escsr
+from escsr.images import read_image
 from tests.forking import run_python
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,8 +25,11 @@ NOT_IN_THE_API = {"escsr", "app", "cli", "version", "pretrained", "scripts"}
 
 
 def blocks(document: Path, language: str) -> list[str]:
+    """The code blocks of a language, those in tabs and lists without their indentation."""
     text = document.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    pattern = rf"^( *)```{language}\n(.*?)^\1```"
+    found = re.findall(pattern, text, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(f"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
 def python_documents() -> list[Path]:
@@ -58,6 +63,33 @@ def test_links_to_files_lead_somewhere(document):
     assert not missing
 
 
+def test_every_name_of_the_package_is_on_the_front_page_of_the_api():
+    text = (ROOT / "docs" / "api" / "index.md").read_text(encoding="utf-8")
+    shown = [name.split(".")[-1] for name in re.findall(r"^::: escsr\.(\S+)", text, flags=re.M)]
+    assert shown[:4] == ["upscale", "Upscaler", "load", "build"]
+    assert sorted(shown) == sorted(set(escsr.__all__) - {"__version__"})
+
+
+def test_pictures_of_the_gallery_are_enlarged_as_the_page_says():
+    """Its commands, and the script that makes its pictures."""
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "tools/make_docs_pictures.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    commands = re.findall(r"`escsr upscale (\S+) -o \S+ -s 2x(?: -m (\w+))?`", page)
+    assert {name: model or "default" for name, model in commands} == script.PICTURES
+    assert len(commands) == 8
+    folder = ROOT / "docs" / "assets" / "gallery"
+    for name in script.PICTURES:
+        assert f"(assets/gallery/{name})" in page
+        width, height = (2 * side for side in read_image(folder / name).size[::-1])
+        for kind in ("bicubic", "escsr"):
+            made = folder / f"{Path(name).stem}_{kind}.webp"
+            assert read_image(made).size == (height, width)
+            assert f"(assets/gallery/{made.name})" in page
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
+
+
 def test_every_package_has_its_page():
     packages = {
         path.stem if path.suffix else path.name
@@ -68,6 +100,7 @@ def test_every_package_has_its_page():
     described = {
         package
         for page in (ROOT / "docs" / "api").glob("*.md")
+        if page.name != "index.md"  # which shows what the package itself exports
         for package in re.findall(r"^::: escsr\.(\w+)", page.read_text(), flags=re.MULTILINE)
     }
     assert described == packages

@@ -1,6 +1,7 @@
 """Make the pictures of README and docs from ``examples/``: bicubic beside escsr, sheets, a report.
 
     python tools/make_docs_pictures.py                          # all but the report's screenshot
+    python tools/make_docs_pictures.py --gallery                # those of docs/gallery.md alone
     python tools/make_docs_pictures.py --report out/report.html # that one alone; needs Chromium
 
 The screenshot needs Playwright (in the extra ``dev``) and Chromium or Chrome.
@@ -25,15 +26,27 @@ from escsr.degradations import (
     preset,
 )
 from escsr.degradations.sheet import contact_sheet
-from escsr.images import Picture, from_float, read_rgb, to_float, write_image
+from escsr.images import Picture, from_float, read_image, read_rgb, to_float, write_image
 from escsr.resize import imresize
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 ASSETS = ROOT / "docs" / "assets"
+GALLERY = ASSETS / "gallery"
 GAP = 12
 SEED = 0
 DRAWS = 8
+# The gallery: each picture and the model that it is enlarged with, to 200 %.
+PICTURES = {
+    "photo.jpg": "default",
+    "portrait.png": "default",
+    "text.png": "default",
+    "line_art.png": "default",
+    "logo.png": "default",
+    "scan.jpg": "real",
+    "old_jpeg.jpg": "restore",
+    "night.png": "real",
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
@@ -41,10 +54,15 @@ def main() -> None:
     """Write the pictures."""
     parser = argparse.ArgumentParser(description="Make the pictures of README and docs.")
     parser.add_argument("--report", type=Path, help="report.html of escsr evaluate to photograph")
-    report = parser.parse_args().report
+    parser.add_argument("--gallery", action="store_true", help="only the pictures of the gallery")
+    arguments = parser.parse_args()
+    report, only_gallery = arguments.report, arguments.gallery
     ASSETS.mkdir(exist_ok=True)
     if report is not None:
         screenshot(report)
+        return
+    gallery()
+    if only_gallery:
         return
     clean_photo()
     damaged_photo()
@@ -56,11 +74,25 @@ def main() -> None:
 def clean_photo() -> None:
     """A part of the example photo by the default model: lettering and small things."""
     photo = read_rgb(EXAMPLES / "photo.jpg")
-    part = slice(560, 860), slice(540, 1020)
+    part = slice(500, 900), slice(480, 1120)
     large = [bicubic(photo, scale=4)[part], enlarged(photo, scale=4)[part]]
     save("quickstart_bicubic.jpg", large[0])
     save("quickstart_escsr.jpg", large[1])
     save("before_after.jpg", beside(large))
+
+
+def gallery() -> None:
+    """Pictures of several kinds, enlarged twice: by bicubic interpolation and by a model.
+
+    The sources of all but the photo are made by ``tools/draw_gallery_sources.py``.
+    """
+    shutil.copy(EXAMPLES / "photo.jpg", GALLERY / "photo.jpg")
+    for name, model in PICTURES.items():
+        lq = read_image(GALLERY / name)
+        stem = Path(name).stem
+        save(f"gallery/{stem}_bicubic.webp", bicubic(on_white(lq), scale=2), quality=88)
+        sr = on_white(escsr.upscale(lq, scale=2, model=model))
+        save(f"gallery/{stem}_escsr.webp", sr, quality=88)
 
 
 def damaged_photo() -> None:
@@ -128,7 +160,7 @@ def screenshot(report: Path) -> None:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 780})
         page.goto(report.resolve().as_uri())
-        page.evaluate("[...document.querySelectorAll('h2')].at(-2).scrollIntoView()")  # pictures
+        page.get_by_role("heading", name="Pictures").evaluate("title => title.scrollIntoView()")
         group = page.locator(".group").first
         pane = group.locator(".pane").nth(1)
         box = pane.bounding_box()
@@ -152,15 +184,23 @@ def enlarged(lq: np.ndarray, *, scale: int, model: str = "default") -> np.ndarra
     return escsr.upscale(lq, scale=scale, model=model)
 
 
+def on_white(picture: Picture) -> np.ndarray:
+    """Pixels without transparency, as a page shows them."""
+    if picture.alpha is None:
+        return picture.pixels
+    alpha = picture.alpha[..., None].astype(float) / 255
+    return (picture.pixels * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+
+
 def beside(pictures: list[np.ndarray]) -> np.ndarray:
     """From left to right, with white between."""
     gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
     return np.hstack([part for picture in pictures for part in (picture, gap)][:-1])
 
 
-def save(name: str, pixels: np.ndarray) -> None:
+def save(name: str, pixels: np.ndarray, *, quality: int = 95) -> None:
     """Write one of the pictures."""
-    write_image(ASSETS / name, Picture(pixels=np.ascontiguousarray(pixels)))
+    write_image(ASSETS / name, Picture(pixels=np.ascontiguousarray(pixels)), quality=quality)
     print(ASSETS / name)
 
 

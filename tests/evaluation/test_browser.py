@@ -45,6 +45,8 @@ def middle(pane):
 
 
 def test_all_crops_are_shown(page):
+    titles = page.locator("h2").all_inner_texts()
+    assert titles == ["Results", "Pictures", "Plots", "Conditions"]
     groups = page.locator(".group")
     assert groups.count() == 2
     for number in range(2):
