@@ -55,11 +55,37 @@ def bench(
             "--bands", help="Exact bands and tiles beside the whole picture (default model, x2)."
         ),
     ] = False,
-    output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    gpu: Annotated[
+        bool,
+        typer.Option(
+            "--gpu", help="All that a GPU is asked: correctness, every way to compute, training."
+        ),
+    ] = False,
+    minutes: Annotated[float, typer.Option(help="Time for --gpu.")] = 3.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Rehearse --gpu on the CPU, with tiny sizes.")
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE.py:function that makes another program's networks, for --gpu "
+            "(docs, Speed on a GPU)."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="JSON file to write; of --gpu escsr_gpu.json unless another is named."),
+    ] = None,
 ) -> None:
     """Compare a network, or the heads, with the literal definition: time, memory, difference."""
     from escsr.bench import HeadSetup, Setup
     from escsr.devices import pick_device
+
+    if gpu:
+        _gpu(output or Path("escsr_gpu.json"), minutes, against, dry_run=dry_run)
+        return
+    if dry_run or against is not None:
+        raise ValueError("--dry-run and --against belong to --gpu")
 
     device = str(pick_device(device))
     if sessions:
@@ -97,6 +123,22 @@ def bench(
             report["costs"] = _costs(setup, training=training)
     if output is not None:
         output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _gpu(output: Path, minutes: float, against: str | None, *, dry_run: bool) -> None:
+    """Measure into a file, and say what came out."""
+    from escsr.bench.gpu import bench_gpu
+
+    console = make_console()
+    with console.status("measuring"):
+        report = bench_gpu(output, minutes=minutes, dry_run=dry_run, against=against)
+    entries = [entry for section in report["left_out"] for entry in report[section]]
+    failed = [entry for entry in entries if "error" in entry or entry.get("right") is False]
+    console.print(
+        f"{len(entries)} figures on {report['machine'].get('name', 'a device without a name')} in "
+        f"{report['seconds']:.0f} s; {len(failed)} failed, {sum(report['left_out'].values())} left "
+        f"out for time: {output}"
+    )
 
 
 def _sessions(threads: int, repeats: int) -> dict[str, object]:
