@@ -26,9 +26,16 @@ def pick_device(device: str | torch.device) -> torch.device:
         >>> pick_device("cpu")
         device(type='cpu')
     """
+    if "," in str(device):
+        raise ValueError(
+            f"{str(device)!r} names several devices, and here only one can be used; "
+            "'escsr upscale' shares picture files out among several"
+        )
     if str(device) == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
+        if torch.xpu.is_available():
+            return torch.device("xpu")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
@@ -40,6 +47,26 @@ def pick_device(device: str | torch.device) -> torch.device:
             "'auto' or 'cpu' always can"
         ) from error
     return chosen
+
+
+def pick_devices(devices: str | torch.device) -> list[torch.device]:
+    """Return the devices that share out the work on many pictures.
+
+    Args:
+        devices: One name, or several with commas between them ("cuda:0,cuda:1"); "auto" is all GPUs
+            of NVIDIA or AMD, and without one what `pick_device` says. A device that is named twice
+            works on two pictures at once.
+
+    Raises:
+        ValueError: If one of them is not on this machine.
+
+    Example:
+        >>> pick_devices("cpu,cpu")
+        [device(type='cpu'), device(type='cpu')]
+    """
+    if str(devices) == "auto" and torch.cuda.is_available():
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return [pick_device(name.strip()) for name in str(devices).split(",")]
 
 
 def pick_precision(precision: str) -> torch.dtype | None:

@@ -91,7 +91,8 @@ def upscale(
     if not is_auto(network.model):
         fetch(network.model)  # before the bars of the pictures, with one of its own
     if work.plan:
-        print_plans(todo, wanted=wanted, **vars(network), **work.checked())
+        first = network.device.partition(",")[0]
+        print_plans(todo, wanted=wanted, **{**vars(network), "device": first}, **work.checked())
         return
     upscale_all(
         todo,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from escsr.inference.batches import Outcome, Pixels
+    from escsr.inference.batches import Enlarge, Outcome, Pixels
     from escsr.picture_targets import PictureTask
 
 Size = tuple[int, int]
@@ -53,7 +53,7 @@ def upscale_all(
         with _bars(console, tasks) as bars:
             upscale_files(
                 tasks,
-                partial(_enlarge, **options),
+                _lanes(tasks, **options),
                 write=partial(_write, **saving),
                 read=partial(_read, **options),
                 size_of=partial(size_made, **options),
@@ -70,6 +70,18 @@ def upscale_all(
             outcomes += [Outcome(task=task, status="skipped") for task in skipped]
             write_report(report, outcomes, began=began, options={**options, **saving})
     _raise_failures(outcomes)
+
+
+def _lanes(
+    tasks: "Sequence[PictureTask]", *, device: str, engine: str, **options: Any
+) -> "list[Enlarge]":
+    """What enlarges, once for each device that the files are shared out among."""
+    from escsr.devices import pick_devices
+
+    # ONNX Runtime has its own names of devices.
+    alone = len(tasks) == 1 or engine != "torch"
+    names = [device] if alone and "," not in device else map(str, pick_devices(device))
+    return [partial(_enlarge, device=name, engine=engine, **options) for name in names]
 
 
 # A picture and its result may take this share of the memory; larger ones stay in files.

@@ -71,7 +71,13 @@ class NetworkOptions:
             "picture.",
         ),
     ] = "default"
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:1, mps, xpu. Several share out many files: cuda:0,cuda:1; "
+            "auto means all GPUs then."
+        ),
+    ] = "auto"
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32"
     engine: Annotated[
         str, typer.Option(help="torch, onnx (ONNX Runtime), or ray (many machines).")

@@ -3,10 +3,11 @@
 import errno
 import os
 import shutil
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class Enlarge(Protocol):
 
 
 class Listener(Protocol):
-    """Is told how a batch goes, always in the thread that runs it."""
+    """Is told how a batch goes, in the thread that runs it; with several lanes, one at a time."""
 
     def begin(self, task: PictureTask) -> None:
         """A file's computing begins."""
@@ -99,7 +100,7 @@ class Listener(Protocol):
 
 def upscale_files(
     tasks: Sequence[PictureTask],
-    enlarge: Enlarge,
+    enlarge: Enlarge | Sequence[Enlarge],
     *,
     write: Callable[..., None],
     size_of: Callable[[Size], Size],
@@ -110,11 +111,12 @@ def upscale_files(
     """Enlarge files one after another; one that fails does not stop the others.
 
     While a picture is computed the next is read and the one before is written, so three are in
-    memory at most, however many there are.
+    memory at most, however many there are; with several lanes, three for each of them.
 
     Args:
         tasks: What is read, and where it goes; missing folders are made.
-        enlarge: Makes a picture of a picture.
+        enlarge: Makes a picture of a picture; several are lanes that share out the files, each in a
+            thread of its own: one for each device.
         write: Called with the path and the picture; see `escsr.images.write_image`.
         size_of: The (H, W) that a picture of some (H, W) becomes; what cannot be written in that
             size is refused before it is computed.
@@ -127,14 +129,69 @@ def upscale_files(
     """
     outcomes = [] if outcomes is None else outcomes
     outcomes += [Outcome(task=task) for task in tasks]
-    batch = _Batch(enlarge, write, size_of, listener, read)
+    waiting = _Waiting(outcomes[len(outcomes) - len(tasks) :])
+    each = [enlarge] if callable(enlarge) else list(enlarge)[: max(len(tasks), 1)]
+    told = listener if len(each) == 1 else _OneAtATime(listener)
+    lanes = [_Lane(one, write, size_of, told, read, waiting) for one in each]
     with _collecting_notices():
-        batch.run(outcomes[len(outcomes) - len(tasks) :])
+        if len(lanes) == 1:
+            lanes[0].run()
+        else:
+            _run_all(lanes, waiting)
     return outcomes
 
 
-class _Batch:
-    """One run over some files."""
+def _run_all(lanes: Sequence["_Lane"], waiting: "_Waiting") -> None:
+    """Run lanes side by side; what ends one of them ends all, each after its picture."""
+    with ThreadPoolExecutor(len(lanes), "escsr-lane") as threads:
+        running = [threads.submit(lane.run) for lane in lanes]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+        finally:
+            waiting.stop()
+    for lane in running:
+        lane.result()
+
+
+class _Waiting:
+    """Files that nobody works on yet, handed out to lanes."""
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self._outcomes = iter(outcomes)
+        self._lock = threading.Lock()
+        self.is_over = False
+
+    def next(self) -> Outcome | None:
+        """One more; None if there are none, or no more shall be begun."""
+        with self._lock:
+            return None if self.is_over else next(self._outcomes, None)
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        self.is_over = True
+
+
+class _OneAtATime:
+    """A listener for several threads."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._lock = listener, threading.RLock()
+
+    def begin(self, task: PictureTask) -> None:
+        with self._lock:
+            self._listener.begin(task)
+
+    def advance(self, task: PictureTask, share: float) -> None:
+        with self._lock:
+            self._listener.advance(task, share)
+
+    def end(self, outcome: Outcome) -> None:
+        with self._lock:
+            self._listener.end(outcome)
+
+
+class _Lane:
+    """One file after another, of those that wait."""
 
     def __init__(
         self,
@@ -143,6 +200,7 @@ class _Batch:
         size_of: Callable[[Size], Size],
         listener: Listener,
         read: Callable[[Path], Pixels],
+        waiting: _Waiting,
     ) -> None:
         self._read_file = read
         self._enlarge, self._write, self._size_of = enlarge, write, size_of
@@ -151,27 +209,30 @@ class _Batch:
         self._writer = ThreadPoolExecutor(1, "escsr-writing")
         self._writing: tuple[Outcome, Future[None]] | None = None
         self._began: dict[int, float] = {}
-        self._is_over = False
+        self._waiting = waiting
 
-    def run(self, outcomes: list[Outcome]) -> None:
-        """All files, in their order."""
-        ahead: Future[Pixels] | None = None
+    def run(self) -> None:
+        """All files that this lane gets, in their order."""
+        ahead = self._read_next()
         try:
-            for number, outcome in enumerate(outcomes):
-                reading = ahead or self._reader.submit(self._read, outcome)
+            while ahead is not None:
+                outcome, reading = ahead
                 picture = self._caught(outcome, reading.result)
-                last = number + 1 == len(outcomes)
-                ahead = None if last else self._reader.submit(self._read, outcomes[number + 1])
+                ahead = self._read_next()
                 if picture is not None:
                     self._process(outcome, picture)
-                if self._is_over:
+                if self._waiting.is_over:
                     break
         finally:  # also after Ctrl-C: what is being written is finished, and nothing else begun
             if ahead is not None:
-                ahead.cancel()
+                ahead[1].cancel()
             self._await_writer()
             self._reader.shutdown()
             self._writer.shutdown()
+
+    def _read_next(self) -> tuple[Outcome, "Future[Pixels]"] | None:
+        outcome = self._waiting.next()
+        return None if outcome is None else (outcome, self._reader.submit(self._read, outcome))
 
     def _read(self, outcome: Outcome) -> Pixels:
         self._began[id(outcome)] = time.monotonic()
@@ -229,7 +290,8 @@ class _Batch:
             raise
         except Exception as error:  # whatever it is, the other files are to be made
             outcome.error = error
-            self._is_over |= isinstance(error, OSError) and error.errno in _FATAL
+            if isinstance(error, OSError) and error.errno in _FATAL:
+                self._waiting.stop()
             self._end(outcome, "failed")
             return None
 

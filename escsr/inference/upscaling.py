@@ -177,6 +177,6 @@ def session_for(
     return _kept_session(path, path.stat().st_mtime_ns, asked)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)  # one for each of a machine's GPUs, and some more
 def _kept_session(model: str | Path, _changed: int, options: SessionOptions) -> Upscaler:
     return Upscaler(model, **vars(options))

@@ -69,7 +69,7 @@ def test_killed_and_started_again(job: tuple[Path, list[str]]) -> None:
     times = {path: path.stat().st_mtime_ns for path in made}
 
     again = ["-c", "from escsr.cli.main import main; main()", *words, "--report", str(report)]
-    again += ["--memory", "8GB"]
+    again += ["--memory", "8GB", "--device", "cpu,cpu"]  # the rest is shared out
     done = run_python(*again, cwd=ROOT)
     assert done.returncode == 1
     assert "3 of 31 pictures could not be upscaled" in done.stderr

@@ -4,16 +4,28 @@ import pytest
 import torch
 from torch import nn
 
-from escsr.devices import autocast, evaluating, pick_device, pick_precision
+from escsr.devices import autocast, evaluating, pick_device, pick_devices, pick_precision
 
 
 def test_devices():
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device(torch.device("cpu")) == torch.device("cpu")
-    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    assert pick_device("auto").type in ("cpu", "cuda", "xpu", "mps")
     for wrong in ("gpu", "cuda:99", ""):
         with pytest.raises(ValueError, match="'auto' or 'cpu' always can"):
             pick_device(wrong)
+
+
+def test_several_devices(monkeypatch):
+    cpu = torch.device("cpu")
+    assert pick_devices("cpu, cpu") == [cpu, cpu]
+    with pytest.raises(ValueError, match="names several devices"):
+        pick_device("cpu,cpu")
+    with pytest.raises(ValueError, match="'gpu' cannot be used"):
+        pick_devices("cpu,gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_devices("auto") == [torch.device("cuda:0"), torch.device("cuda:1")]
 
 
 def test_precisions():

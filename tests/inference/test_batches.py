@@ -177,3 +177,35 @@ def test_an_interruption_finishes_what_is_being_written(tmp_path):
         run(tasks, enlarge=enlarge, outcomes=outcomes)
     assert [o.status for o in outcomes] == ["done", "done", "not tried", "not tried"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["00.png", "01.png"]
+
+
+def test_lanes_share_out_the_files(tmp_path):
+    tasks = make_tasks(tmp_path, 5)
+    together = threading.Barrier(2, timeout=60)
+    threads = set()
+
+    def lane(picture, **told):
+        if int(picture.pixels[0, 0, 0]) < 2:
+            together.wait()  # the first two, which no single lane has at the same time
+        threads.add(threading.get_ident())
+        return doubled(picture)
+
+    listener = Silent()
+    outcomes = run(tasks, enlarge=[lane, lane], listener=listener)
+    assert [outcome.status for outcome in outcomes] == ["done"] * 5
+    assert sorted(listener.ended) == [f"{task.name} done" for task in tasks]
+    assert len(threads) == 2
+    for number, task in enumerate(tasks):
+        assert (read_image(task.target).pixels == number).all()
+        assert read_image(task.target).size == (6, 8)
+
+
+def test_what_ends_one_lane_ends_all(tmp_path):
+    tasks = make_tasks(tmp_path, 9)
+
+    def interrupted(picture, **told):
+        raise batches.Cancelled
+
+    with pytest.raises(batches.Cancelled):
+        run(tasks, enlarge=[interrupted, interrupted])
+    assert len(list((tmp_path / "out").iterdir())) == 0
