@@ -124,9 +124,12 @@ class Desk:
         kind = "png" if picture.alpha is not None else "jpg"
         view = self.view(owner, for_page(upload.picture, shown), for_page(picture, shown), kind)
         report = _report(upload, picture, order, plan, job.seconds, file)
-        # Warnings of writing name the file with its folder.
-        plain = dict.fromkeys(note.replace(f"{file.parent}{os.sep}", "") for note in notes)
-        return Made(file=file, view=view, report=report, notes=tuple(plain))
+        return Made(file=file, view=view, report=report, notes=self.plain(notes, file))
+
+    @staticmethod
+    def plain(notes: list[str], file: Path) -> tuple[str, ...]:
+        """Each note once; those of writing name the file with its folder, which stays here."""
+        return tuple(dict.fromkeys(note.replace(f"{file.parent}{os.sep}", "") for note in notes))
 
     def write(self, owner: str, upload: Upload, picture: Picture, order: Order) -> Path:
         """Write a result under a good name."""

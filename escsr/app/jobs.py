@@ -34,6 +34,7 @@ class Job(Generic[Result]):
         self.state = "waiting"
         self.result: Result | None = None
         self.error: BaseException | None = None
+        self._before, self._part = 0.0, 1.0
         self._began: float | None = None
         self._ended: float | None = None
         self._lock = threading.Lock()
@@ -54,18 +55,28 @@ class Job(Generic[Result]):
         """Take note of what is done; given to a session as ``progress``."""
         self.share = share
 
-    def line(self, ahead: int) -> str:
+    def tell_part(self, share: float) -> None:
+        """Take note of what is done of one of several parts."""
+        self.share = self._before + share * self._part
+
+    def done(self, count: int, of: int) -> None:
+        """So many of several parts are done."""
+        self.share = self._before = count / of
+        self._part = 1 / of
+
+    def line(self, ahead: int, doing: str = "Upscaling") -> str:
         """What the person reads while it goes on.
 
         Args:
             ahead: How many are before it.
+            doing: What the work is.
         """
         if self.state == "waiting":
             others = "1 picture is" if ahead == 1 else f"{ahead} pictures are"
             return f"Waiting: {others} before yours." if ahead else "Starting …"
         left = self.seconds * (1 - self.share) / self.share if self.share > 0.02 else None
         rest = "" if left is None else f", about {duration(left)} left"
-        return f"Upscaling: {100 * self.share:.0f} %{rest}"
+        return f"{doing}: {100 * self.share:.0f} %{rest}"
 
     def end(self) -> None:
         """Stop it: at the next layer, or at once if it waits."""

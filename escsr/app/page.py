@@ -2,7 +2,11 @@
 
 import gradio as gr
 
+from escsr.app.comparing_tab import build_comparing
+from escsr.app.degrading_tab import build_degrading
 from escsr.app.desk import Desk
+from escsr.app.examples import make_examples
+from escsr.app.many_tab import build_many
 from escsr.app.one import build_one
 from escsr.version import __version__
 
@@ -14,6 +18,15 @@ CSS = """
 .said.bad { border-color: #dc2626; }
 .said.good { border-color: #16a34a; }
 .said progress { width: 100%; height: .6rem; }
+.files { width: 100%; border-collapse: collapse; }
+.files th, .files td { text-align: left; padding: .3rem .6rem; vertical-align: top;
+                       border: 0 !important; color: inherit;
+                       border-bottom: 1px solid var(--border-color-primary) !important; }
+.files td:first-child { overflow-wrap: anywhere; min-width: 7rem; }
+.files td:nth-child(2) { white-space: nowrap; }
+.files .failed td { font-weight: 600; }
+.block:has(input:disabled) { opacity: .6; }
+#side-view .grid-wrap { max-height: none !important; height: auto !important; }
 :focus-visible { outline: 3px solid #2563eb !important; outline-offset: 2px; }
 """
 
@@ -39,7 +52,15 @@ def build_page(desk: Desk) -> gr.Blocks:
         title="escsr", analytics_enabled=False, delete_cache=(600, 86400), fill_width=True
     ) as page:
         gr.Markdown(f"# escsr\nUpscale pictures on this machine. Version {__version__}.")
-        build_one(desk)
+        examples = make_examples(desk.folder.path / "examples")
+        with gr.Tab("One picture"):
+            build_one(desk, examples)
+        with gr.Tab("Many pictures"):
+            build_many(desk)
+        with gr.Tab("Degradations"):
+            build_degrading(desk, examples)
+        with gr.Tab("Compare networks"):
+            build_comparing(desk, examples)
         page.unload(leave)
     page.queue(max_size=4 * desk.limits.waiting, api_open=False)
     return page

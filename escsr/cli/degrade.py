@@ -3,7 +3,6 @@
 import math
 import os
 import warnings
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,6 @@ from escsr.cli.console import make_console
 from escsr.cli.scales import METAVAR, parse_scale
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.console import Console
 
     from escsr.degradations import Draw, Pipeline
@@ -161,6 +159,7 @@ def _degrade_one(
     again: "Draw | None",
     preset: str,
 ) -> str:
+    from escsr.degradations.pictures import apply_draw, draw_for, stream_of
     from escsr.files import write_text
     from escsr.images import Picture, read_rgb, write_image
 
@@ -168,11 +167,12 @@ def _degrade_one(
         warnings.simplefilter("ignore", UserWarning)  # profiles and pages matter little here
         pixels = read_rgb(task.source)
     if again is None:
-        draw = _draw(pipeline, pixels.shape[:2], scale, (seed, zlib.crc32(os.fsencode(task.name))))
+        stream = stream_of(os.fsencode(task.name))
+        draw = draw_for(pipeline, pixels.shape[:2], scale, (seed, stream))
         about = {"picture": task.name, "preset": preset, "scale": scale, "seed": seed}
     else:
         draw, about = again, {"picture": task.name, "replayed": True}
-    lq = _apply(pixels, draw)
+    lq = apply_draw(pixels, draw)
     cut = _cut_off(pixels.shape[:2], draw)
     task.target.parent.mkdir(parents=True, exist_ok=True)
     write_image(task.target, Picture(pixels=lq))
@@ -191,39 +191,6 @@ def _cut_off(size: tuple[int, ...], draw: "Draw") -> str:
     return f" (of which the top left {draw.size[1]}×{draw.size[0]}, which the draw is for)"
 
 
-def _draw(
-    pipeline: "Pipeline", size: tuple[int, ...], scale: float, seeds: tuple[int, ...]
-) -> "Draw":
-    """Draw for a picture; for a whole scale it is cut at the bottom and right to multiples."""
-    import numpy as np
-
-    height, width = size
-    lq_size = max(1, int(height / scale + 1e-9)), max(1, int(width / scale + 1e-9))
-    if scale == int(scale) and min(height, width) >= scale:
-        height, width = lq_size[0] * int(scale), lq_size[1] * int(scale)
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seeds)))
-    return pipeline.draw(rng, size=(height, width), lq_size=lq_size)
-
-
-def _apply(
-    pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", draw: "Draw"
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    import torch
-
-    from escsr.degradations import degrade as run
-    from escsr.images import from_float, to_float
-
-    height, width = draw.size
-    if pixels.shape[0] < height or pixels.shape[1] < width:
-        raise ValueError(
-            f"the draw is for {width}×{height} and the picture has "
-            f"{pixels.shape[1]}×{pixels.shape[0]}"
-        )
-    image = torch.from_numpy(to_float(pixels[:height, :width]))[None]
-    lq: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = from_float(run(image, [draw])[0].numpy())
-    return lq
-
-
 def _write_sheet(
     path: Path,
     tasks: "list[PictureTask]",
@@ -233,21 +200,14 @@ def _write_sheet(
     count: int,
 ) -> None:
     """Draw ``count`` times, over the pictures in turn."""
-    from escsr.degradations.sheet import contact_sheet
+    from escsr.degradations.pictures import sheet_of_draws
     from escsr.images import Picture, read_rgb, write_image
 
-    pictures, captions = [], []
-    for number in range(count):
-        pixels = read_rgb(tasks[number % len(tasks)].source)
-        pixels = _middle(pixels, 256)
-        draw = _draw(pipeline, pixels.shape[:2], scale, (seed, number, 1))
-        pictures.append(_apply(pixels, draw))
-        captions.append(draw.describe())
-    write_image(path, Picture(pixels=contact_sheet(pictures, captions)))
-
-
-def _middle(
-    pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", side: int
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    top, left = max(0, pixels.shape[0] - side) // 2, max(0, pixels.shape[1] - side) // 2
-    return pixels[top : top + side, left : left + side]
+    pixels = sheet_of_draws(
+        pipeline,
+        lambda number: read_rgb(tasks[number % len(tasks)].source),
+        scale=scale,
+        seed=seed,
+        count=count,
+    )
+    write_image(path, Picture(pixels=pixels))

@@ -202,3 +202,19 @@ def until(done, seconds=60):
             return
         time.sleep(0.01)
     pytest.fail("it never happened")
+
+
+def test_a_large_upload_is_planned_within_the_memory(desk, tmp_path):
+    """30 megapixels are taken; the work fits into the bound, and is refused beyond the limit."""
+    import psutil
+
+    left = 1 << 30
+    bound = psutil.Process().memory_info().rss + left
+    write_image(tmp_path / "large.png", Picture(pixels=np.zeros((5000, 6000, 3), np.uint8)))
+    bounded = Desk(limits=desk.limits, sessions=Sessions(memory=f"{bound}B"), folder=desk.folder)
+    upload = bounded.uploads.read(tmp_path / "large.png")
+    _, plan = bounded.plan(upload, order())
+    assert plan.size == (7500, 9000)
+    assert plan.memory <= left
+    with pytest.raises(RefusedError, match="480 megapixels"):
+        bounded.plan(upload, order(size={"scale": 4.0}))
