@@ -54,7 +54,7 @@ $(OLDEST)/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(OLDEST)
 	$(OLDEST_PY) -m pip install uv
 	$(OLDEST_PY) -m uv pip install --python $(OLDEST_PY) --resolution lowest-direct \
-		--editable ".[dev,train,metrics,hub,video,export]"
+		--editable ".[dev,train,metrics,hub,video,export,ncnn]"
 	$(OLDEST_PY) -m uv pip install --python $(OLDEST_PY) --no-deps --reinstall \
 		"opencv-python-headless==$$($(OLDEST_PY) -c 'import importlib.metadata as m; print(m.version("opencv-python-headless"))')"
 	@touch $@

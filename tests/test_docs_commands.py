@@ -1,8 +1,8 @@
 """Commands in the documents are run, each document's in order, in a folder with what they name.
 
 Oracle: their exit codes. What takes hours or changes the machine runs in a shortened form, which
-`SHIMS` says: recipes are checked and not trained, `escsr bench` takes a small network, `make` tells
-what it would do, and `pip` is answered from pyproject.toml.
+`SHIMS` says: recipes are checked and not trained, `escsr bench` and the table of exports take a
+small network, `make` tells what it would do, and `pip` is answered from pyproject.toml.
 """
 
 import os
@@ -39,6 +39,9 @@ SHIMS = {
         exec {quick_python} -c 'from escsr.cli.main import main; main()' "$@"
     """,
     "python": """
+        if [ "$1" = tools/export_table.py ]; then
+            set -- "$1" esc_tiny --only "pixel_shuffle | ×2"
+        fi
         if [ "$1" = tools/train.py ]; then
             set -- "$@" --check
             for word; do  # there is no run to go on with

@@ -66,10 +66,16 @@ def _parts(
 def _other(model: str, output: Path, file: FileOptions) -> "Exported":
     from escsr.export import to_ncnn, to_pt2
 
+    given = file.arguments("scale", "image_size", "fp16", "licence")
     if file.kind == "ncnn":
-        names = ("scale", "image_size", "fp16", "licence")
-        return to_ncnn(model, output, **file.arguments(*names))
-    return to_pt2(model, output, **file.arguments("scale", "licence"))
+        return to_ncnn(model, output, **given)
+    return to_pt2(
+        model,
+        output,
+        scale=given["scale"],
+        compiled_for=given["image_size"],
+        licence=given["licence"],
+    )
 
 
 def _show(paths: list[Path], written: "Exported") -> None:

@@ -14,6 +14,7 @@ _KINDS = {
     "onnx": {"scale", "image_size", "fp16", "licence"},
     "ncnn": {"scale", "image_size", "fp16", "licence"},
     "pt2": {"scale", "licence"},
+    "aoti": {"scale", "image_size", "licence"},
 }
 
 
@@ -25,7 +26,8 @@ class FileOptions:
         str,
         typer.Option(
             "--format",
-            help="onnx; ncnn; or pt2, a program that PyTorch loads without escsr.",
+            help="onnx; ncnn; pt2, a program that PyTorch loads without escsr; or aoti, the same "
+            "compiled for --image-size and this processor.",
         ),
     ] = "onnx"
     scale: Annotated[
@@ -54,6 +56,10 @@ class FileOptions:
         wrong = [name for name in _given(self) if name not in {"kind", *_KINDS[self.kind]}]
         if wrong:
             raise ValueError(f"--format {self.kind} takes no {_as_options(wrong)}")
+        if self.kind == "aoti" and self.image_size is None:
+            raise ValueError(
+                "--format aoti compiles for one size of pictures: say which, --image-size WxH"
+            )
         return self.kind
 
     def arguments(self, *names: str) -> dict[str, Any]:

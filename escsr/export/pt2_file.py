@@ -1,17 +1,21 @@
-"""From a network to a `torch.export` program that was proved."""
+"""From a network to a program of PyTorch that was proved: as it is, or compiled."""
 
 import io
 import json
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.fx.experimental import _config as shapes
 
 from escsr.export.graphs import Options, make_onnx
 from escsr.export.keeping import Exported, describe, keep, scale_of
 from escsr.export.proving import TOLERANCES, prove, samples
-from escsr.export.targets import window_of
+from escsr.export.targets import Target, window_of
 from escsr.export.torch_program import TorchGraph
 from escsr.model import SuperResolver
 
@@ -24,6 +28,7 @@ def to_pt2(
     path: str | os.PathLike[str],
     *,
     scale: int | None = None,
+    compiled_for: tuple[int, int] | None = None,
     licence: str | None = None,
 ) -> Exported:
     """Write a network as a program that PyTorch loads without escsr, and prove it.
@@ -33,18 +38,22 @@ def to_pt2(
     the extra file ``escsr.json``, and ``PATH.json`` says how far its results were from the
     network's.
 
+    With ``compiled_for`` the program is compiled by AOTInductor, for one picture of one size and
+    for a processor like this one. ``torch._inductor.aoti_load_package(path)`` loads it.
+
     Args:
         model: A network; or a weight file, or a name of `escsr.list_models`.
         path: The file to write, ending in ``.pt2``.
         scale: The whole scale to make, where the network makes any.
+        compiled_for: (H, W) of all pictures, to compile it; needs a C++ compiler, and minutes.
         licence: Of the weights, to be written into the file.
 
     Returns:
         The file, and how it was proved.
 
     Raises:
-        ValueError: If an argument is impossible, the network cannot be written, or the results
-            of the file are too far from the network's.
+        ValueError: If an argument is impossible, the network cannot be written, there is no
+            compiler, or the results of the file are too far from the network's.
 
     Example:
         >>> written = escsr.export.to_pt2("esc_tiny_x4", "esc_tiny_x4.pt2")
@@ -53,25 +62,34 @@ def to_pt2(
     path = Path(path)
     if path.suffix != ".pt2":
         raise ValueError(f"PyTorch loads programs from files that end in .pt2, not {path.name}")
-    options = Options(scale=scale, opset=20)
+    if compiled_for is not None and any(s != int(s) or s < 1 for s in compiled_for):
+        raise ValueError(f"compiled_for is (H, W) in whole pixels from 1, not {compiled_for!r}")
+    target = Target(name="generic" if compiled_for is None else "aoti")
+    options = Options(target=target, scale=scale, image_size=compiled_for, opset=20)
     network, facts = describe(model, options, licence=licence)
-    made = scale_of(network, options)
-    if made is None:
+    if network.scale is None and scale is None:
         raise ValueError("a program makes one scale, and this network any: say which (scale=2, …)")
+    made = scale_of(network, options)
+    assert made is not None
     facts["scale"] = str(made)
-    data = _program(network, options, facts)
-    loaded = torch.export.load(io.BytesIO(data)).module()
+    if compiled_for is None:
+        data, run = _program(network, options, facts)
+    else:
+        data, run = _compiled(network, made, compiled_for, facts)
     proof = prove(
-        lambda sample: loaded(sample.lq),
+        lambda sample: run(sample.lq),
         lambda sample: network(sample.lq, scale=made),
-        samples(window_of(network)),
+        samples(window_of(network), tile=compiled_for),
         tolerance=TOLERANCES["fp32"],
         runtime=f"torch {torch.__version__}",
     )
     return keep({path: data}, facts, proof)[0]
 
 
-def _program(network: SuperResolver, options: Options, facts: dict[str, str]) -> bytes:
+def _program(
+    network: SuperResolver, options: Options, facts: dict[str, str]
+) -> tuple[bytes, Callable[[Tensor], Any]]:
+    """The contents of a file for any size, and what runs it."""
     graph = TorchGraph(make_onnx(network, options, facts)).eval()
     free = {
         axis: torch.export.Dim(name, min=1, max=_LONGEST)
@@ -89,4 +107,49 @@ def _program(network: SuperResolver, options: Options, facts: dict[str, str]) ->
         )
     file = io.BytesIO()
     torch.export.save(program, file, extra_files={"escsr.json": json.dumps(facts)})
-    return file.getvalue()
+    data = file.getvalue()
+    return data, torch.export.load(io.BytesIO(data)).module()
+
+
+class _AtScale(nn.Module):
+    """A network that is told the scale beforehand."""
+
+    def __init__(self, network: SuperResolver, scale: int) -> None:
+        super().__init__()
+        self.network, self.scale = network, scale
+
+    def forward(self, lq: Tensor) -> Tensor:
+        sr: Tensor = self.network(lq, scale=self.scale)
+        return sr
+
+
+def _compiled(
+    network: SuperResolver, scale: int, size: tuple[int, int], facts: dict[str, str]
+) -> tuple[bytes, Callable[[Tensor], Any]]:
+    """The contents of a file for one size, and what runs it.
+
+    The network itself is compiled: at one size it decides nothing, and it is quicker than its
+    graph. (With free sides AOTInductor's results of the graph were wrong, in PyTorch 2.14.)
+    """
+    from torch._inductor import aoti_compile_and_package, aoti_load_package
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    with torch.no_grad():
+        program = torch.export.export(
+            _AtScale(network, scale).eval(), (torch.rand(1, 3, *size),), strict=False
+        )
+    with tempfile.TemporaryDirectory(prefix="escsr-") as folder:
+        package = str(Path(folder, "network.pt2"))
+        try:
+            with torch.no_grad():
+                aoti_compile_and_package(
+                    program,
+                    package_path=package,
+                    inductor_configs={"aot_inductor.metadata": facts},
+                )
+        except InvalidCxxCompiler:
+            raise ValueError(
+                "AOTInductor needs a C++ compiler, and there is none: install g++, or name one in "
+                "the environment variable CXX"
+            ) from None
+        return Path(package).read_bytes(), aoti_load_package(package)
