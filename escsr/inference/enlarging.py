@@ -116,7 +116,7 @@ class Enlarger:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._notify("memory ran out: the work is done again in bands of rows")
+            self._notify("memory ran out: the work is done again in parts")
             return None
         if finite:
             return made

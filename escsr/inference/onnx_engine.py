@@ -182,10 +182,11 @@ class OnnxEngine:
             (B, 3, H_out, W_out), float32, on the CPU.
 
         Raises:
-            MemoryError: If memory ran out, and PyTorch may try.
+            MemoryError: If memory ran out, and the picture can be made in parts.
             ValueError: If ONNX Runtime fails otherwise, or the result is not finite.
         """
-        session, takes_size = self._session(whole_scale(lq.shape[-2:], size))
+        scale = whole_scale(lq.shape[-2:], size)
+        session, takes_size = self._session(scale)
         fed = {"input": lq.float().cpu().contiguous().numpy()}
         if takes_size:
             fed["size"] = torch.tensor(size, dtype=torch.int64).numpy()
@@ -194,7 +195,7 @@ class OnnxEngine:
         try:
             made = [session.run(None, {**fed, "input": part})[0] for part in parts]
         except Exception as error:  # of classes that only ONNX Runtime knows
-            if self.has_weights and "allocate" in str(error):
+            if "allocate" in str(error) and (self.has_weights or scale is not None):
                 raise MemoryError(str(error)) from error
             raise ValueError(f"ONNX Runtime could not make the picture: {error}") from error
         sr = torch.cat([torch.from_numpy(part) for part in made])

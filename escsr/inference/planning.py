@@ -68,7 +68,8 @@ class Planner:
         self._lock = threading.Lock()
         self._speed: float | None = None
         self.scale = network.scale if engine is None else engine.scale
-        self.staged = self._ways.staged and (engine is None or engine.has_weights)
+        staged = self._ways.staged and (engine is None or engine.has_weights)
+        self.unasked_tiles = tiles == "exact" and not staged
 
     def plan(
         self,

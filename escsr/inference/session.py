@@ -350,7 +350,7 @@ class Upscaler:
         watch.check()
         refuse_after_fork()
         with self._planner.reserved(plan, pictures, cancel) as way, watching(watch):
-            if way.kind == "tiles" and not self._planner.staged:
+            if way.kind == "tiles" and self._planner.unasked_tiles:
                 notify(
                     "the picture does not fit into memory at once, and this model cannot work "
                     "in bands: it is made in overlapping tiles, which differ a little"

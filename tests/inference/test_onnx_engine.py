@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
@@ -103,6 +104,31 @@ def test_large_pictures_are_cut_where_that_was_asked(tmp_path: Path) -> None:
     to_onnx(escsr.build("esc_tiny", scale=2, backbone_args=small), tmp_path / "m.onnx")
     up = escsr.Upscaler(tmp_path / "m.onnx", tiles="fast")
     assert [up.plan((20, side)).way.kind for side in (512, 513)] == ["whole", "tiles"]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*overlapping tiles")
+        assert up(picture(8, 513)).shape == (16, 1026, 3)
+
+
+def test_when_memory_runs_out_a_file_makes_the_picture_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = escsr.load("esc_tiny_x2")
+    to_onnx(model, tmp_path / "m.onnx")
+    up = escsr.Upscaler(tmp_path / "m.onnx")
+    honest, seen = onnxruntime.InferenceSession.run, []
+
+    def tight(self, names, fed):
+        seen.append(fed["input"].shape[2])
+        if seen[-1] > 100:
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 9")
+        return honest(self, names, fed)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", tight)
+    array = picture(130, 20)
+    with pytest.warns(UpscaleNotice, match="memory ran out: the work is done again in parts"):
+        made = up(array)
+    assert seen == [130, 96, 98, 34]  # tiles of 64 rows, and what is around them
+    assert np.abs(made.astype(int) - escsr.upscale(array, model=model)).max() <= 4
 
 
 @pytest.mark.parametrize("factor", [1, 3])
