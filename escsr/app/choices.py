@@ -29,7 +29,7 @@ SIZES = (BY_SCALE, BY_WIDTH, BY_HEIGHT, EXACT, FOUR_K)
 LEAST_SCALE, MOST_SCALE = 1.5, 8.0
 _FOUR_K = 3840
 
-SAME = "Same as the upload"
+SAME = "As uploaded"
 _TYPES = {
     "PNG": ".png",
     "JPEG": ".jpg",

@@ -1,5 +1,6 @@
 """The fourth tab: one part of a picture by several networks, side by side."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from escsr.models import published
 _MOST = 3
 
 
-def build_comparing(desk: Desk, examples: list[Path]) -> None:
+def build_comparing(desk: Desk, examples: Mapping[str, Path]) -> None:
     """Lay out the tab, and connect it."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            given = Given(desk, "side", examples[1:2])
+            given = Given(desk, "side", examples)
             models = gr.CheckboxGroup(
                 compared_names(),
                 value=["default", "restore"],
@@ -28,7 +29,7 @@ def build_comparing(desk: Desk, examples: list[Path]) -> None:
                 elem_id="side-models",
             )
             scale = gr.Slider(LEAST_SCALE, MOST_SCALE, value=3, step=0.5, label="Scale")
-            eye = Eye(desk, given)
+            eye = Eye(desk, "side", given)
         with gr.Column(scale=3, min_width=320):
             report = gr.HTML(padding=False, elem_id="side-report")
             view = gr.Gallery(

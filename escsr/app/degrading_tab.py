@@ -1,5 +1,6 @@
 """The third tab: degradations, for those who train."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from escsr.app.words import explain, status
 from escsr.degradations import list_presets
 
 
-def build_degrading(desk: Desk, examples: list[Path]) -> None:
+def build_degrading(desk: Desk, examples: Mapping[str, Path]) -> None:
     """Lay out the tab, and connect it."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            given = Given(desk, "bad", examples[:1])
+            given = Given(desk, "bad", examples)
             presets = list_presets()
             preset = gr.Radio(presets, value=presets[0], label="Preset", elem_id="bad-preset")
             scale = gr.Slider(1, 8, value=4, step=0.5, label="Times smaller")

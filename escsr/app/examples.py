@@ -10,13 +10,13 @@ import escsr
 _PHOTO, _AERIAL = "examples/photo.jpg", "tests/data/photo.png"  # where a checkout has them
 
 
-def make_examples(folder: Path) -> list[Path]:
+def make_examples(folder: Path) -> dict[str, Path]:
     """Write the examples to a folder, which is made.
 
     Their sources and licences are in examples/README.md and tests/data/README.md.
 
     Returns:
-        The files.
+        The files, by what they show.
     """
     folder.mkdir()
     photo, aerial = folder / "street.jpg", folder / "aerial.png"
@@ -24,7 +24,7 @@ def make_examples(folder: Path) -> list[Path]:
     shutil.copyfile(_found(_AERIAL), aerial)
     damaged = folder / "damaged.jpg"
     damaged.write_bytes(_damaged(photo))
-    return [photo, damaged, aerial]
+    return {"Photo": photo, "Damaged photo": damaged, "Aerial photo": aerial}
 
 
 def _found(name: str) -> Path:

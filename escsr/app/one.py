@@ -1,6 +1,6 @@
 """The first tab: one picture, its preview, and the whole."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from escsr.app.uploads import name_of
 from escsr.app.words import explain, status
 
 
-def build_one(desk: Desk, examples: list[Path]) -> None:
+def build_one(desk: Desk, examples: Mapping[str, Path]) -> None:
     """Lay out the tab, and connect it."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
@@ -25,7 +25,7 @@ def build_one(desk: Desk, examples: list[Path]) -> None:
                 max_height=480,
                 interactive=False,
             )
-            eye = Eye(desk, given)
+            eye = Eye(desk, "one", given)
             noted = gr.HTML(padding=False, elem_id="one-noted")
             with gr.Row():
                 run = gr.Button("Upscale", variant="primary", elem_id="one-run")

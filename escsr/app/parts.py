@@ -1,7 +1,7 @@
 """What several tabs have: a picture, the part under the eye, and the settings of an order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,13 @@ class Given:
     Args:
         desk: What is behind it.
         tab: Begins the names of the components in the page.
-        examples: Files that are offered.
+        examples: Files that are offered, by what they show.
 
     Attributes:
         path: Of the picture that was taken, or None.
     """
 
-    def __init__(self, desk: Desk, tab: str, examples: list[Path]) -> None:
+    def __init__(self, desk: Desk, tab: str, examples: Mapping[str, Path]) -> None:
         self._desk = desk
         self.path = gr.State()
         self.picture = picture_input(
@@ -60,8 +60,9 @@ class Given:
             buttons=["fullscreen"],
         )
         gr.Examples(
-            [[str(file)] for file in examples],
+            [[str(file)] for file in examples.values()],
             self.picture,
+            example_labels=list(examples),
             label="Examples",
             elem_id=f"{tab}-examples",
             api_visibility="private",
@@ -93,14 +94,19 @@ class Eye:
 
     Args:
         desk: What is behind it.
+        tab: Begins the names of the components in the page.
         given: The picture; a click in it moves the part.
     """
 
-    def __init__(self, desk: Desk, given: Given) -> None:
+    def __init__(self, desk: Desk, tab: str, given: Given) -> None:
         self._desk = desk
         with gr.Row():
-            self.x = gr.Slider(0, 100, value=50, step=1, label="Left to right (%)")
-            self.y = gr.Slider(0, 100, value=50, step=1, label="Top to bottom (%)")
+            self.x = gr.Slider(
+                0, 100, value=50, step=1, label="Left to right (%)", elem_id=f"{tab}-x"
+            )
+            self.y = gr.Slider(
+                0, 100, value=50, step=1, label="Top to bottom (%)", elem_id=f"{tab}-y"
+            )
         self.zoom = gr.Radio(
             [(f"{percent} %", percent) for percent in (100, 200, 300, 400)], value=100, label="Zoom"
         )
@@ -141,6 +147,7 @@ class Settings:
             label="The authors' networks",
             interactive=False,
             elem_id=f"{tab}-network",
+            elem_classes="network",
         )
         self.offer = gr.HTML(padding=False)
         self.bring = gr.Button("Download", visible=False, elem_id=f"{tab}-bring")

@@ -70,7 +70,8 @@ def megapixels(count: float) -> str:
         >>> megapixels(30_000_000)
         '30 megapixels'
     """
-    return f"{count / 1e6:.3g} megapixels"
+    millions = count / 1e6
+    return f"{millions:.0f} megapixels" if millions >= 100 else f"{millions:.3g} megapixels"
 
 
 def status(text: str, kind: str = "note", share: float | None = None) -> str:
