@@ -114,7 +114,7 @@ def keeps_hdr(suffix: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         same = again(picture, suffix).display.cicp == (9, 16, 0, 1)
-    return "yes" if told(picture, suffix, same) else "told"
+    return "yes" if told(picture, suffix, same) else "reported"
 
 
 def keeps_resolution(suffix: str) -> str:
@@ -168,7 +168,7 @@ def keeps_iptc(suffix: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         same = again(picture, suffix).display.iptc == IPTC
-    return "yes" if told(picture, suffix, same) else "told"
+    return "yes" if told(picture, suffix, same) else "reported"
 
 
 ROWS: dict[str, Callable[[str], str]] = {
