@@ -292,10 +292,10 @@ def _scale_args(family: type[Backbone], scale: float) -> dict[str, Any]:
 
 def _check_scale(scale: float | None, head: str, *, fixed: bool) -> None:
     if fixed and scale is None:
-        raise ValueError(f"head {head!r} enlarges by one fixed scale: say which (scale=2, …)")
+        raise ValueError(f"head {head!r} enlarges by one fixed scale: pass it (scale=2, …)")
     if not fixed and scale is not None:
         raise ValueError(
-            f"head {head!r} makes any scale, so build takes none: say it in the call, "
+            f"head {head!r} supports any scale, so build takes none: pass it in the call, "
             f"model(lq, scale={scale})"
         )
 

@@ -241,7 +241,7 @@ def split_existing(
     if there and existing == "refuse":
         raise ValueError(
             f"{len(there)} of {len(tasks)} outputs exist, such as {there[0].target}: give "
-            "another folder or name, or say whether to overwrite or to skip them"
+            "another folder or name, or choose whether to overwrite or skip them"
         )
     kept = {task.target for task in there} if existing == "skip" else set()
     return [task for task in tasks if task.target not in kept], there

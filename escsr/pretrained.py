@@ -127,7 +127,7 @@ def _check_config(path: Path, config: ModelConfig) -> None:
     different = [key for key in own if own[key] != theirs[key]]
     if different:
         raise ValueError(
-            f"{path} describes another network than {WEIGHTS} beside it: {different[0]} is "
+            f"{path} describes another network than {WEIGHTS} next to it: {different[0]} is "
             f"{theirs[different[0]]!r}, not {own[different[0]]!r}"
         )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    backbone: Annotated[str, typer.Option(help="A backbone of 'escsr list'.")] = "esc",
+    backbone: Annotated[str, typer.Option(help="Backbone, see 'escsr list'.")] = "esc",
     scale: Annotated[
         int | None,
         typer.Option(
@@ -28,40 +28,40 @@ def bench(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(help="Side of the square picture, in pixels: 256; of features, 48."),
+        typer.Option(help="Side of the square picture in pixels. Default: 256; with --heads, 48."),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Pictures at once.")] = 1,
-    threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 2,
-    repeats: Annotated[int, typer.Option(help="Timed passes; the fastest counts.")] = 3,
+    batch: Annotated[int, typer.Option(help="Pictures per batch.")] = 1,
+    threads: Annotated[int, typer.Option(help="PyTorch threads.")] = 2,
+    repeats: Annotated[int, typer.Option(help="Timed runs; the fastest counts.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     training: Annotated[
-        bool, typer.Option("--training", help="Forward and backward passes.")
+        bool, typer.Option("--training", help="Measure training steps instead of inference.")
     ] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Name the operations that cost most, too.")
+        bool, typer.Option("--profile", help="Also list the most expensive operations.")
     ] = False,
     heads: Annotated[
-        bool, typer.Option("--heads", help="The heads for any scale alone, without a backbone.")
+        bool,
+        typer.Option("--heads", help="Measure the heads for any scale alone, without a backbone."),
     ] = False,
     sessions: Annotated[
         bool,
         typer.Option(
-            "--sessions", help="What escsr.upscale adds to the bare network for small pictures."
+            "--sessions", help="Measure the overhead of escsr.upscale for small pictures."
         ),
     ] = False,
     bands: Annotated[
         bool,
         typer.Option(
-            "--bands", help="Exact bands and tiles beside the whole picture (default model, x2)."
+            "--bands",
+            help="Compare exact bands and tiles with the whole picture (default model, x2).",
         ),
     ] = False,
     gpu: Annotated[
         bool,
-        typer.Option(
-            "--gpu", help="All that a GPU is asked: correctness, every way to compute, training."
-        ),
+        typer.Option("--gpu", help="Test a GPU: correctness, all ways to compute, training."),
     ] = False,
-    minutes: Annotated[float, typer.Option(help="Time for --gpu.")] = 3.0,
+    minutes: Annotated[float, typer.Option(help="Time limit for --gpu.")] = 3.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Rehearse --gpu on the CPU, with tiny sizes.")
     ] = False,

@@ -29,7 +29,7 @@ def degrade(
         str,
         typer.Option("--output", "-o", help="A folder, or a .png file for one input."),
     ],
-    preset: Annotated[str, typer.Option(help="bicubic, real, real_light, bsrgan_like.")] = "real",
+    preset: Annotated[str, typer.Option(help="bicubic, real, real_light or bsrgan_like.")] = "real",
     scale: Annotated[
         float,
         typer.Option(
@@ -37,19 +37,20 @@ def degrade(
             "-s",
             parser=parse_scale,
             metavar=METAVAR,
-            help="How many times smaller, from 1.",
+            help="Reduction factor, at least 1.",
         ),
     ] = 4.0,
-    seed: Annotated[int, typer.Option(help="Of the draws; each file has its own stream.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed; each file has its own stream.")] = 0,
     sheet: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Also make OUT/sheet.png of N draws to look at."),
+        typer.Option(metavar="N", help="Also write OUT/sheet.png with N random draws."),
     ] = None,
     replay: Annotated[
-        Path | None, typer.Option(help="JSON of a draw to do again, instead of drawing.")
+        Path | None,
+        typer.Option(help="Repeat the degradation recorded in this JSON instead of drawing one."),
     ] = None,
 ) -> None:
-    """Make low-quality pictures; beside each a JSON that makes it again, bit for bit."""
+    """Degrade pictures; a JSON next to each repeats its degradation bit for bit."""
     from escsr.degradations import preset as make_preset
 
     _check_options(scale, seed, sheet, replay)
@@ -106,7 +107,7 @@ def _read_draw(path: Path) -> "Draw":
     try:
         return Draw.from_json(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is no text; --replay takes the JSON beside a picture") from None
+        raise ValueError(f"{path} is not text; --replay takes the JSON next to a picture") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

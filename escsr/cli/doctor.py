@@ -17,7 +17,7 @@ _EXTRAS = {
         "several processes, TensorBoard, VGG features, transforms of albumentations",
         ("timm", "torchvision", "albumentations", "accelerate", "tensorboard"),
     ),
-    "metrics": ("figures by pyiqa", ("pyiqa", "torchvision")),
+    "metrics": ("metrics of pyiqa", ("pyiqa", "torchvision")),
     "hub": ("weights from hf:// addresses", ("huggingface_hub",)),
     "video": ("damage by video codecs", ("av",)),
 }
@@ -26,7 +26,7 @@ _TRIED = (768, 1024)
 
 
 def doctor() -> None:
-    """Say what this machine can run and why not more, ready to paste into an issue."""
+    """Show what this machine can run, and what is missing; ready to paste into an issue."""
     from escsr.version import __version__
 
     typer.echo(f"escsr {__version__}, Python {platform.python_version()}, {platform.platform()}")

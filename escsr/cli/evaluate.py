@@ -27,14 +27,14 @@ def evaluate(
         typer.Option(
             "--model",
             "-m",
-            help='Name or file of a model, or NAME=FILE, "bicubic", or "embedded" for all of '
+            help='Model name or file, NAME=FILE, "bicubic", or "embedded" for all of '
             'ours; may be repeated. Default: "default".',
         ),
     ] = None,
     lq: Annotated[
         list[str] | None,
         typer.Option(
-            help="Folder of LQ pictures, paired by name: one for each --data, or one with {data} "
+            help="Folder of LQ pictures, paired by name: one per --data, or one with {data} "
             "in it; {scale} stands for the scale. Made on the fly if left out; without --data "
             "the pictures have no ground truth."
         ),
@@ -113,7 +113,7 @@ def _check_judged(judged: list[str], *, card: Path | None, row: "PaperRow | None
     """Refuse early a card or a row of the paper without a model to go with it."""
     if card is not None and len(judged) != 1:
         found = ", ".join(judged) or "none"
-        raise ValueError(f"a card is of one model, beside bicubic; here are {found}")
+        raise ValueError(f"a card describes one model, in addition to bicubic; found {found}")
     if row is not None and not judged:
         raise ValueError(f"there is no model to compare with {row.name}: give one by --model")
 

@@ -19,24 +19,24 @@ class RuleOptions:
 
     crop: Annotated[
         str | None,
-        typer.Option(help="Pixels off each side: 4, scale or scale+6."),
+        typer.Option(help="Pixels cropped from each side: 4, scale or scale+6."),
     ] = None
     rounding: Annotated[str | None, typer.Option(help="uint8 or none.")] = None
     resizer: Annotated[
         str | None,
-        typer.Option(help="Makes LQ: matlab_clamp, matlab or pillow."),
+        typer.Option(help="Resizer for LQ: matlab_clamp, matlab or pillow."),
     ] = None
     alignment: Annotated[
         str | None,
         typer.Option(
-            help="Of a larger HR: top_left, centre, exact, or whole: any ratio of the sizes.",
+            help="If HR is larger: top_left, centre, exact, or whole (any ratio).",
         ),
     ] = None
     degradation: Annotated[
         str | None,
-        typer.Option(help="Make LQ by this degradation preset."),
+        typer.Option(help="Degrade LQ with this preset."),
     ] = None
-    seed: Annotated[int, typer.Option(help="Of the degradation.")] = 0
+    seed: Annotated[int, typer.Option(help="Random seed of the degradation.")] = 0
     resize: Annotated[
         bool,
         typer.Option(

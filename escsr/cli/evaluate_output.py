@@ -84,7 +84,7 @@ def show_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
     for model in models:
         about = next(facts for facts in c.models if facts["name"] == model)
         network = about.get("network", "a network of its own")
-        typer.echo(f"{model} ({network}) beside {row.network} x{row.scale} as published:")
+        typer.echo(f"{model} ({network}) and {row.network} x{row.scale} as published:")
         for check in check_paper(c, row, model):
             agree = agree and check.agrees
             digits = 2 if check.metric == "psnr_y" else 4

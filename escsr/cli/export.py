@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @in_groups
 def export(
-    model: Annotated[str, typer.Argument(help="A name of 'escsr list', or a weight file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    model: Annotated[str, typer.Argument(help="Model name (see 'escsr list') or weight file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file.")],
     file: FileOptions,
     onnx: OnnxOptions,
 ) -> None:
-    """Write a network as a file for another program, and prove that it computes the same.
+    """Export a network for another program, and verify that it computes the same.
 
     The file is run beside the network, at ten sizes where it takes any; the differences are
     printed and kept in OUTPUT.json. A file that differs too much is not written.

@@ -42,11 +42,11 @@ class FileOptions:
     ] = None
     image_size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="The size of all pictures, if they have one."),
+        typer.Option(metavar="WxH", help="Fix the input size."),
     ] = None
     fp16: Annotated[bool, typer.Option("--fp16", help="Compute in float16.")] = False
     licence: Annotated[
-        str | None, typer.Option(help="Licence of the weights, to be written into the file.")
+        str | None, typer.Option(help="Licence of the weights, stored in the file.")
     ] = None
 
     def checked_kind(self) -> str:
@@ -58,7 +58,7 @@ class FileOptions:
             raise ValueError(f"--format {self.kind} takes no {_as_options(wrong)}")
         if self.kind == "aoti" and self.image_size is None:
             raise ValueError(
-                "--format aoti compiles for one size of pictures: say which, --image-size WxH"
+                "--format aoti compiles for one input size: set it with --image-size WxH"
             )
         return self.kind
 
@@ -85,15 +85,16 @@ class OnnxOptions:
     parts: Annotated[
         bool,
         typer.Option(
-            "--parts", help="Two files, OUTPUT.encode.onnx and OUTPUT.at.onnx, for zooms."
+            "--parts", help="Write two files for zooming: OUTPUT.encode.onnx, OUTPUT.at.onnx."
         ),
     ] = False
-    opset: Annotated[int, typer.Option(help="Version of the ONNX operators.")] = 17
-    simplify: Annotated[bool, typer.Option("--simplify", help="Shorten the graph by onnxslim.")] = (
-        False
-    )
+    opset: Annotated[int, typer.Option(help="ONNX operator set version.")] = 17
+    simplify: Annotated[
+        bool, typer.Option("--simplify", help="Simplify the graph with onnxslim.")
+    ] = False
     photo: Annotated[
-        Path | None, typer.Option(help="A photo to prove the file by, besides made-up pictures.")
+        Path | None,
+        typer.Option(help="A photo to test the file with, in addition to synthetic pictures."),
     ] = None
 
     def refuse_unless(self, written: bool) -> None:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 def fetch(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="Of 'escsr list --published', or hf://user/repo."),
+        typer.Argument(
+            metavar="NAME...", help="Name from 'escsr list --published', or hf://user/repo."
+        ),
     ],
 ) -> None:
-    """Download published weights to the cache of this machine, and say where they are."""
+    """Download published weights to the local cache, and print where they are."""
     from escsr import models
 
     console = make_console()
@@ -78,7 +80,7 @@ def about_unfetched(entry: "Published") -> dict[str, Any]:
         entry.backbone, head=entry.head, scale=entry.scale, backbone_args=entry.backbone_args
     )
     return {
-        "file": f"not here yet; 'escsr fetch {entry.name}' brings it to "
+        "file": f"not here yet; 'escsr fetch {entry.name}' downloads it to "
         f"{cache_folder() / entry.file}",
         "network": f"{entry.backbone} + {entry.head}",
         "scale": f"×{entry.scale}" if entry.scale else "any",

@@ -27,25 +27,25 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/NAME.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in that folder.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint in that folder.")
     ] = False,
     change: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY",
-            help="With --resume: a key that may differ from before, e.g. steps or optimizer.",
+            help="With --resume: a key that may have changed, e.g. steps or optimizer.",
         ),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Stop in time and save, so that this call ends within so many minutes."),
+        typer.Option(help="Save and stop so that this call ends within this many minutes."),
     ] = None,
     check: Annotated[
         bool,
         typer.Option("--check", help="Only check the recipe and its pictures; write nothing."),
     ] = False,
 ) -> None:
-    """Train a network as a recipe says; Ctrl-C saves and stops."""
+    """Train a network from a recipe; Ctrl-C saves and stops."""
     import escsr.recipe
     import escsr.training
     from escsr.recipe.definition import find_recipe
@@ -61,7 +61,7 @@ def train(
         described, problems, changes = kept_recipe(out, changes)
     else:
         raise ValueError(
-            "say which recipe: a file, or a name of escsr list; only --resume --out DIR needs none"
+            "name a recipe: a file, or a name from escsr list; only --resume --out DIR needs none"
         )
     folder = out or Path("runs") / described.name
     if resume and not folder.is_dir():

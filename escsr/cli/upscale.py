@@ -33,7 +33,7 @@ def upscale(
         list[str],
         typer.Argument(
             metavar="IN...",
-            help="Picture files, folders of them, patterns: 'in/**/*.tif'; - is standard input.",
+            help="Picture files, folders or patterns ('in/**/*.tif'); - is standard input.",
         ),
     ],
     output: Annotated[
@@ -41,7 +41,7 @@ def upscale(
         typer.Option(
             "--output",
             "-o",
-            help="A picture file for one input, else a folder, mirroring IN's; - is standard "
+            help="A file for one input, otherwise a folder, which mirrors IN; - is standard "
             "output.",
         ),
     ],
@@ -53,9 +53,9 @@ def upscale(
     video: VideoOptions,
     cluster: ClusterOptions,
 ) -> None:
-    """Upscale pictures or videos, to exactly the size asked.
+    """Upscale pictures or videos to exactly the requested size.
 
-    Say the size by one of --scale, --size, --width, --height, --min-side, --max-side.
+    Set the size with one of --scale, --size, --width, --height, --min-side, --max-side.
     Transparency, bit depth, colours, resolution, EXIF, XMP and IPTC are kept.
     """
     from escsr.inference.judging import is_auto

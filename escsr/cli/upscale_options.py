@@ -28,17 +28,15 @@ class SizeOptions:
         ),
     ] = None
     size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Width x height to make, e.g. 3840x2160.")
+        str | None, typer.Option(metavar="WxH", help="Exact width x height, e.g. 3840x2160.")
     ] = None
-    width: Annotated[
-        int | None, typer.Option(help="Width to make, in pixels; the height follows.")
-    ] = None
-    height: Annotated[int | None, typer.Option(help="Height to make; the width follows.")] = None
+    width: Annotated[int | None, typer.Option(help="Width in pixels; the height follows.")] = None
+    height: Annotated[int | None, typer.Option(help="Height in pixels; the width follows.")] = None
     min_side: Annotated[
-        int | None, typer.Option(help="What the shorter side becomes; the other follows.")
+        int | None, typer.Option(help="Length of the shorter side; the other follows.")
     ] = None
     max_side: Annotated[
-        int | None, typer.Option(help="What the longer side becomes; the other follows.")
+        int | None, typer.Option(help="Length of the longer side; the other follows.")
     ] = None
 
     def wanted(self) -> dict[str, Any]:
@@ -85,7 +83,7 @@ class NetworkOptions:
     providers: Annotated[
         list[str] | None,
         typer.Option(
-            "--provider", help="Of ONNX Runtime: cuda, directml, coreml, openvino, tensorrt, cpu."
+            "--provider", help="For ONNX Runtime: cuda, directml, coreml, openvino, tensorrt, cpu."
         ),
     ] = None
 
@@ -96,22 +94,18 @@ class WorkOptions:
 
     memory: Annotated[
         str | None,
-        typer.Option(
-            metavar="AMOUNT", help="What the program may take, e.g. 2GB. Default: what is free."
-        ),
+        typer.Option(metavar="AMOUNT", help="Memory limit, e.g. 2GB. Default: what is free."),
     ] = None
     tiles: Annotated[
         str,
-        typer.Option(
-            help="Pictures that do not fit: exact (bands, the same result) or fast (tiles)."
-        ),
+        typer.Option(help="For large pictures: exact (bands, the same result) or fast (tiles)."),
     ] = "exact"
     ensemble: Annotated[
         bool,
-        typer.Option("--ensemble", help="Mean over eight flips and rotations: 8 times as long."),
+        typer.Option("--ensemble", help="Average over eight flips and rotations: 8 times as long."),
     ] = False
     plan: Annotated[
-        bool, typer.Option("--plan", help="Print what would be done, and do nothing.")
+        bool, typer.Option("--plan", help="Print what would be done, without doing it.")
     ] = False
 
     def checked(self) -> dict[str, Any]:
@@ -130,7 +124,7 @@ class ClusterOptions:
 
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes. Default: one for each GPU, else for two CPUs."),
+        typer.Option(min=1, help="Number of processes. Default: one per GPU, or per two CPUs."),
     ] = None
 
 
@@ -146,19 +140,20 @@ class FileOptions:
         str,
         typer.Option(
             metavar="TEMPLATE",
-            help="Names in a folder, of {stem}, {suffix}, {type} (the input's), {scale}, {width}, "
-            "{height} (as asked), {model}.",
+            help="File names in a folder, from {stem}, {suffix}, {type} (the input's), {scale}, "
+            "{width}, {height} (as requested), {model}.",
         ),
     ] = "{stem}{suffix}"
-    existing: Annotated[
-        str, typer.Option(help="Outputs that exist: overwrite, skip or refuse.")
-    ] = "overwrite"
+    existing: Annotated[str, typer.Option(help="If outputs exist: overwrite, skip or refuse.")] = (
+        "overwrite"
+    )
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="The same as --existing skip.")
     ] = False
 
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what became of each file, as JSON.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a JSON report with the outcome for each file."),
     ] = None
 
     def suffix_of(self, writable: tuple[str, ...]) -> str | None:
@@ -182,23 +177,21 @@ class SavingOptions:
     """How files are written."""
 
     quality: Annotated[
-        int, typer.Option(min=1, max=100, help="1 to 100, of JPEG, WebP and AVIF.")
+        int, typer.Option(min=1, max=100, help="For JPEG, WebP and AVIF, 1 to 100.")
     ] = 95
-    lossless: Annotated[
-        bool, typer.Option("--lossless", help="Exact pixels in WebP and AVIF too.")
-    ] = False
+    lossless: Annotated[bool, typer.Option("--lossless", help="Lossless WebP and AVIF.")] = False
     chroma: Annotated[
-        str, typer.Option(help="444, or 420 for colours at half size, of JPEG and AVIF.")
+        str, typer.Option(help="For JPEG and AVIF: 444, or 420 for colours at half resolution.")
     ] = "444"
     compression: Annotated[
-        int, typer.Option(min=0, max=9, help="0 to 9, of PNG and TIFF: smaller files, slower.")
+        int, typer.Option(min=0, max=9, help="For PNG and TIFF, 0 to 9: smaller files, slower.")
     ] = 6
     strip_metadata: Annotated[
         bool, typer.Option("--strip-metadata", help="Leave out EXIF, XMP and IPTC.")
     ] = False
 
     pyramid: Annotated[
-        bool, typer.Option("--pyramid", help="TIFF in tiles, with smaller versions of itself.")
+        bool, typer.Option("--pyramid", help="Tiled TIFF with reduced versions for viewers.")
     ] = False
 
     def checked(self) -> dict[str, Any]:
@@ -218,16 +211,16 @@ class VideoOptions:
     ] = None
     crf: Annotated[
         int | None,
-        typer.Option(help="Constant quality; smaller is better. Default: 17 of h264, 19 of hevc."),
+        typer.Option(help="Constant quality; lower is better. Default: 17 for h264, 19 for hevc."),
     ] = None
-    preset: Annotated[str | None, typer.Option(help="Speed of the encoder, e.g. slow.")] = None
+    preset: Annotated[str | None, typer.Option(help="Encoder speed preset, e.g. slow.")] = None
     encoder_option: Annotated[
         list[str],
-        typer.Option(metavar="NAME=VALUE", help="Another option of the encoder; repeatable."),
+        typer.Option(metavar="NAME=VALUE", help="Other encoder option; repeatable."),
     ] = field(default_factory=list)
     fps: Annotated[
         str | None,
-        typer.Option(help="Frames per second of a folder of frames, e.g. 30000/1001. Default: 25."),
+        typer.Option(help="Frame rate for a folder of frames, e.g. 30000/1001. Default: 25."),
     ] = None
 
     def encoder(self) -> "EncoderOptions":

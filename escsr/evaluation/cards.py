@@ -32,7 +32,7 @@ def model_card(c: Findings, model: str, *, before: str = "") -> str:
     """
     there = [r for r in c.results if r.model == model and r.report is not None]
     if not there:
-        raise ValueError(f"there are no figures of {model!r} in this evaluation")
+        raise ValueError(f"there are no results for {model!r} in this evaluation")
     above, _, rest = (before or _head(c, model)).partition(_BEGIN)
     _, _, below = rest.partition(_END)
     scales = dict.fromkeys(r.scale for r in there)

@@ -202,7 +202,7 @@ def mean_of_finite(values: Iterable[float]) -> float:
 def _check_uint8(sr: Array, gt: Array) -> None:
     if sr.dtype != np.uint8 or gt.dtype != np.uint8:
         raise TypeError(
-            f"sr is {sr.dtype} and gt {gt.dtype}; these figures are taken on uint8: round and clip"
+            f"sr is {sr.dtype} and gt {gt.dtype}; these metrics are for uint8: round and clip"
         )
 
 

@@ -22,7 +22,7 @@ from escsr.names import unknown_name
 
 __all__ = ["PYIQA_LICENCE", "describe_metric", "find_metric", "find_metrics", "list_metrics"]
 
-PYIQA_LICENCE = "figures by pyiqa: PolyForm Noncommercial 1.0.0, not for commercial use"
+PYIQA_LICENCE = "metrics by pyiqa: PolyForm Noncommercial 1.0.0, not for commercial use"
 
 _PREFIX = "pyiqa:"
 _NOT_INSTALLED = "pyiqa is not installed: pip install 'escsr[metrics]'"
@@ -31,7 +31,7 @@ _SETS = ("fid", "sfid", "fid_dinov2", "inception_score")
 # pyiqa takes more for these than a picture, or gives more than a figure.
 _IMPOSSIBLE = {
     "clipscore": "it needs a caption for each picture",
-    "fgresq_pair": "it gives a ranking, not a figure",
+    "fgresq_pair": "it gives a ranking, not a value",
 }
 
 

@@ -234,7 +234,7 @@ def settle_scales(models: Mapping[str, ModelLike], scales: Sequence[float] | Non
     if own:
         own_scales = ", ".join(f"{name} x{scale:g}" for name, scale in own.items())
         raise ValueError(
-            f"the models make different scales ({own_scales}); say which (--scale 2,4)"
+            f"the models have different scales ({own_scales}); choose with --scale 2,4"
         )
     what = " and ".join(models)
-    raise ValueError(f"{what}: any scale can be made; say which (scale=4, --scale 4)")
+    raise ValueError(f"{what}: any scale is possible; choose one (scale=4, --scale 4)")

@@ -95,7 +95,7 @@ class Protocol:
         """Every rule in words, for reports."""
         return {
             "protocol": self.name,
-            "crop": f"{self.crop_text} pixels on each side, for all figures",
+            "crop": f"{self.crop_text} pixels on each side, for all metrics",
             "rounding": {
                 "uint8": "sr clipped and rounded half up to uint8",
                 "none": "sr clipped, not rounded",

@@ -128,7 +128,7 @@ class Report:
     def remarks(self) -> list[str]:
         """What must be said beside the means: pictures that are not in them."""
         return [
-            f"not in the mean of {metric}: {', '.join(names)} (enlarged exactly, the figure is "
+            f"not in the mean of {metric}: {', '.join(names)} (enlarged exactly, the value is "
             "infinite)"
             for metric, names in self.left_out.items()
         ]

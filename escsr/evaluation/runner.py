@@ -154,7 +154,7 @@ def compare(
     found, unavailable = find_metrics(asked, device=device or "cpu")
     if folder is None:
         for metric in [m for m in found if m.measure_set is not None]:
-            unavailable[metric.name] = "a figure of a whole set needs a results folder"
+            unavailable[metric.name] = "a metric of a whole set needs a results folder"
             found.remove(metric)
     recorder = Recorder(
         protocol=protocol,

@@ -69,10 +69,10 @@ def compare_means(
         'a better'
     """
     if len(a) != len(b) or not len(a):
-        raise ValueError(f"{len(a)} and {len(b)} figures: there must be as many of each, from 1")
+        raise ValueError(f"{len(a)} and {len(b)} values: there must be equally many, at least 1")
     differences = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     if not np.isfinite(differences).all():
-        raise ValueError("the figures must be finite")
+        raise ValueError("the values must be finite")
     n = len(differences)
     means = np.empty(draws)
     for start in range(0, draws, 1000):  # 1000 x pictures at a time: bounded memory

@@ -10,9 +10,10 @@ from escsr.evaluation.results import Findings, Result
 __all__ = ["LEGEND", "Cell", "cells", "csv_table", "latex_table", "markdown_tables", "notes"]
 
 LEGEND = (
-    "Bold: the best mean. ≈: over these pictures not to be told from the best (the 95 % interval "
-    "of the paired bootstrap holds zero, the difference is smaller than what correct resizers and "
-    "rounding make, or there are fewer than five pictures). (n): the mean of n pictures only."
+    "Bold: the best mean. ≈: not significantly different from the best on these pictures (the "
+    "95 % interval of the paired bootstrap contains zero, the difference is smaller than those due "
+    "to rounding and correct resizers, or there are fewer than five pictures). (n): the mean of n "
+    "pictures only."
 )
 
 

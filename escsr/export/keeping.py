@@ -80,8 +80,8 @@ def scale_of(network: SuperResolver, options: Options) -> int | None:
         return int(own)
     if asked is None and (options.target.whole_windows or options.image_size is not None):
         raise ValueError(
-            f"this network makes any scale, and a file for {options.target.name!r} of one size or "
-            "of whole windows makes one: say which (scale=2, …)"
+            f"this network supports any scale, but a file for {options.target.name!r} of one size "
+            "or of whole windows has one: choose it (scale=2, …)"
         )
     return asked
 

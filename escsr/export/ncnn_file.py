@@ -80,7 +80,7 @@ def to_ncnn(
     """
     path = Path(path)
     if path.suffix != ".param":
-        raise ValueError(f"ncnn reads NAME.param and NAME.bin: say NAME.param, not {path.name}")
+        raise ValueError(f"ncnn reads NAME.param and NAME.bin: pass NAME.param, not {path.name}")
     pnnx, ncnn = (_installed(name) for name in ("pnnx", "ncnn"))
     options = Options(
         target=_NCNN, scale=scale, image_size=image_size or _NCNN.tile, opset=_OPSET, half=fp16

@@ -68,7 +68,9 @@ def to_pt2(
     options = Options(target=target, scale=scale, image_size=compiled_for, opset=20)
     network, facts = describe(model, options, licence=licence)
     if network.scale is None and scale is None:
-        raise ValueError("a program makes one scale, and this network any: say which (scale=2, …)")
+        raise ValueError(
+            "a program has one scale, and this network supports any: choose one (scale=2, …)"
+        )
     made = scale_of(network, options)
     assert made is not None
     facts["scale"] = str(made)

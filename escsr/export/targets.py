@@ -76,7 +76,7 @@ def darktable_files(path: Path, facts: Mapping[str, str]) -> dict[Path, dict[str
     """
     scale = facts["scale"]
     if scale not in ("2", "4"):
-        raise ValueError(f"darktable enlarges ×2 and ×4, not ×{scale}: say scale=2 or scale=4")
+        raise ValueError(f"darktable enlarges ×2 and ×4, not ×{scale}: use scale=2 or scale=4")
     if path.name != f"model_x{scale}.onnx":
         raise ValueError(
             f"darktable knows the scale of a file by its name, which must be model_x{scale}.onnx, "

@@ -67,7 +67,7 @@ def _facts_of(source: PictureSource) -> Facts:
                 try:
                     return read(file)
                 except ValueError as error:
-                    return Facts(notes=[f"what it says beside its pixels is left out: {error}"])
+                    return Facts(notes=[f"its metadata is dropped: {error}"])
     return Facts()
 
 
@@ -108,7 +108,7 @@ def display_for(
         if dpi is not None and exif is None:
             exif = resolution_exif(dpi)
         elif dpi is not None and exif_dpi(exif) is None:
-            notes.append("this format says pixels per inch only in EXIF, which does not; left out")
+            notes.append("this format stores resolution only in EXIF, which is missing; dropped")
     return Display(icc=icc, cicp=cicp, dpi=dpi, exif=exif, xmp=xmp, iptc=iptc), notes
 
 

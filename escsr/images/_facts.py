@@ -40,7 +40,7 @@ class Facts:
         try:
             return make_profile(self.primaries or SRGB, self.curve or SRGB_CURVE, gray=gray)
         except ValueError as error:
-            self.notes.append(f"what it says of its colours is left out: {error}")
+            self.notes.append(f"its colour information is dropped: {error}")
             return None
 
     def say_pixel_shape(self, x: float, y: float) -> None:

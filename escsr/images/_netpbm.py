@@ -11,7 +11,7 @@ import numpy as np
 
 from escsr.images._picture import Array
 
-_DAMAGED = "a damaged or cut short picture"
+_DAMAGED = "a damaged or truncated picture"
 _CHANNELS = {"P1": 1, "P2": 1, "P3": 3, "P4": 1, "P5": 1, "P6": 3}
 # A number or word of a header, after white space and comments up to the line's end.
 _TOKEN = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])*([^\s#]+)")

@@ -60,7 +60,7 @@ def read_bmp(contents: bytes) -> Array:
     finally:
         log.setLogLevel(level)
     if samples is None:
-        raise ValueError("a damaged or cut short picture, or a rare kind of BMP")
+        raise ValueError("a damaged or truncated picture, or a rare kind of BMP")
     if samples.ndim == 2:
         return samples[..., None]
     rgb = samples[..., 2::-1]

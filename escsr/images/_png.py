@@ -52,7 +52,7 @@ def png_facts(file: BinaryIO) -> Facts:
         elif kind == b"eXIf":
             facts.exif = data
         elif kind in (b"mDCV", b"cLLI"):
-            facts.notes.append(f"what it says of an HDR display ({kind.decode()}) is left out")
+            facts.notes.append(f"its HDR display metadata ({kind.decode()}) is dropped")
         elif kind in (b"iTXt", b"zTXt", b"tEXt"):
             _take_text(facts, kind, data)
     if has_profile:

@@ -73,7 +73,7 @@ def read_image(source: Origin) -> Picture:
     Raises:
         FileNotFoundError: there is no such file.
         OSError: it is a folder or may not be read.
-        ValueError: it is no picture, is damaged or cut short, or holds pixels of another kind.
+        ValueError: it is no picture, is damaged or truncated, or holds pixels of another kind.
         RuntimeError: this process was forked from one that had already used libvips.
 
     Example:

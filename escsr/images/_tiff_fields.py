@@ -146,7 +146,7 @@ class TiffReader:
         self._file.seek(at)
         data = self._file.read(count)
         if len(data) < count:
-            raise ValueError("its fields are cut short")
+            raise ValueError("its fields are truncated")
         return data
 
 

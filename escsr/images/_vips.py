@@ -33,4 +33,4 @@ def reason(error: Exception) -> str:
         return f"not a picture in a format that can be read ({known})"
     lines = [line.strip() for line in detail.splitlines() if line.strip()]
     said = f" ({lines[0]})" if lines else ""
-    return f"a damaged or cut short picture{said}"
+    return f"a damaged or truncated picture{said}"

@@ -207,7 +207,7 @@ def check_disk(needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
-            f"the picture needs {_gib(needed)} of disk for what lies between the network's "
+            f"the picture needs {_gib(needed)} of disk between the network's "
             f"stages, and {folder} has {_gib(free)} free. Free some, or name a folder on another "
             "disk by ESCSR_SPOOL"
         )

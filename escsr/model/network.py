@@ -236,7 +236,7 @@ class SuperResolver(Shareable, nn.Module):
             raise ValueError(f"give scale or size, not both (got scale={scale}, size={size})")
         own = self.scale
         if scale is None and size is None and own is None:
-            raise ValueError("this network makes any scale: say scale=… or size=(H, W)")
+            raise ValueError("this network supports any scale: pass scale=… or size=(H, W)")
         if scale is not None and not scale >= 1:
             raise ValueError(f"scale must be at least 1, not {scale}")
         wanted = own if scale is None else scale

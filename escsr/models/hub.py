@@ -63,7 +63,9 @@ def locate(name: str) -> Path:
     address = parse(name)
     found = library().try_to_load_from_cache(address.repo, address.file, revision=address.revision)
     if not isinstance(found, str):  # None, or a mark that the repository has no such file
-        raise NotFetchedError(f"{name} is not on this machine yet: 'escsr fetch {name}' brings it")
+        raise NotFetchedError(
+            f"{name} is not on this machine yet: 'escsr fetch {name}' downloads it"
+        )
     return Path(found)
 
 

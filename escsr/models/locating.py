@@ -50,7 +50,7 @@ def locate(path_or_name: str | os.PathLike[str]) -> Path:
     kept = cache_folder() / entry.file
     if not kept.is_file():
         raise NotFetchedError(
-            f"{name} is not on this machine yet: 'escsr fetch {name}' brings it from "
+            f"{name} is not on this machine yet: 'escsr fetch {name}' downloads it from "
             f"{entry.address} to {kept}"
         )
     check_kept(entry, kept)

@@ -164,7 +164,7 @@ def _teacher_problems(built: dict[str, Any]) -> list[str]:
     wanted = any(getattr(part, "needs_teacher_pictures", False) for part in parts)
     if wanted and data is not None and not getattr(data, "brings_teacher", False):
         return [
-            f"loss: compares with a teacher's pictures, and {type(data).__name__} brings none; "
+            f"loss: compares with a teacher's pictures, and {type(data).__name__} has none; "
             "take data=partial(TeacherDataset, ...), or give the loss a network"
         ]
     return []

@@ -160,7 +160,9 @@ def _check_terms(terms: Mapping[str, object], factors: Mapping[str, float]) -> N
         raise ValueError("there is nothing to add up: name at least one loss, e.g. pixel=...")
     for name, term in terms.items():
         if name in _TAKEN:
-            raise ValueError(f"{name!r} is a figure of the engine's own; name the term otherwise")
+            raise ValueError(
+                f"{name!r} is reserved for the engine; choose another name for the term"
+            )
         if not callable(term):
             raise TypeError(f"{name} must be a functools.partial of a loss, got {term!r}")
     for name, factor in factors.items():

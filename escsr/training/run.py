@@ -328,7 +328,7 @@ class Run:
         except Exception as second:  # the first error is the one to be told
             display.say(f"step {self.step} could not be saved: {second}")
         else:
-            display.say(f"saved at step {self.step}; go on with --resume")
+            display.say(f"saved at step {self.step}; continue with --resume")
 
     def _save(self, *, new_best: bool) -> None:
         generators = self.processes.gather(rng_state())
@@ -364,7 +364,7 @@ class Run:
             self.engine.export_discriminator(self.folder.path / "discriminator.safetensors")
         self.processes.wait()
         if not self.length.is_over(self.step):
-            display.say(f"stopped and saved at step {self.step}; go on with --resume")
+            display.say(f"stopped and saved at step {self.step}; continue with --resume")
             return
         best = ""
         if self.best is not None:

@@ -126,8 +126,7 @@ class Teacher(nn.Module):
             made = batch["teacher"]
         else:
             raise ValueError(
-                "the data brings no teacher's pictures: take TeacherDataset, or give the loss a "
-                "network"
+                "the data has no teacher's pictures: use TeacherDataset, or give the loss a network"
             )
         distance: Tensor = self.distance(sr, made)
         return distance

@@ -214,7 +214,7 @@ def test_doctor_says_what_is_possible_and_why_not_more(monkeypatch, tmp_path) ->
     said = run("doctor")[1]
     fetched = f"published weights: 1 of {len(published())} in {tmp_path}; none are fetched: "
     assert f"{fetched}ESCSR_OFFLINE is set" in " ".join(said.split())
-    assert "figures by pyiqa: no: pyiqa, torchvision not installed" in said
+    assert "metrics of pyiqa: no: pyiqa, torchvision not installed" in said
     assert "pip install 'escsr[metrics]'" in said
     assert "torch 9.9, torchvision -" in said
 

@@ -121,7 +121,7 @@ def test_paper_and_card(bench, tmp_path):
     card = tmp_path / "card.md"
     code, said = run(*data, "-m", "esc_tiny_x4", "--paper", "esc_x4", "--card", card)
     assert code == 3, said  # something differs
-    assert "esc_tiny_x4 (esc_tiny + pixel_shuffle) beside ESC x4 as published" in said
+    assert "esc_tiny_x4 (esc_tiny + pixel_shuffle) and ESC x4 as published" in said
     assert "Set5 psnr_y: measured" in said
     assert "DIFFERS" in said
     assert "published 32.68" in said
@@ -130,7 +130,7 @@ def test_paper_and_card(bench, tmp_path):
         (("-m", "bicubic", "--paper", "esc_x4"), "there is no model to compare with esc_x4"),
         (
             ("-m", "bicubic", "-m", "real", "-m", "default", "--card", card),
-            "a card is of one model",
+            "a card describes one model",
         ),
         (("-m", "real", "--lq", bench / "One" / "X4", "--degradation", "real"), "leave one"),
     ):

@@ -89,7 +89,7 @@ def test_cards_keep_what_was_written_by_hand(bench, tmp_path, name):
 
 def test_card_of_a_new_file_says_what_the_file_knows(bench, weights):
     found = compare([str(weights)], data=[Dataset(hr=bench / "HR")], scales=[2])
-    with pytest.raises(ValueError, match="no figures of 'three'"):
+    with pytest.raises(ValueError, match="no results for 'three'"):
         model_card(found, "three")
     card = model_card(found, "two")
     assert card.startswith("# two\n")

@@ -65,7 +65,7 @@ def test_verdicts(differences, better, verdict):
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="2 and 1 figures"):
+    with pytest.raises(ValueError, match="2 and 1 values"):
         compare_means([1, 2], [1], rng=rng())
     with pytest.raises(ValueError, match="0 and 0"):
         compare_means([], [], rng=rng())

@@ -100,7 +100,7 @@ def test_compiling_without_a_compiler(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--format", "aoti"], "say which, --image-size"),
+        (["--format", "aoti"], "set it with --image-size"),
         (["--format", "pt2", "--image-size", "8x8"], "takes no --image-size"),
         (["--format", "pt2", "--opset", "18"], "only --format onnx takes --opset"),
         (["--format", "ncn"], "ncnn"),
@@ -116,7 +116,7 @@ def test_formats_and_options_that_do_not_go_together(
 def test_impossible_requests(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"end in \.pt2"):
         to_pt2("esc_tiny_x2", tmp_path / "m.pt")
-    with pytest.raises(ValueError, match="say which"):
+    with pytest.raises(ValueError, match=r"\(scale=2, …\)"):
         to_pt2("default", tmp_path / "m.pt2")
     with pytest.raises(ValueError, match="whole pixels"):
         to_pt2("esc_tiny_x2", tmp_path / "m.pt2", compiled_for=(0, 8))

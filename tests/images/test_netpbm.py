@@ -77,9 +77,9 @@ def test_the_first_of_several_with_a_warning():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (raw("P6", 255, RGB)[:-1], "cut short"),
-        (raw("P5", 1000, RGB[..., 0])[:-1], "cut short"),
-        (plain("P3", 255, RGB)[:40], "cut short"),
+        (raw("P6", 255, RGB)[:-1], "truncated"),
+        (raw("P5", 1000, RGB[..., 0])[:-1], "truncated"),
+        (plain("P3", 255, RGB)[:40], "truncated"),
         (b"P6\n3 -2\n255\n", "header"),
         (b"P6\n0 2\n255\n", "0×2"),
         (b"P6\n3 2\n65536\n" + bytes(40), "white 65536"),

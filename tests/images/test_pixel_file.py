@@ -105,7 +105,7 @@ def test_files_go_with_their_pictures_or_their_programs(tmp_path):
 def test_damaged_pictures_are_refused_and_leave_nothing(tmp_path):
     data = encode_image(picture(300, 200), ".jpg")
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match="damaged or cut short"):
+    with pytest.raises(ValueError, match="damaged or truncated"):
         open_pixels(tmp_path / "cut.jpg", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["cut.jpg"]
 

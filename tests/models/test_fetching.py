@@ -252,7 +252,7 @@ def test_the_command_line(server, publish, tmp_path, monkeypatch, capsys):
     assert f"put it at {kept()}" in error
     code, out, _ = escsr_program("info", NAME)
     assert code == 0
-    assert f"'escsr fetch {NAME}' brings it" in out
+    assert f"'escsr fetch {NAME}' downloads it" in out
     assert "102 572" in out  # parameters
     _, out, _ = escsr_program("list", "--published")
     assert out.split() == [NAME, "×4", "a", "test"]

@@ -61,7 +61,7 @@ def test_sum_is_its_terms_times_their_factors_by_name():
         ({"pixel": L1, "factors": {"pixle": 1.0}}, ValueError, "'pixle'; did you mean 'pixel'"),
         ({"pixel": L1, "factors": {"pixel": 0.0}}, ValueError, "pixel must be above 0"),
         ({"pixel": L1, "factors": {"pixel": math.inf}}, ValueError, "above 0"),
-        ({"gan": L1}, ValueError, "engine's own"),
+        ({"gan": L1}, ValueError, "reserved for the engine"),
         ({"pixel": 1.0}, TypeError, "pixel must be a functools.partial"),
         ({"pixel": dict}, TypeError, "pixel must give a torch.nn.Module, got dict"),
     ],

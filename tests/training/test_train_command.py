@@ -137,7 +137,7 @@ def test_photo_cut_short_is_found_by_check(tmp_path):
     found = run(SMOKE, f"*.roots={photos}", "validation.include=w*", "data.exclude=w*", "--check")
     assert found.exit_code == 2
     assert "1 of 1 files are damaged" in found.output
-    assert "cut.png: a damaged or cut short picture" in found.output
+    assert "cut.png: a damaged or truncated picture" in found.output
     skipped = run(SMOKE, f"data.roots={photos}", "data.bad_files=skip", "--check")
     assert skipped.exit_code == 0
     assert "note: data: 1 damaged files will be passed over" in skipped.output
@@ -239,7 +239,7 @@ def test_run_folder_alone_is_enough_to_resume(own_recipe, tmp_path):
 
 def test_recipe_is_named_or_there_is_a_run_to_resume(tmp_path):
     nothing = run("steps=3", "--out", tmp_path)
-    assert "say which recipe" in str(nothing.exception)
+    assert "name a recipe" in str(nothing.exception)
     unknown = run("clasic_tiny", "--check")
     assert "classic_tiny" in str(unknown.exception)
     empty = run("--resume", "--out", tmp_path)
