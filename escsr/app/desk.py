@@ -109,6 +109,7 @@ class Desk:
     def whole(self, owner: str, path: str, order: Order, job: Job[Made]) -> Made:
         """The whole picture, written to a file."""
         upload = self.uploads.read(path)
+        job.check()
         session, plan = self.plan(upload, order)
         with collecting() as notes:
             notes.extend(upload.notes)

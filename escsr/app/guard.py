@@ -3,7 +3,7 @@
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -42,13 +42,13 @@ class Guard:
         app: What answers them.
         folder: Files below it may be asked for, and no others.
         names: Host names under which the app is reached, beside addresses in numbers and
-            "localhost". Others are refused: a stranger's name may lead to this machine.
+            "localhost"; may grow. Others are refused: a stranger's name may lead to this machine.
         upload: Bytes of one request at most.
     """
 
-    def __init__(self, app: Asgi, *, folder: str, names: Iterable[str], upload: int) -> None:
+    def __init__(self, app: Asgi, *, folder: str, names: set[str], upload: int) -> None:
         self._app, self._folder, self._upload = app, folder.rstrip("/\\"), upload
-        self.names = {name.lower() for name in names} | {"localhost"}
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the app answer."""
@@ -81,7 +81,8 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         name = (urlsplit(f"//{host}").hostname or "").lower()
-        return name in self.names or _is_address(name)
+        ours = {"localhost", *(one.lower() for one in self._names)}
+        return name in ours or _is_address(name)
 
     def _is_needed(self, method: str, path: str) -> bool:
         if method in ("GET", "HEAD"):

@@ -85,6 +85,15 @@ class Job(Generic[Result]):
             if self.state == "waiting":
                 self.state = "stopped"
 
+    def check(self) -> None:
+        """Between two steps.
+
+        Raises:
+            Cancelled: If it is stopped.
+        """
+        if self.stop.is_set():
+            raise Cancelled
+
     def run(self) -> None:
         """Do the work, in this thread."""
         with self._lock:

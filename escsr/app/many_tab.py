@@ -51,7 +51,7 @@ def _running(desk: Desk) -> Any:
             yield status(explain(error), "bad"), "", gr.update(visible=False), *_FREE
             return
         hidden = gr.update(visible=False)
-        async for line in watched(desk, job):
+        async for line in watched(desk, job, to_the_end=True):
             yield line, as_table(batch), hidden, *_BUSY
         if job.error is not None:
             said = status(explain(job.error, "the batch"), "bad")
@@ -59,7 +59,7 @@ def _running(desk: Desk) -> Any:
             stopped = "Stopped. " if job.state == "stopped" else ""
             said = status(stopped + batch.summary, "good" if batch.file else "bad")
         zipped = hidden
-        if batch.file is not None and job.is_over:
+        if batch.file is not None:
             zipped = gr.update(value=str(batch.file), visible=True)
         yield said, as_table(batch), zipped, *_FREE
 

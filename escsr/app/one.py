@@ -92,11 +92,10 @@ class _One:
             return
         async for line in watched(desk, job):
             yield line, gr.skip(), gr.skip(), *_BUSY
-        if job.state == "stopped":
-            yield status("Stopped; nothing was made."), *_idle()
+        if job.error is not None:
+            yield status(explain(job.error, name_of(path)), "bad"), *_idle()
         elif job.result is None:
-            said = explain(job.error or RuntimeError(), name_of(path))
-            yield status(said, "bad"), *_idle()
+            yield status("Stopped; nothing was made."), *_idle()
         else:
             made = job.result
             label = f"Download {made.file.name}"

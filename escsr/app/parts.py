@@ -213,7 +213,10 @@ class Settings:
         except Exception as error:
             yield status(explain(error), "bad"), gr.update(interactive=True), gr.skip()
             return
-        yield status(f"{name} is ready.", "good"), _HIDDEN, ready + 1
+        if job.result is None:
+            yield status("Stopped."), gr.update(interactive=True), gr.skip()
+        else:
+            yield status(f"{name} is ready.", "good"), _HIDDEN, ready + 1
 
 
 _HIDDEN = gr.update(visible=False, interactive=True)
@@ -247,10 +250,20 @@ def order_of(
     return Order(model=model, size=size, type=type, quality=int(quality))
 
 
-async def watched(desk: Desk, job: Job[Result], doing: str = "Upscaling") -> AsyncIterator[str]:
-    """Lines for the page until a job is over; it is stopped where nobody looks any more."""
+async def watched(
+    desk: Desk, job: Job[Result], doing: str = "Upscaling", *, to_the_end: bool = False
+) -> AsyncIterator[str]:
+    """Lines for the page until a job is over; it is stopped where nobody looks any more.
+
+    Args:
+        desk: What is behind it.
+        job: What is watched.
+        doing: What it does.
+        to_the_end: Whether a job that is stopped is watched until its thread is done: it may have
+            something to give. Reading a large file, for one, cannot be interrupted.
+    """
     try:
-        while not job.is_over:
+        while not job.is_over and (to_the_end or not job.stop.is_set()):
             yield status(job.line(desk.jobs.ahead(job), doing), share=job.share)
             await asyncio.sleep(_TICK)
     finally:

@@ -1,11 +1,13 @@
 """Serve the page on this machine until somebody stops it."""
 
+import importlib.util
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from escsr.app.desk import Desk
 from escsr.app.folder import Folder
@@ -16,6 +18,16 @@ from escsr.app.sessions import Sessions
 if TYPE_CHECKING:
     import gradio as gr
 
+# Settings of Gradio that would open what is closed here.
+_OVERRULED = (
+    "GRADIO_ALLOWED_PATHS",
+    "GRADIO_LOCAL_DEV_MODE",
+    "GRADIO_MCP_SERVER",
+    "GRADIO_NUM_WORKERS",
+    "GRADIO_SERVER_NAME",
+    "GRADIO_SHARE",
+    "GRADIO_WATCH_DIRS",
+)
 _UPLOADS = 16
 """Files of the largest size that one request may bring."""
 
@@ -62,12 +74,12 @@ def serving(
         OSError: If the port is taken.
         ValueError: If the device, the precision or the amount of memory is impossible.
     """
+    _require_gradio()
     limits = limits or Limits()
     sessions = Sessions(device=device, precision=precision, memory=memory)
     folder = Folder()
     try:
         _prepare(folder)
-        _require_gradio()
         desk = Desk(limits=limits, sessions=sessions, folder=folder)
         try:
             page, address, shared = _launched(desk, host=host, port=port, share=share)
@@ -92,7 +104,7 @@ def _prepare(folder: Folder) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(folder.path)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    for name in ("GRADIO_ALLOWED_PATHS", "GRADIO_SHARE", "GRADIO_LOCAL_DEV_MODE"):
+    for name in _OVERRULED:
         os.environ.pop(name, None)
     # Gradio asks its own server whether it is up, and would do so by a proxy.
     own = "127.0.0.1,localhost"
@@ -101,14 +113,8 @@ def _prepare(folder: Folder) -> None:
 
 
 def _require_gradio() -> None:
-    try:
-        import gradio  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise ModuleNotFoundError(
-            'the app needs Gradio: pip install "escsr[app]"', name="gradio"
-        ) from None
+    if importlib.util.find_spec("gradio") is None:
+        raise ModuleNotFoundError('the app needs Gradio: pip install "escsr[app]"', name="gradio")
 
 
 def _launched(
@@ -147,4 +153,6 @@ def _launched(
         theme=make_theme(),
         css=CSS,
     )
+    if shared is not None:
+        names.add(urlsplit(shared).netloc)
     return page, address, shared

@@ -39,12 +39,17 @@ def app(
 
     It listens on this machine only, unless --host or --share say otherwise.
     """
+    import signal
     import webbrowser
 
     from escsr.app.guard import is_loopback
     from escsr.app.limits import Limits
     from escsr.app.server import serving, wait
 
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)  # files are removed then, too
     console = make_console()
     console.print("Starting …")
     with serving(

@@ -19,6 +19,7 @@ _EXTRAS = {
     ),
     "metrics": ("metrics of pyiqa", ("pyiqa", "torchvision")),
     "hub": ("weights from hf:// addresses", ("huggingface_hub",)),
+    "app": ("the page of escsr app", ("gradio",)),
     "video": ("damage by video codecs", ("av",)),
 }
 _TRIED = (768, 1024)

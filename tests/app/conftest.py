@@ -40,6 +40,10 @@ def served() -> Iterator[Served]:
             "OMP_NUM_THREADS": "1",
             "TMPDIR": temporary,
             "ESCSR_OFFLINE": "1",
+            # Of somebody who has used Gradio otherwise: none of it may open anything here.
+            "GRADIO_SHARE": "True",
+            "GRADIO_SERVER_NAME": "0.0.0.0",
+            "GRADIO_ALLOWED_PATHS": "/",
         }
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -4,10 +4,12 @@ Oracle: the rule of browsers, which name the site that asks in Origin and Sec-Fe
 """
 
 import asyncio
+import sys
 
 import pytest
 
 from escsr.app.guard import Guard, is_loopback, own_names
+from escsr.app.server import serving
 
 HOST = "127.0.0.1:7860"
 
@@ -25,7 +27,7 @@ def answer(method="GET", path="/", *, names=(), **headers):
     headers = {"host": HOST, **{name.replace("_", "-"): text for name, text in headers.items()}}
     raw = [(name.encode(), text.encode()) for name, text in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": raw}
-    guard = Guard(app, folder="/tmp/x", names=names, upload=1000)
+    guard = Guard(app, folder="/tmp/x", names=set(names), upload=1000)
     asyncio.run(guard(scope, None, send))
     said = dict(sent[0]["headers"])
     assert b"default-src 'self'" in said[b"content-security-policy"]
@@ -62,7 +64,7 @@ def test_names_that_are_not_ours_are_refused():
     assert answer(host="") == 421
     assert answer(host="localhost:7860") == 200
     assert answer(host="[::1]:7860") == 200
-    assert answer(host="studio.local:7860", names=["studio.local"]) == 200
+    assert answer(host="studio.local:7860", names=["Studio.local"]) == 200
 
 
 @pytest.mark.parametrize(
@@ -122,3 +124,9 @@ def test_loopback():
     assert not is_loopback("0.0.0.0")
     assert own_names("127.0.0.1") == {"127.0.0.1"}
     assert len(own_names("0.0.0.0")) > 1
+
+
+def test_without_gradio_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "escsr\[app\]"'), serving():
+        pytest.fail("nothing can be served")
