@@ -83,6 +83,25 @@ def pick_precision(precision: str) -> torch.dtype | None:
     return PRECISIONS[precision]
 
 
+def settle_precision(precision: str, device: torch.device) -> str:
+    """Return the precision that is meant on a device; "auto" is bf16 on GPUs that multiply it.
+
+    Args:
+        precision: "fp32", "bf16", "fp16" or "auto".
+        device: Where the network computes.
+
+    Raises:
+        ValueError: If the name is another.
+    """
+    if precision != "auto":
+        if precision not in PRECISIONS:
+            raise ValueError(unknown_name("precision", precision, [*PRECISIONS, "auto"]))
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if device.type == "xpu" else "fp32"
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Make the context in which a network computes in a precision.
 

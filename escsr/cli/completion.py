@@ -83,7 +83,7 @@ def _values() -> dict[str, tuple[str, ...]]:
         "--model": _models(),
         "upscale --model": (*_models(), "auto"),
         "--device": ("auto", "cpu", "cuda", "mps"),
-        "--precision": ("fp32", "bf16", "fp16"),
+        "--precision": ("fp32", "bf16", "fp16", "auto"),
         "--engine": ("torch", "onnx", "ray"),
         "--tiles": ("exact", "fast"),
         "--existing": ("overwrite", "skip", "refuse"),

@@ -76,7 +76,7 @@ class NetworkOptions:
             "auto means all GPUs then."
         ),
     ] = "auto"
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32"
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or auto.")] = "fp32"
     engine: Annotated[
         str, typer.Option(help="torch, onnx (ONNX Runtime), or ray (many machines).")
     ] = "torch"

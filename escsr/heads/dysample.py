@@ -100,6 +100,10 @@ class DySample(FixedScaleHead):
             first, last = (min(max(row, 0), height) for row in around)
             features = self._reduced(source, first, last)
         batch, channels, _, _ = features.shape
+        beyond = "border"
+        if not _repeats_borders(x.device):  # places are brought inside instead
+            beyond = "zeros"
+            x, y = x.clamp(0.5, width - 0.5), y.clamp(first + 0.5, last - 0.5)
         x, y = 2 * x / width - 1, 2 * (y - first) / (last - first) - 1
         # (B, groups, s·rows, s·w) per axis, then one picture per sample and group.
         size = (batch * self.groups, (bottom - top) * self.scale, width * self.scale)
@@ -108,7 +112,7 @@ class DySample(FixedScaleHead):
         )
         grouped = features.reshape(batch * self.groups, -1, last - first, width).to(exact)
         sampled = F.grid_sample(
-            grouped, places, mode="bilinear", padding_mode="border", align_corners=False
+            grouped, places, mode="bilinear", padding_mode=beyond, align_corners=False
         )
         return apply_in_own_precision(self.to_rgb, sampled.reshape(batch, channels, *size[1:]))
 
@@ -119,6 +123,11 @@ class DySample(FixedScaleHead):
         start, stop = max(top - 1, 0), min(bottom + 1, source.shape[2])
         reduced = F.leaky_relu(self.reduce(source.read(start, stop)), 0.01)
         return reduced[:, :, top - start : bottom - start]
+
+
+def _repeats_borders(device: torch.device) -> bool:
+    """Whether sampling goes on with the outermost pixels; on Apple's GPUs there are only zeros."""
+    return device.type in ("cpu", "cuda")
 
 
 def _pixel_centres(start: int, stop: int, like: Tensor) -> Tensor:

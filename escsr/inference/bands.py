@@ -12,8 +12,9 @@ from torch import Tensor
 
 from escsr.backbones.stages import FEATURES, PICTURE, Made, Stage, dying
 from escsr.inference.attempts import HEAD, Attempts
-from escsr.inference.sources import OnDevice, for_network
+from escsr.inference.sources import OnDevice
 from escsr.inference.stores import RowStore, Stores
+from escsr.inference.transfers import for_network, rows_on
 from escsr.layers import Overlap, RowSource
 from escsr.model import Features, SuperResolver
 
@@ -108,7 +109,7 @@ class BandEncoder:
     def _read(self, source: RowSource, name: str, start: int, stop: int) -> Tensor:
         if name == PICTURE:
             start, stop = start * self._stride, min(stop * self._stride, source.shape[2])
-        return for_network(source.read(start, stop), self._attempts.device)
+        return rows_on(source, start, stop, self._attempts.device)
 
     def _write(
         self, rows: Mapping[str, Tensor], wanted: Iterable[str], made: dict[str, RowStore], top: int
@@ -127,20 +128,23 @@ class _Mean:
     """The mean of a picture from those of its bands, added up in double precision."""
 
     def __init__(self) -> None:
-        self._total: Tensor | None = None
-        self._dtype = torch.float32
+        self._parts: list[tuple[Tensor, float]] = []
 
     def add(self, mean: Tensor | None, share: float) -> None:
         """Add the mean of a band that has such a share of the rows."""
-        if mean is None:
-            return
-        self._dtype = mean.dtype
-        weighted = mean.to("cpu", torch.float64) * share  # not every device has float64
-        self._total = weighted if self._total is None else self._total + weighted
+        if mean is not None:
+            self._parts.append((mean, share))  # added up at the end: a device is asked only once
 
     def value(self) -> Tensor | None:
         """The mean, in the type of the parts, on the CPU; None if there were none."""
-        return None if self._total is None else self._total.to(self._dtype)
+        if not self._parts:
+            return None
+        means, shares = zip(*self._parts, strict=True)
+        # On the CPU, as not every device has float64.
+        stacked = torch.stack(means).to("cpu", torch.float64)
+        weights = torch.tensor(shares, dtype=torch.float64)
+        mean: Tensor = torch.tensordot(weights, stacked, dims=1).to(means[-1].dtype)
+        return mean
 
 
 def render_bands(
@@ -161,7 +165,7 @@ def render_bands(
         picture: (1, 3, H, W) they were made from, in the range that the head asks for.
         size: (H_out, W_out) to make.
         attempts: Runs each band of the result.
-        write: Takes the rows one after another, float32, about [0, 1], on the CPU.
+        write: Takes the rows one after another, float32, about [0, 1], on the device.
         progress: See `Progress`.
 
     Raises:
@@ -182,5 +186,5 @@ def render_bands(
         tensors=lambda sr: (sr,),
     )
     for top, bottom, sr in bands:
-        write(top, sr.cpu())
+        write(top, sr)
         progress(bottom / size[0])

@@ -15,6 +15,7 @@ from escsr.inference.attempts import (
     release_memory,
 )
 from escsr.inference.bands import BandEncoder, Write, render_bands
+from escsr.inference.compiling import CompiledNetwork
 from escsr.inference.engine_tiles import enlarge_in_tiles
 from escsr.inference.ensemble import TURNS, TurnedMean
 from escsr.inference.onnx_engine import OnnxEngine
@@ -22,6 +23,7 @@ from escsr.inference.plans import Plan
 from escsr.inference.sources import InRange, resized_bands
 from escsr.inference.stores import RowStore, Stores, check_disk, open_stores
 from escsr.inference.tiles import TileEncoder
+from escsr.inference.transfers import rows_on
 from escsr.inference.watching import Watch
 from escsr.inference.ways import Way
 from escsr.layers import Band, RowSource
@@ -70,14 +72,14 @@ class Enlarger:
         Args:
             picture: (B, 3, H, W) float32 in [0, 1]; B is 1 unless the way is "whole".
             write: Takes the rows of the result one after another, (B, 3, rows, W_out) float32
-                in [0, 1], on the CPU.
+                in [0, 1], on the device.
 
         Raises:
             MemoryError: If memory runs out, whatever is tried.
             ValueError: If the network's result is not finite.
             OSError: If the disk is full.
         """
-        with open_stores(spool=self._way.spooled) as stores:
+        with open_stores(spool=self._way.spooled, device=self._device) as stores:
             result = _Result(write, self._network_size, self._size, stores)
             if self._ensemble:
                 self._mean_of_turns(picture, stores, result.write)
@@ -109,17 +111,18 @@ class Enlarger:
         """The result in one go; None if memory ran out or half precision was too narrow."""
         try:
             with torch.inference_mode(), autocast(self._device, self._precision):
-                lq = as_tensor(picture).to(self._device)
+                lq = rows_on(picture, 0, picture.shape[2], self._device)
                 sr = self._run(lq, size=size).float()
                 finite = is_finite(sr)
-                made = sr.cpu()
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             self._notify("memory ran out: the work is done again in parts")
             return None
+        if isinstance(self._run, CompiledNetwork) and self._run.failure is not None:
+            self._notify(f"compiling failed, so the network runs as it is: {self._run.failure}")
         if finite:
-            return made
+            return sr
         if self._precision == "fp32":
             raise NotFiniteError("the network's result is not finite")
         self._notify(
@@ -158,7 +161,10 @@ class Enlarger:
             check_disk(way.stored)
         # The head is worth about two of some ten stages.
         share = 0.8
-        with open_stores(spool=way.spooled) as stores, self._watch.by_share() as progress:
+        with (
+            open_stores(spool=way.spooled, device=self._device) as stores,
+            self._watch.by_share() as progress,
+        ):
             attempts = Attempts(self._device, self._precision, rows=way.rows, notify=self._notify)
             ranged = InRange(picture, *self._network.head.pixel_range)
             features = self._encode(

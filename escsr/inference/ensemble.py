@@ -85,7 +85,7 @@ class TurnedMean:
             top: Index of the first of these rows.
             rows: (1, 3, rows, W).
         """
-        total = self._sums[turn.transposed]
+        total, rows = self._sums[turn.transposed], rows.cpu()
         bottom = top + rows.shape[2]
         if turn.down:
             top, bottom = total.shape[2] - bottom, total.shape[2] - top

@@ -6,7 +6,6 @@ from typing import Any, TypedDict
 
 import torch
 
-from escsr.devices import pick_precision
 from escsr.inference.memory import Memory, MemoryBudget, parse_memory
 from escsr.inference.onnx_engine import Engine, check_engine, is_onnx
 from escsr.inference.watching import Cancel
@@ -37,6 +36,7 @@ class SessionSettings(TypedDict, total=False):
     ensemble: bool
     engine: Engine
     providers: Sequence[str] | None
+    compile: bool | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class SessionOptions:
     ensemble: bool = False
     engine: Engine = "torch"
     providers: Sequence[str] | None = None
+    compile: bool | None = None
 
     def __post_init__(self) -> None:
         """Make what compares and hashes by value.
@@ -62,15 +63,6 @@ class SessionOptions:
         if self.providers is not None:
             object.__setattr__(self, "providers", tuple(self.providers))
 
-    @property
-    def dtype(self) -> torch.dtype | None:
-        """What the network's layers compute in, if not float32.
-
-        Raises:
-            ValueError: If the precision is unknown.
-        """
-        return pick_precision(self.precision)
-
     def engine_for(self, model: Any) -> Engine:
         """The engine that runs a model: an ONNX file implies its own.
 
@@ -78,7 +70,10 @@ class SessionOptions:
             ValueError: If it cannot do what else is asked.
         """
         engine: Engine = "onnx" if is_onnx(model) else self.engine
-        check_engine(engine, self.precision, self.device, self.providers)
+        precision = "fp32" if self.precision == "auto" else self.precision
+        check_engine(engine, precision, self.device, self.providers)
+        if engine != "torch" and self.compile:
+            raise ValueError("compile=True is for engine='torch'; ONNX Runtime compiles by itself")
         return engine
 
     def budget(self) -> MemoryBudget:

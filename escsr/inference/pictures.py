@@ -12,8 +12,8 @@ from torch import Tensor
 from escsr.images import Picture, PixelFile, fill_transparent, resize_with_alpha
 from escsr.inference.bands import Write
 from escsr.inference.sources import FileRows, PixelRows, resized_bands
+from escsr.inference.transfers import samples_of
 from escsr.layers import Band, RowSource
-from escsr.pixels import from_float
 from escsr.resize import imresize
 
 Array = NDArray[Any]
@@ -45,7 +45,7 @@ def upscale_picture(picture: Picture, size: tuple[int, int], enlarge: Enlarge | 
 
     def write(top: int, sr: Tensor) -> None:
         planes = sr[0].mean(dim=0, keepdim=True) if picture.gray else sr[0]
-        made[top : top + planes.shape[1]] = from_float(planes.numpy(), depth=picture.depth)
+        made[top : top + planes.shape[1]] = samples_of(planes, picture.depth)
 
     enlarge(PixelRows(pixels), write)
     return dataclasses.replace(picture, pixels=made, alpha=alpha, jpeg_quality=None)
@@ -77,7 +77,7 @@ def _enlarged_alpha(alpha: Array, size: tuple[int, int], enlarge: Enlarge) -> Ar
     made = np.empty(size, alpha.dtype)
 
     def write(top: int, sr: Tensor) -> None:
-        gray = from_float(sr[0].mean(dim=0, keepdim=True).numpy(), depth=8 * alpha.dtype.itemsize)
+        gray = samples_of(sr[0].mean(dim=0, keepdim=True), 8 * alpha.dtype.itemsize)
         made[top : top + len(gray)] = gray[..., 0]
 
     enlarge(PixelRows(alpha), write)
@@ -107,7 +107,7 @@ def upscale_file(file: PixelFile, size: tuple[int, int], enlarge: Enlarge | None
 
     def write(_top: int, sr: Tensor) -> None:
         planes = sr[0].mean(dim=0, keepdim=True) if file.gray else sr[0]
-        made.append(from_float(planes.numpy(), depth=file.depth))
+        made.append(samples_of(planes, file.depth))
 
     if enlarge is not None:
         enlarge(source, write)

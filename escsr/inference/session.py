@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escsr.devices import pick_device, refuse_after_fork
+from escsr.devices import pick_device, pick_precision, refuse_after_fork, settle_precision
 from escsr.images import Picture, PictureSource, PixelFile
+from escsr.inference.compiling import CompiledNetwork, should_compile
 from escsr.inference.enlarging import Enlarger
 from escsr.inference.judging import CLEAN, DAMAGED, hint, is_auto, is_for_clean, suits
 from escsr.inference.kinds import as_picture, check_tensor, like, to_picture
@@ -61,7 +62,8 @@ class Upscaler:
             a network (its weights as they are now; a network made by ``torch.compile`` is called as
             it is).
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
-        precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
+        precision: "fp32", "bf16" or "fp16" for the network's arithmetic; "auto" is bf16 on GPUs
+            that multiply it. Where numbers outgrow half precision, fp32 does the work again.
         memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB", or
             a function that says how many bytes are left while no call runs; None takes what is
             free. Sessions of one process share what is free on a device.
@@ -78,6 +80,10 @@ class Upscaler:
         providers: What ONNX Runtime computes with, in the order of preference: "cuda",
             "directml", "coreml", "openvino", "tensorrt", "cpu". None takes the first that is
             installed of CUDA, DirectML and the CPU.
+        compile: Whether whole pictures go through a program of `torch.compile`, which is made at
+            the first call, in a minute or so, for all sizes, and kept on disk by PyTorch. Where
+            that fails, a notice says so and the network runs as it is. None does what was
+            measured to be quicker on the device (`escsr.choices`).
 
     Raises:
         ValueError: If the device, the precision, the tiles, the engine or the amount of memory is
@@ -107,8 +113,11 @@ class Upscaler:
         ensemble: bool = False,
         engine: Engine = "torch",
         providers: Sequence[str] | None = None,
+        compile: bool | None = None,
     ) -> None:
-        options = SessionOptions(device, precision, memory, tiles, ensemble, engine, providers)
+        options = SessionOptions(
+            device, precision, memory, tiles, ensemble, engine, providers, compile
+        )
         auto = is_auto(model)
         self._set_up(CLEAN if auto else model, options)
         if auto:
@@ -136,20 +145,26 @@ class Upscaler:
         share: bool = False,
         budget: MemoryBudget | None = None,
     ) -> None:
-        engine, dtype = options.engine_for(model), options.dtype
+        engine = options.engine_for(model)
         self.device = pick_device("cpu" if engine == "onnx" else options.device)
-        self.precision = options.precision
+        self.precision = settle_precision(options.precision, self.device)
+        dtype = pick_precision(self.precision)
         self._engine = OnnxEngine.of_file(model, options.providers) if is_onnx(model) else None
         given = choose_model(model) if self._engine is None else self._engine.network
         network = private_network(given, self.device, share=share)
+        compiled = None
+        if engine == "torch" and should_compile(options.compile, self.device, dtype):
+            compiled = CompiledNetwork(network, dtype)  # before it is given hooks
         self._layers = make_watchable(network)
         self._network = network
         self._run: Callable[..., Tensor] = network
         if is_compiled(model) and is_on(given, self.device):
             self._run = model  # compiled: to compile a copy takes longer than most calls
+        elif compiled is not None:
+            self._run = compiled
         if engine == "onnx" and self._engine is None:
             self._engine = OnnxEngine.of_network(
-                network, precision=options.precision, providers=options.providers
+                network, precision=self.precision, providers=options.providers
             )
         self._run = self._engine or self._run
         self._ensemble = options.ensemble

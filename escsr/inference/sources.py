@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escsr.images import PixelFile
+from escsr.inference.transfers import floats_on, rows_on
 from escsr.layers import RowSource
 from escsr.pixels import to_tensor
 from escsr.resize import resized_rows
@@ -39,6 +40,10 @@ class PixelRows:
         """See `RowSource.read`; in [0, 1]."""
         return to_tensor(self.pixels[top:bottom])[None].expand(-1, 3, -1, -1)
 
+    def read_on(self, top: int, bottom: int, device: torch.device) -> Tensor:
+        """See `ReadsOn`."""
+        return floats_on(self.pixels[top:bottom], device).expand(-1, 3, -1, -1)
+
 
 @dataclass(frozen=True)
 class FileRows:
@@ -60,6 +65,10 @@ class FileRows:
     def read(self, top: int, bottom: int) -> Tensor:
         """See `RowSource.read`; in [0, 1]."""
         return to_tensor(self.file.read(top, bottom))[None].expand(-1, 3, -1, -1)
+
+    def read_on(self, top: int, bottom: int, device: torch.device) -> Tensor:
+        """See `ReadsOn`."""
+        return floats_on(self.file.read(top, bottom), device).expand(-1, 3, -1, -1)
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,13 @@ class InRange:
 
     def read(self, top: int, bottom: int) -> Tensor:
         """See `RowSource.read`."""
-        rows = self.source.read(top, bottom)
+        return self._ranged(self.source.read(top, bottom))
+
+    def read_on(self, top: int, bottom: int, device: torch.device) -> Tensor:
+        """See `ReadsOn`."""
+        return self._ranged(rows_on(self.source, top, bottom, device))
+
+    def _ranged(self, rows: Tensor) -> Tensor:
         if (self.low, self.high) == (0, 1):
             return rows
         return rows * (self.high - self.low) + self.low
@@ -123,7 +138,7 @@ class OnDevice:
 
     def read(self, top: int, bottom: int) -> Tensor:
         """See `RowSource.read`."""
-        return for_network(self.source.read(top, bottom), self.device)
+        return rows_on(self.source, top, bottom, self.device)
 
 
 def resized_bands(source: RowSource, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
@@ -146,10 +161,3 @@ def resized_bands(source: RowSource, size: tuple[int, int]) -> Iterator[tuple[in
         rows = (top, min(top + _RESIZED_ROWS, size[0]))
         made = resized_rows(read, (height, width), rows, out_size=size)
         yield top, torch.from_numpy(made).permute(2, 0, 1)[None]
-
-
-def for_network(values: Tensor, device: torch.device) -> Tensor:
-    """Put values where a network is; what is half precise outside of autocast becomes float32."""
-    values = values.to(device)
-    half = values.dtype.itemsize < 4
-    return values.float() if half and not torch.is_autocast_enabled(device.type) else values

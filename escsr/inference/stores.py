@@ -14,6 +14,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from escsr.inference.transfers import can_pin
+
 # File systems that keep files in memory.
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
@@ -29,7 +31,8 @@ class RowStore:
         dtype: Number type.
         file: Where it lies; None keeps it in memory. Read and written, not mapped, so that it
             takes no memory of the process.
-        values: Memory to use, (H, W, C).
+        values: Memory to use, (H, W, C); pinned, if rows come from a CUDA device: copies from and
+            to it then go on while the program does.
 
     Example:
         >>> store = RowStore((1, 64, 300, 200), torch.float32)
@@ -55,12 +58,15 @@ class RowStore:
         if values is None:
             values = torch.empty(0 if file else height, width, channels, dtype=dtype)
         self._values = values
+        self._arriving: torch.device | None = None
 
     def write(self, top: int, rows: Tensor) -> None:
         """Write (1, C, rows, W), of any device and number type, from the row ``top`` on."""
         values = rows[0].permute(1, 2, 0)
         if self._file is None:
-            self._values[top : top + len(values)].copy_(values)
+            pinned = values.is_cuda and self._values.is_pinned()
+            self._values[top : top + len(values)].copy_(values, non_blocking=pinned)
+            self._arriving = values.device if pinned else self._arriving
             return
         values = values.to("cpu", self.dtype).contiguous()
         with self._lock:
@@ -71,6 +77,7 @@ class RowStore:
 
     def read(self, top: int, bottom: int) -> Tensor:
         """See `RowSource.read`."""
+        self._await()
         if self._file is None:
             values = self._values[top:bottom]
         else:
@@ -80,9 +87,23 @@ class RowStore:
         # With the strides of a batch, by which PyTorch knows that channels come last.
         return values[None].permute(0, 3, 1, 2)
 
+    def read_on(self, top: int, bottom: int, device: torch.device) -> Tensor:
+        """See `ReadsOn`; what is still on its way here is there before it goes back."""
+        if self._file is not None or self._arriving not in (None, device):
+            return self.read(top, bottom).to(device)
+        values = self._values[top:bottom].to(device, non_blocking=self._values.is_pinned())
+        return values[None].permute(0, 3, 1, 2)
+
+    def _await(self) -> None:
+        """Wait for rows that are on their way from a device."""
+        if self._arriving is not None:
+            torch.cuda.current_stream(self._arriving).synchronize()
+            self._arriving = None
+
     def read_columns(self, left: int, right: int) -> Tensor:
         """Read (1, C, H, columns), row by row where they lie in a file."""
         _, channels, height, _ = self.shape
+        self._await()
         if self._file is None:
             return self._values[None, :, left:right].permute(0, 3, 1, 2)
         values = torch.empty(height, right - left, channels, dtype=self.dtype)
@@ -104,6 +125,7 @@ class RowStore:
 
     def take_apart(self) -> tuple[IO[bytes] | None, Tensor]:
         """The file and the memory; nothing can be read here any more."""
+        self._await()
         parts = self._file, self._values
         self._file, self._values = None, torch.empty(0)
         return parts
@@ -123,10 +145,13 @@ class Stores:
     Args:
         folder: Where their files lie; None keeps them in memory. Files have no name there, so
             nothing is left behind, whatever ends the process.
+        device: Where rows come from.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path | None = None, *, device: torch.device = RowStore.device
+    ) -> None:
+        self._folder, self._pins = folder, folder is None and can_pin(device)
         self._open: list[RowStore] = []
         self._spare: list[tuple[IO[bytes] | None, Tensor]] = []
 
@@ -137,6 +162,8 @@ class Stores:
             file = tempfile.TemporaryFile(  # noqa: SIM115 - closed at the end
                 buffering=0, dir=self._folder, prefix="escsr-"
             )
+        if values is None and self._pins:
+            values = torch.empty(height, width, channels, dtype=dtype, pin_memory=True)
         store = RowStore((1, channels, height, width), dtype, file, values)
         self._open.append(store)
         return store
@@ -164,9 +191,14 @@ class Stores:
 
 
 @contextmanager
-def open_stores(*, spool: bool) -> Iterator[Stores]:
-    """Make stores in memory, or on the disk, for the block; all are freed at its end."""
-    stores = Stores(spool_folder() if spool else None)
+def open_stores(*, spool: bool, device: torch.device = RowStore.device) -> Iterator[Stores]:
+    """Make stores in memory, or on the disk, for the block; all are freed at its end.
+
+    Args:
+        spool: Whether on the disk.
+        device: Where rows come from.
+    """
+    stores = Stores(spool_folder() if spool else None, device=device)
     try:
         yield stores
     finally:

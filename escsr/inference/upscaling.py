@@ -65,6 +65,7 @@ def upscale(
     ensemble: bool = False,
     engine: Engine = "torch",
     providers: Sequence[str] | None = None,
+    compile: bool | None = None,
     progress: Callable[[float], None] | None = None,
     cancel: Cancel | None = None,
     notify: Callable[[str], None] | None = None,
@@ -98,12 +99,13 @@ def upscale(
             and chooses "default" or "real"; told by a notice), a name of `escsr.list_models` or
             `escsr.models.published` (fetched on first use), a weight file, or a network.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
-        precision: "fp32", "bf16" or "fp16" for the network's arithmetic.
+        precision: "fp32", "bf16", "fp16" or "auto" for the network's arithmetic; see `Upscaler`.
         memory: What the call may take, as bytes or as "2GB", "512MiB"; None takes what is free.
         tiles: "exact" or "fast", for pictures that do not fit; see `Upscaler`.
         ensemble: Make the mean over the picture's eight flips and rotations; see `Upscaler`.
         engine: "torch", or "onnx" for ONNX Runtime; see `Upscaler`.
         providers: What ONNX Runtime computes with; see `Upscaler`.
+        compile: Whether `torch.compile` is used; see `Upscaler`.
         progress: Called with the share of the network's layers that are done, from 0 to 1.
         cancel: A callable or a `threading.Event`, asked between layers: once it says so, the
             call ends with `Cancelled`.
@@ -139,6 +141,7 @@ def upscale(
         ensemble=ensemble,
         engine=engine,
         providers=providers,
+        compile=compile,
     )
     return session(
         image,

@@ -284,6 +284,13 @@ class WindowAttention(nn.Module):
         choices = choices_for(x.device, x.dtype)
         return choices.table if isinstance(self.bias_kind, TableBias) else choices.factors
 
+    def settle(self, like: Tensor) -> None:
+        """Take for good what "auto" means for tensors of this type on this device.
+
+        Programs that are compiled choose no more.
+        """
+        self.mode = self._mode_on(like)
+
     def _bias_weights(self) -> list[Tensor]:
         return [getattr(self, name) for name in self._bias_names]
 

@@ -40,8 +40,13 @@ PRECISIONS = (None, torch.bfloat16, torch.float16)
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
 
 
+# What PyTorch lacks, or lacked in versions that we take, on Apple's GPUs, beside float64.
+LACKING = ("grid_sampler_3d", "_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa")
+LACKING += ("_linalg_eigh", "_linalg_svd", "linalg_lstsq")
+
+
 class Waits(TorchDispatchMode):
-    """Names the operations that would make the host wait for the device."""
+    """Names what would make the host wait for the device, and what other devices could not do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +62,10 @@ class Waits(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         tensors = [*given, *(t for t in tree_leaves(made) if isinstance(t, Tensor))]
         # Numbers in tensors without dimensions travel with the call.
+        if any(t.is_cuda and t.dtype == torch.float64 for t in tensors):
+            self.found.append(f"{func.name()} in float64")
+        if any(func.name().startswith(f"aten::{name}") for name in LACKING):
+            self.found.append(func.name())
         devices = {t.device.type for t in tensors if t.ndim}
         if len(devices) > 1:
             self.found.append(f"{func.name()} on {sorted(devices)}")
@@ -122,6 +131,10 @@ def test_the_counter_sees_what_waits() -> None:
             with contextlib.suppress(DataDependentOutputException, DynamicOutputShapeException):
                 data_dependent()
             assert len(counter.found) > before
+    with Waits() as counter:
+        values.double()
+        torch.linalg.eigvalsh(torch.rand(4, 4, device="cuda"))
+        assert len(counter.found) == 2
     with pytest.raises(RuntimeError, match="device"):
         values + torch.rand(20, 24)
 
