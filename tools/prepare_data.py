@@ -48,7 +48,7 @@ def prepare(
         console.print(f"of no photo: {path}; remove it", soft_wrap=True)
     for name, value in report["statistics"].items():
         console.print(f"{name}: {value}", soft_wrap=True)
-    console.print(f"{out / 'prepared.json'} says how this was made")
+    console.print(f"{out / 'prepared.json'} records how this was made")
 
 
 if __name__ == "__main__":
