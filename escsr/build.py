@@ -41,22 +41,22 @@ def build(
     head_args: Mapping[str, Any] | None = None,
     attention: str = "auto",
 ) -> SuperResolver:
-    """Build a network of any backbone and any head.
+    """Build a network from any backbone and any head.
 
     Args:
         backbone: A name of `list_backbones`.
-        head: A name of `list_heads`; by default the one that the backbone was published
+        head: A name of `list_heads`; by default the one the backbone was published
             with.
-        scale: For a head of one fixed scale, the enlargement of the picture.
-        weights: A file or name that `load` takes with exactly this network's tensors; a file
-            with its bare ``state_dict()`` too. To start from other weights see `initialise_from`.
+        scale: The scale, for a head of one fixed scale.
+        weights: A file or name that `load` takes, with exactly this network's tensors, or a file
+            with its bare ``state_dict()``. To start from other weights, see `initialise_from`.
         backbone_args: Arguments of the backbone that differ from the named variant.
         head_args: Arguments of the head.
         attention: "auto", "math", "sdpa", "flex" or "concat".
 
     Returns:
-        The network, in training mode. Without ``weights`` its weights are drawn from
-        PyTorch's global generator and it is marked untrained.
+        The network, in training mode. Without ``weights`` it is initialised with
+        PyTorch's global generator and marked as untrained.
 
     Raises:
         ValueError: For an unknown name (with the options), a missing or impossible scale,
@@ -106,7 +106,7 @@ def build_from_config(config: ModelConfig, *, attention: str = "auto") -> SuperR
 
 
 def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
-    """Open a weight file, an embedded model or a published one, which is fetched on first use.
+    """Load a weight file, an embedded model, or a published one (downloaded on first use).
 
     Args:
         path_or_name: A safetensors file of ours, any published ESC file (recognised by its
@@ -118,20 +118,20 @@ def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
         The network with its weights, in evaluation mode, on the CPU.
 
     Raises:
-        FileNotFoundError: If there is neither such a file nor such a model, or it cannot be
-            fetched (`escsr.models.NotFetchedError`).
-        ValueError: If the file is damaged, incomplete, or of another network.
+        FileNotFoundError: If there is no such file or model, or it cannot be
+            downloaded (`escsr.models.NotFetchedError`).
+        ValueError: If the file is damaged, incomplete, or belongs to another network.
 
     Example:
         >>> model = escsr.load("ESC_X4.pth")
         >>> model = escsr.load("esc_tiny_x4")
-        >>> model = escsr.load("esc_dflip_x4")  # fetched from the authors' page
+        >>> model = escsr.load("esc_dflip_x4")  # downloaded from the authors' page
     """
     return _opened(_read(path_or_name), str(path_or_name), attention)
 
 
 def load_content(content: object, *, attention: str = "auto") -> SuperResolver:
-    """Open what another program has read from a weight file: tensors by name.
+    """Load the content of a weight file that another program has read: tensors by name.
 
     Args:
         content: Of any file that `load` opens.
@@ -156,14 +156,14 @@ def _opened(checkpoint: checkpoints.Checkpoint, source: str, attention: str) -> 
 def initialise_from(
     model: SuperResolver, weights: PathLike, *, head: Literal["same", "fresh", "resample"] = "same"
 ) -> SuperResolver:
-    """Start a network from the weights of a relative, for fine-tuning.
+    """Initialise a network with the weights of a related one, for fine-tuning.
 
     Args:
-        model: The network to fill, compiled or not. It counts as trained then, unless its head
-            is fresh or the weights are of an untrained network.
+        model: The network to fill, compiled or not. It is then marked as trained, unless its
+            head is fresh or the weights are those of an untrained network.
         weights: A file or name that `load` takes, with the same backbone.
-        head: What to do with the head: "same" takes it over and insists that it fits;
-            "fresh" leaves it as drawn; "resample" makes a pixel-shuffle head of another
+        head: What to do with the head: "same" copies it and requires that it fits;
+            "fresh" keeps the initial one; "resample" converts a pixel-shuffle head to another
             scale by bilinear resampling over its (s, s) grid, as the authors do for ×3
             and ×4.
 
@@ -194,12 +194,12 @@ def initialise_from(
 
 
 class LowRank(NamedTuple):
-    """A network with products in place of its bias tables.
+    """A network with low-rank products instead of its bias tables.
 
     Attributes:
         model: The network.
-        errors: Per attention, by name, and per head: the norm of what the bias lost, as a share
-            of its norm.
+        errors: For each attention, by name, and each head: the norm of the error relative to the
+            norm of the bias.
     """
 
     model: SuperResolver
@@ -207,20 +207,20 @@ class LowRank(NamedTuple):
 
 
 def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
-    """Put products of low rank in place of the bias tables of a trained network (FlashBias).
+    """Replace the bias tables of a trained network by low-rank products (FlashBias).
 
-    The bias is then never spread over pairs of pixels, and GPUs run kernels that know of no mask.
+    The bias is then never expanded over pairs of pixels, so GPUs can use kernels without a mask.
 
     Args:
-        model: A network, compiled or not, whose window attention keeps tables; left as it is.
-        rank: Columns of the factors, from 1 to M². The published ones have 48.
+        model: A network, compiled or not, whose window attention has tables; not changed.
+        rank: Columns of the factors, from 1 to M²; 48 in the published networks.
 
     Returns:
-        The new network, in the same mode, number type and place, and what its biases lost.
+        The new network, in the same mode, dtype and device, and the error of each bias.
 
     Raises:
-        ValueError: If the network keeps no tables, or has none of this rank.
-        TypeError: If its backbone has no such biases to choose.
+        ValueError: If the network has no tables, or none of this rank.
+        TypeError: If its backbone does not support such biases.
 
     Example:
         >>> model, errors = escsr.with_low_rank_bias(escsr.load("esc_tiny_x4"), rank=16)
@@ -237,7 +237,7 @@ def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
             state[f"{name}.bias_q"], state[f"{name}.bias_k"] = factors
             mode = layer.mode
     if not errors:
-        raise ValueError("this network keeps no tables of biases that could be made products")
+        raise ValueError("this network has no bias tables that could be replaced by products")
     args = {**model.config.backbone_args, "attention_bias": "low_rank", "bias_rank": rank}
     new = build_from_config(replace(model.config, backbone_args=args), attention=mode)
     new.to(next(model.parameters())).load_state_dict(state)

@@ -248,7 +248,7 @@ def test_low_rank_biases_of_a_trained_network(tmp_path: Path) -> None:
         assert torch.equal(again(lq), other(lq))
     with pytest.raises(ValueError, match="from 1 to 256"):
         escsr.with_low_rank_bias(model, 257)
-    with pytest.raises(ValueError, match="keeps no tables"):
+    with pytest.raises(ValueError, match="has no bias tables"):
         escsr.with_low_rank_bias(other, 4)
 
 

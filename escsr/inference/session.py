@@ -41,45 +41,45 @@ if TYPE_CHECKING:
 
 
 class UpscaleNotice(UserWarning):
-    """Something about an enlargement that its user should know."""
+    """A notice about an enlargement, such as a resized result."""
 
 
 Sample = TypeVar("Sample", bound=np.generic)
 
 
 class Upscaler:
-    """A session: a network made ready once, then called for many pictures, from any thread.
+    """A session: a network prepared once, then called for many pictures, from any thread.
 
-    It holds a copy of the network, in evaluation mode, on its device: a network that is given
-    stays where and as it is. Calls share nothing but that copy, so threads may call one session
-    at once; each call's progress, cancellation and notices are its own. A call reserves its
-    memory first: of calls that do not fit together, some wait.
+    It holds a copy of the network, in evaluation mode, on its device; a network that you pass is
+    not changed or moved. Calls share nothing but that copy, so several threads may call one
+    session at once; progress, cancellation and notices belong to each call. A call reserves its
+    memory first: calls that do not fit together wait for each other.
 
     Args:
-        model: "default", "auto" (looks at each picture and chooses "default" or "real", which is
-            told by a notice; tensors of one batch go through one network), a name of
-            `escsr.list_models` or `escsr.models.published` (fetched on first use), a file, or
-            a network (its weights as they are now; a network made by ``torch.compile`` is called as
-            it is).
+        model: "default", "auto" (examines each picture and chooses "default" or "real", with
+            a notice; the tensors of a batch go through one network), a name of
+            `escsr.list_models` or `escsr.models.published` (downloaded on first use), a file,
+            or a network (with its current weights; a network from ``torch.compile`` is called
+            unchanged).
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16" or "fp16" for the network's arithmetic; "auto" is bf16 on GPUs
-            that multiply it. Where numbers outgrow half precision, fp32 does the work again.
-        memory: What all calls of the session together may take, as bytes or as "2GB", "512MiB", or
-            a function that says how many bytes are left while no call runs; None takes what is
-            free. Sessions of one process share what is free on a device.
-        tiles: What becomes of pictures that do not fit. "exact" works through bands of rows, with
-            the result of the whole picture. "fast" cuts every picture above 512 pixels into
-            overlapping tiles: a little quicker than bands, and a little different (docs, "Large
-            pictures"). Backbones without stages know only tiles.
-        ensemble: Make the mean over the picture's eight flips and rotations: a little better, and
-            eight times as long.
-        engine: "torch", or "onnx": ONNX Runtime makes what fits into memory whole, and PyTorch the
-            rest in its bands or tiles. A ``.onnx`` file of `escsr.export.to_onnx` as the model
+            that support it. What overflows in half precision is computed again in fp32.
+        memory: Limit for all calls of the session together, in bytes or as "2GB", "512MiB", or
+            a function that returns how many bytes are left while no call runs; None uses what is
+            free. Sessions of one process share the free memory of a device.
+        tiles: How pictures that do not fit are computed. "exact" uses bands of rows, with the same
+            result as for the whole picture. "fast" cuts every picture above 512 pixels into
+            overlapping tiles: slightly faster than bands, with a slightly different result
+            (docs, "Large pictures"). Backbones without stages support only tiles.
+        ensemble: Average over the picture's eight flips and rotations: slightly better, and
+            eight times slower.
+        engine: "torch", or "onnx": ONNX Runtime computes pictures that fit into memory, and PyTorch
+            the others in bands or tiles. A ``.onnx`` file of `escsr.export.to_onnx` as the model
             implies it; such a file makes what does not fit in tiles, at whole scales. Progress of
             whole pictures then comes per pass.
-        providers: What ONNX Runtime computes with, in the order of preference: "cuda",
-            "directml", "coreml", "openvino", "tensorrt", "cpu". None takes the first that is
-            installed of CUDA, DirectML and the CPU.
+        providers: Execution providers of ONNX Runtime, in order of preference: "cuda",
+            "directml", "coreml", "openvino", "tensorrt", "cpu". None uses the first
+            of CUDA, DirectML and the CPU that is installed.
         compile: Whether whole pictures go through a program of `torch.compile`, which is made at
             the first call, in a minute or so, for all sizes, and kept on disk by PyTorch. Where
             that fails, a notice says so and the network runs as it is. None does what was
@@ -182,7 +182,7 @@ class Upscaler:
 
     @property
     def scale(self) -> float | None:
-        """The one scale that the network makes, or None if it makes any."""
+        """The scale of a network of one fixed scale, or None if it supports any."""
         return self._planner.scale
 
     def __repr__(self) -> str:
@@ -205,7 +205,7 @@ class Upscaler:
         alpha: bool = False,
         depth: int = 8,
     ) -> Plan:
-        """Say what will be done for pictures of one size; kept for the next of that size.
+        """Plan for pictures of one size; the plan is kept for the next of that size.
 
         Args:
             image_size: (H, W) of the picture.

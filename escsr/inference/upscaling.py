@@ -70,20 +70,20 @@ def upscale(
     cancel: Cancel | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Any:
-    """Enlarge a picture with a network, to exactly the size asked.
+    """Enlarge a picture with a network, to exactly the requested size.
 
-    At most one of ``scale``, ``size``, ``width``, ``height``, ``min_side`` and ``max_side`` is
-    given; with none, the network's own scale is made, or ×4. Sides grow up to 30 times. Sessions
-    of named models and files are kept from call to call; for many pictures with a network of
+    Give at most one of ``scale``, ``size``, ``width``, ``height``, ``min_side`` and ``max_side``;
+    the default is the network's own scale, or ×4. Sides can grow up to 30 times. Sessions
+    of named models and files are kept between calls; for many pictures with a network of
     your own, hold an `Upscaler`.
 
     Args:
         image: One of
 
             - a path: the picture file is read with its profile, transparency and depth;
-            - `bytes`, or a file object opened for reading bytes: such a file's contents;
+            - `bytes`, or a file object opened for reading bytes: the contents of such a file;
             - an `escsr.images.Picture`;
-            - an `escsr.images.PixelFile`, whose pixels stay outside of memory;
+            - an `escsr.images.PixelFile`, whose pixels stay on disk;
             - a NumPy array (H, W), (H, W, 3) or (H, W, 4), RGB, uint8, uint16, or floating
               point in [0, 1];
             - a PIL image;
@@ -91,39 +91,39 @@ def upscale(
         scale: Enlargement of both sides, above 0 and up to 30; sides are rounded to whole
             pixels.
         size: (H_out, W_out) in pixels; each side has its own scale, so shapes can change.
-        width: Columns to make; the rows follow the picture's shape.
-        height: Rows to make; the columns follow.
-        min_side: What the shorter side becomes; the longer follows.
-        max_side: What the longer side becomes; the shorter follows.
-        model: "default" (the embedded network for clean pictures), "auto" (looks at the picture
-            and chooses "default" or "real"; told by a notice), a name of `escsr.list_models` or
-            `escsr.models.published` (fetched on first use), a weight file, or a network.
+        width: Output width in pixels; the height follows from the picture's shape.
+        height: Output height in pixels; the width follows.
+        min_side: Length of the shorter side in pixels; the longer follows.
+        max_side: Length of the longer side in pixels; the shorter follows.
+        model: "default" (the embedded network for clean pictures), "auto" (examines the picture
+            and chooses "default" or "real", with a notice), a name of `escsr.list_models` or
+            `escsr.models.published` (downloaded on first use), a weight file, or a network.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps" …
         precision: "fp32", "bf16", "fp16" or "auto" for the network's arithmetic; see `Upscaler`.
-        memory: What the call may take, as bytes or as "2GB", "512MiB"; None takes what is free.
+        memory: Memory limit, in bytes or as "2GB", "512MiB"; None uses what is free.
         tiles: "exact" or "fast", for pictures that do not fit; see `Upscaler`.
-        ensemble: Make the mean over the picture's eight flips and rotations; see `Upscaler`.
+        ensemble: Average over the picture's eight flips and rotations; see `Upscaler`.
         engine: "torch", or "onnx" for ONNX Runtime; see `Upscaler`.
-        providers: What ONNX Runtime computes with; see `Upscaler`.
+        providers: Execution providers of ONNX Runtime; see `Upscaler`.
         compile: Whether `torch.compile` is used; see `Upscaler`.
-        progress: Called with the share of the network's layers that are done, from 0 to 1.
-        cancel: A callable or a `threading.Event`, asked between layers: once it says so, the
-            call ends with `Cancelled`.
+        progress: Called with the fraction of the network's layers that are done, from 0 to 1.
+        cancel: A callable or a `threading.Event`, checked between layers: once it is true or
+            set, the call ends with `Cancelled`.
         notify: Called with each notice; by default notices are warnings (`UpscaleNotice`).
 
     Returns:
         The same kind as ``image`` (a `Picture` for a path, encoded `bytes` for bytes, a
         `BytesIO` for a file object), clipped to its range. A network for
-        any scale makes the size asked itself. A network of one fixed scale is run at its own
-        scale and its result resized with an antialiasing filter (`escsr.resize.imresize`). A
-        size below the picture's needs no network and is made by that filter alone. The latter
-        two, stretching and an untrained network are told by an `UpscaleNotice`.
+        any scale computes the requested size directly. A network of one fixed scale runs at its
+        own scale, and its result is resized with an antialiasing filter (`escsr.resize.imresize`).
+        Sizes below the picture's are made by that filter alone, without the network. The latter
+        two, stretching and an untrained network cause an `UpscaleNotice`.
 
     Raises:
         ValueError: If size, scale, device or precision are impossible, or more than one size
-            is asked.
-        TypeError: If ``image`` is of no known kind.
-        MemoryError: If the estimated memory exceeds what is free; with both figures.
+            is given.
+        TypeError: If ``image`` is of an unknown kind.
+        MemoryError: If the estimated memory exceeds what is free; the message has both amounts.
         Cancelled: If ``cancel`` ends the call.
 
     Example:
