@@ -40,7 +40,7 @@ class Guard:
 
     Args:
         app: What answers them.
-        folder: Files below it may be asked for, and no others.
+        folder: Files two levels below it may be asked for, and no others.
         names: Host names under which the app is reached, beside addresses in numbers and
             "localhost"; may grow. Others are refused: a stranger's name may lead to this machine.
         upload: Bytes of one request at most.

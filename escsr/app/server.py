@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from escsr.app.desk import Desk
 from escsr.app.folder import Folder
 from escsr.app.guard import Guard, own_names
+from escsr.app.hiding import ALIAS, Hiding
 from escsr.app.limits import Limits
 from escsr.app.sessions import Sessions
 
@@ -127,10 +128,12 @@ def _launched(
     page = build_page(desk)
     names = own_names(host)
     guard: dict[str, Any] = {
-        "folder": str(desk.folder.path),
+        "folder": ALIAS,
         "names": names,
         "upload": _UPLOADS * desk.limits.upload,
     }
+    folder = str(desk.folder.path)
+    middleware = [Middleware(Guard, **guard), Middleware(Hiding, folder=folder)]
     _, address, shared = page.launch(
         server_name=host,
         server_port=port,
@@ -149,7 +152,7 @@ def _launched(
         blocked_paths=[],
         max_file_size=desk.limits.upload,
         strict_cors=True,
-        app_kwargs={"middleware": [Middleware(Guard, **guard)], "docs_url": None},
+        app_kwargs={"middleware": middleware, "docs_url": None},
         theme=make_theme(),
         css=CSS,
     )

@@ -103,7 +103,7 @@ def test_broken_files_are_named(page, tmp_path):
     broken = {
         "text.png": (b"no picture", "not a picture"),
         "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
-        "cut.png": (PHOTO.read_bytes()[:5000], "damaged or cut short"),
+        "cut.png": (PHOTO.read_bytes()[:5000], "damaged"),
         "huge.bmp": (b"BM" + bytes(16) + struct.pack("<ii", 60000, 60000) + bytes(9), "3600 mega"),
     }
     for name, (contents, said) in broken.items():

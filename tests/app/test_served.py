@@ -148,6 +148,25 @@ def test_files_of_the_machine_stay_there(served):
         secret.unlink()
 
 
+def test_no_path_of_the_machine_is_shown(served):
+    visitor = Visitor(served.address)
+    file = visitor.upload("me.png", PHOTO.read_bytes())
+    told = [
+        json.dumps(file),
+        json.dumps(visitor.config),
+        visitor.get("").decode(),
+        visitor.get("gradio_api/info").decode(),
+        visitor.call("one-picture", "change", one_picture=file),
+        visitor.call("one-run", "click"),
+    ]
+    assert visitor.made(told[-1])
+    for text in told:
+        assert str(served.temporary) not in text
+        assert str(served.temporary).replace("/", "%2F") not in text
+        assert str(PHOTO.parents[2]) not in text
+        assert "site-packages" not in text
+
+
 def test_names_of_uploads_lead_nowhere(served):
     visitor = Visitor(served.address)
     for name in ("../../up.png", "/etc/up.png", "..%2fup.png"):
