@@ -5,6 +5,7 @@ of requests.
 """
 
 import struct
+import time
 import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -150,6 +151,35 @@ def test_networks_side_by_side_and_degradations(page):
     page.wait_for_selector("#bad-view img")
     page.click("#bad-sheet")
     page.wait_for_selector("#bad-sheet-view img")
+
+
+def test_the_authors_networks_are_greyed_until_asked(page):
+    """And what a download would bring is said before there is one; here none is possible."""
+    assert page.is_disabled("#one-network input")
+    page.check("#one-asked input")
+    page.wait_for_selector("text=A download brings about 4 MB from github.com, licence MIT")
+    assert page.is_enabled("#one-network input")
+    page.click("#one-bring")
+    page.wait_for_selector("text=esc_div2k_x2 could not be downloaded")
+    give(page, PHOTO)
+    page.wait_for_selector("#one-noted >> text=press Download first")
+
+
+def test_files_go_when_the_page_is_closed(browser, served, tmp_path):
+    page = browser.new_page()
+    page.goto(served.address)
+    page.wait_for_selector("#one-run", timeout=WAIT)
+    pixels = np.full((20, 30, 3), 77, np.uint8)
+    write_image(tmp_path / "only_mine.png", Picture(pixels=pixels))
+    give(page, tmp_path / "only_mine.png")
+    page.wait_for_selector("#one-crop img", timeout=WAIT)
+    assert list(served.temporary.rglob("only_mine.png"))
+    page.close()
+    for _ in range(600):
+        if not list(served.temporary.rglob("only_mine.png")):
+            return
+        time.sleep(0.1)
+    pytest.fail("the upload is still there")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
