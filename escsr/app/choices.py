@@ -10,8 +10,8 @@ from escsr.inference import SizeRequest
 
 KINDS = {
     "Clean photo": "default",
-    "Damaged photo, clean and crisp": "restore",
-    "Damaged photo, faithful": "real",
+    "Damaged photo (crisp result)": "restore",
+    "Damaged photo (faithful result)": "real",
     "Decide for me": "auto",
 }
 """What a picture is, and the network for it."""
@@ -79,7 +79,7 @@ def size_arguments(
 
 def _pixels(name: str, given: float | None) -> int:
     if given is None or given != int(given) or not 1 <= given <= 65535:
-        raise RefusedError(f"Give the {name} as a whole number of pixels, such as 3840.")
+        raise RefusedError(f"Enter the {name} as a whole number of pixels, such as 3840.")
     return int(given)
 
 

@@ -33,7 +33,7 @@ def build_comparing(desk: Desk, examples: Mapping[str, Path]) -> None:
         with gr.Column(scale=3, min_width=320):
             report = gr.HTML(padding=False, elem_id="side-report")
             view = gr.Gallery(
-                label="The same part by each",
+                label="The same region by each network",
                 columns=2,
                 height=None,
                 buttons=["download", "fullscreen"],
@@ -75,13 +75,13 @@ def _comparing(desk: Desk) -> Any:
         owner = str(request.session_hash)
         try:
             if not 1 <= len(models) <= _MOST or not set(models) <= set(compared_names()):
-                raise RefusedError(f"Choose two or three networks; {len(models)} are chosen.")
+                raise RefusedError(f"Choose two or three networks, not {len(models)}.")
             shown: list[tuple[str, str]] = []
             notes: list[str] = []
             for model in models:
                 order = Order(model=model, size={"scale": float(scale)})
                 (before, after), said = desk.preview(owner, path, order, x, y, int(zoom))
-                shown = shown or [(before, "enlarged by a filter")]
+                shown = shown or [(before, "bicubic")]
                 shown.append((after, model))
                 notes += said
         except Exception as error:

@@ -72,7 +72,7 @@ def make_sheet(
     """
     upload = _small(desk.uploads.read(path))
     if not 1 <= count <= MOST_DRAWS:
-        raise RefusedError(f"A sheet shows 1 to {MOST_DRAWS} draws.")
+        raise RefusedError(f"A sheet shows 1 to {MOST_DRAWS} samples.")
     pixels = _rgb(upload)
     sheet = sheet_of_draws(
         _pipeline(name), lambda _: pixels, scale=float(scale), seed=_whole(seed), count=int(count)

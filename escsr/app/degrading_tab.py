@@ -21,23 +21,27 @@ def build_degrading(desk: Desk, examples: Mapping[str, Path]) -> None:
             given = Given(desk, "bad", examples)
             presets = list_presets()
             preset = gr.Radio(presets, value=presets[0], label="Preset", elem_id="bad-preset")
-            scale = gr.Slider(1, 8, value=4, step=0.5, label="Times smaller")
+            scale = gr.Slider(1, 8, value=4, step=0.5, label="Downscaling factor")
             seed = gr.Number(value=0, precision=0, minimum=0, label="Seed")
-            count = gr.Slider(2, MOST_DRAWS, value=8, step=1, label="Draws on the sheet")
+            count = gr.Slider(2, MOST_DRAWS, value=8, step=1, label="Samples on the sheet")
             with gr.Row():
                 once = gr.Button("Degrade", variant="primary", elem_id="bad-once")
                 several = gr.Button("Make a sheet", elem_id="bad-sheet")
         with gr.Column(scale=3, min_width=320):
             report = gr.HTML(padding=False, elem_id="bad-report")
-            view = gr.ImageSlider(label="Good and degraded", elem_id="bad-view", interactive=False)
-            files = gr.File(label="The picture, and the draw that makes it again", visible=False)
+            view = gr.ImageSlider(
+                label="Original and degraded", elem_id="bad-view", interactive=False
+            )
+            files = gr.File(
+                label="The degraded picture, and the parameters to reproduce it", visible=False
+            )
             sheet = gr.Image(
-                label="Sheet of draws",
+                label="Sheet of samples",
                 visible=False,
                 interactive=False,
                 buttons=["download", "fullscreen"],
                 elem_id="bad-sheet-view",
-                alt_text="Several draws of the degradation, with what was done below each",
+                alt_text="Several samples of the degradation, each with its parameters below",
             )
     chosen = [given.path, preset, scale, seed]
     once.click(_degrading(desk), chosen, [report, view, files], concurrency_limit=1, **QUEUED)
@@ -47,7 +51,7 @@ def build_degrading(desk: Desk, examples: Mapping[str, Path]) -> None:
 def _degrading(desk: Desk) -> Any:
     def degrade(request: gr.Request, path: str | None, *choices: Any) -> Any:
         if path is None:
-            return status("Give a picture first.", "bad"), gr.skip(), gr.skip()
+            return status("Add a picture first.", "bad"), gr.skip(), gr.skip()
         try:
             made = degrade_one(desk, str(request.session_hash), path, *choices)
         except Exception as error:
@@ -61,7 +65,7 @@ def _degrading(desk: Desk) -> Any:
 def _sheeting(desk: Desk) -> Any:
     def sheet(request: gr.Request, path: str | None, *choices: Any) -> Any:
         if path is None:
-            return status("Give a picture first.", "bad"), gr.skip()
+            return status("Add a picture first.", "bad"), gr.skip()
         try:
             made = make_sheet(desk, str(request.session_hash), path, *choices)
         except Exception as error:

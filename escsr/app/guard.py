@@ -76,7 +76,7 @@ class Guard:
         if not self._is_needed(method, path):
             return 404, "There is nothing here."
         if _length(headers) > self._upload:
-            return 413, f"At most {self._upload >> 20} MiB are taken at a time."
+            return 413, f"At most {self._upload >> 20} MiB are accepted at a time."
         return None
 
     def _is_ours(self, host: str) -> bool:

@@ -56,10 +56,10 @@ class Batch:
             RefusedError: If there are none, or more than ``most``.
         """
         if not paths:
-            raise RefusedError("Give some pictures first.")
+            raise RefusedError("Add some pictures first.")
         if len(paths) > most:
             raise RefusedError(
-                f"{len(paths)} files are too many: at most {most} are taken at a time"
+                f"{len(paths)} files are too many: at most {most} are accepted at a time"
             )
         return cls([Row(Path(path)) for path in paths])
 

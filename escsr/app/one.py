@@ -81,7 +81,7 @@ class _One:
     async def run(self, request: gr.Request, path: str | None, *choices: Any) -> AsyncIterator[Any]:
         """The whole picture, told as it goes."""
         if path is None:
-            yield status("Give a picture first.", "bad"), *_idle()
+            yield status("Add a picture first.", "bad"), *_idle()
             return
         owner, desk = str(request.session_hash), self._desk
         try:

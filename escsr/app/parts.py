@@ -74,7 +74,7 @@ class Given:
 
     def _accept(self, request: gr.Request, path: str | None, before: str | None) -> Any:
         if path is None:
-            # Taken away by the person; or by us, with a message that is to stay.
+            # By the person; or by us, with a message that is to stay.
             return gr.skip(), None, "" if before else gr.skip()
         try:
             self._desk.folder.uses(str(request.session_hash), path)
@@ -136,7 +136,9 @@ class Settings:
     def __init__(self, desk: Desk, tab: str) -> None:
         self._desk = desk
         kinds = list(KINDS.items())
-        self.kind = gr.Radio(kinds, value=kinds[0][1], label="What it is", elem_id=f"{tab}-kind")
+        self.kind = gr.Radio(
+            kinds, value=kinds[0][1], label="Type of picture", elem_id=f"{tab}-kind"
+        )
         self.asked = gr.Checkbox(
             label="Use one of the authors' networks instead",
             info="Downloads 2 to 50 MB from github.com or huggingface.co, once",
@@ -174,7 +176,7 @@ class Settings:
         )
 
     def _size(self, tab: str) -> None:
-        self.how = gr.Radio(list(SIZES), value=BY_SCALE, label="How large", elem_id=f"{tab}-how")
+        self.how = gr.Radio(list(SIZES), value=BY_SCALE, label="Output size", elem_id=f"{tab}-how")
         self.scale = gr.Slider(
             LEAST_SCALE, MOST_SCALE, value=2, step=0.1, label="Scale", elem_id=f"{tab}-scale"
         )
@@ -245,7 +247,7 @@ def order_of(
     if network and asked and not networks.is_here(network):
         raise RefusedError(f"{network} is not on this machine yet: press Download first.")
     if not asked and kind not in KINDS.values():
-        raise RefusedError("Say what the picture is.")
+        raise RefusedError("Choose the type of the picture.")
     model = str(network) if asked else kind
     return Order(model=model, size=size, type=type, quality=int(quality))
 

@@ -109,7 +109,7 @@ def checked_source(path: Path, name: str, limits: Limits) -> PictureSource:
         raise RefusedError(f"{name}: the file is empty")
     if length > limits.upload:
         raise RefusedError(
-            f"{name}: the file has {amount(length)}, and at most {amount(limits.upload)} are taken"
+            f"{name}: the file has {amount(length)}; the limit is {amount(limits.upload)}"
         )
     source = PictureSource(path.read_bytes())
     source.name = name
@@ -118,7 +118,7 @@ def checked_source(path: Path, name: str, limits: Limits) -> PictureSource:
     if height * width > limits.pixels:
         raise RefusedError(
             f"{name}: the picture has {width}×{height} pixels, which is "
-            f"{megapixels(height * width)}; at most {megapixels(limits.pixels)} are taken. Make "
+            f"{megapixels(height * width)}; the limit is {megapixels(limits.pixels)}. Make "
             "it smaller first, or use 'escsr upscale', which has no such limit"
         )
     return source
@@ -148,7 +148,7 @@ def _check_kind(name: str, head: bytes) -> None:
         what = "a web page (HTML or XML), not a picture"
     elif text.startswith(b"%pdf"):
         what = "a PDF document, not a picture"
-    raise RefusedError(f"{name}: the file is {what}; {_FORMATS} are taken")
+    raise RefusedError(f"{name}: the file is {what}; {_FORMATS} are accepted")
 
 
 def name_of(path: str | Path) -> str:

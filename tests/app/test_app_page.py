@@ -143,7 +143,7 @@ def test_networks_side_by_side_and_degradations(page):
     give(page, PHOTO, "#side-picture")
     page.wait_for_selector("#side-view img")
     captions = page.locator("#side-view .caption-label").all_inner_texts()
-    assert captions == ["enlarged by a filter", "default", "restore"]
+    assert captions == ["bicubic", "default", "restore"]
     page.get_by_role("tab", name="Degradations").click()
     give(page, PHOTO, "#bad-picture")
     page.wait_for_selector("#bad-said >> text=112×96")
