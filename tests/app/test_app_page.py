@@ -167,12 +167,13 @@ def test_the_authors_networks_are_greyed_until_asked(page):
 
 def test_files_go_when_the_page_is_closed(browser, served, tmp_path):
     page = browser.new_page()
+    page.set_default_timeout(WAIT)
     page.goto(served.address)
-    page.wait_for_selector("#one-run", timeout=WAIT)
+    page.wait_for_selector("#one-run")
     pixels = np.full((20, 30, 3), 77, np.uint8)
     write_image(tmp_path / "only_mine.png", Picture(pixels=pixels))
     give(page, tmp_path / "only_mine.png")
-    page.wait_for_selector("#one-crop img", timeout=WAIT)
+    page.wait_for_selector("#one-crop img")
     assert list(served.temporary.rglob("only_mine.png"))
     page.close()
     for _ in range(600):
@@ -186,8 +187,8 @@ def test_files_go_when_the_page_is_closed(browser, served, tmp_path):
 def test_accessible_and_as_wide_as_the_screen(browser, served, scheme):
     axe_module = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-    page.goto(served.address)
     page.set_default_timeout(WAIT)
+    page.goto(served.address)
     page.wait_for_selector("#one-run")
     give(page, PHOTO)
     page.wait_for_selector("#one-crop img")
