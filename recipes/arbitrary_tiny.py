@@ -1,4 +1,4 @@
-"""esc_tiny for any scale, from the embedded x2 model: the embedded model `esc_tiny_any`.
+"""esc_tiny for any scale, from the embedded x2 model: first stage of the embedded `esc_tiny_any`.
 
 Hardware: one core of a CPU, 70 minutes; less on two.
 Reaches: Set5 37.08 dB (x2), 33.09 (x3), 30.75 (x4); bicubic 33.68, 30.41, 28.43.
