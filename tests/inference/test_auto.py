@@ -192,7 +192,7 @@ def test_the_script_that_measures_it(monkeypatch):
     ]
     for row in rows:
         assert row.psnr["auto"] == row.psnr["real" if row.damaged else "default"]
-        assert row.psnr["default"] == pytest.approx(row.psnr["bicubic"], abs=6)
+        assert -1 < row.psnr["default"] - row.psnr["bicubic"] < 10  # one picture, none other
     figures = {"bicubic": 30.0, "default": 31.0, "real": 31.2}
     for auto, holds in ((31.11, True), (31.09, False), (29.9, False)):
         assert row_of(2, 50, {**figures, "auto": auto}, 1, 1).holds == holds
