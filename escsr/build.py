@@ -1,4 +1,4 @@
-"""From names to networks."""
+"""Building and loading networks by name."""
 
 import inspect
 import os
@@ -78,12 +78,12 @@ def build(
     if fixed and scale is not None and getattr(head_class, "enlarges", True):
         backbone_args = {**_scale_args(family, scale), **backbone_args}
     defaults = getattr(family, "head_defaults", {}).get(head, {})
-    # Resolved before anything is made, so that a wrong name costs no time.
+    # Resolved before anything is built, so that a wrong name fails at once.
     backbone_args = _resolve_backbone(backbone, backbone_args)
     head_args = _resolve_head(head, {**defaults, **head_args})
     made = BACKBONES.get(backbone)(**backbone_args)
     if fixed and scale is not None:
-        head_args["scale"] = scale * made.stride  # the head also undoes what the backbone folds
+        head_args["scale"] = scale * made.stride  # the head also undoes the backbone's folding
     config = ModelConfig(
         backbone=backbone, head=head, backbone_args=backbone_args, head_args=head_args
     )
@@ -131,10 +131,10 @@ def load(path_or_name: PathLike, *, attention: str = "auto") -> SuperResolver:
 
 
 def load_content(content: object, *, attention: str = "auto") -> SuperResolver:
-    """Load the content of a weight file that another program has read: tensors by name.
+    """Load the content of a weight file that was read elsewhere: tensors by name.
 
     Args:
-        content: Of any file that `load` opens.
+        content: The content of any file that `load` opens.
         attention: See `load`.
 
     Returns:
@@ -213,13 +213,13 @@ def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
 
     Args:
         model: A network, compiled or not, whose window attention has tables; not changed.
-        rank: Columns of the factors, from 1 to M²; 48 in the published networks.
+        rank: Number of columns of the factors, from 1 to M²; 48 in the published networks.
 
     Returns:
         The new network, in the same mode, dtype and device, and the error of each bias.
 
     Raises:
-        ValueError: If the network has no tables, or none of this rank.
+        ValueError: If the network has no tables, or the rank is impossible for them.
         TypeError: If its backbone does not support such biases.
 
     Example:
@@ -246,12 +246,12 @@ def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
 
 
 def list_backbones() -> list[str]:
-    """Names of all backbones, those of plug-ins included."""
+    """Names of all backbones, including those of plug-ins."""
     return list(BACKBONES)
 
 
 def list_heads() -> list[str]:
-    """Names of all heads, those of plug-ins included."""
+    """Names of all heads, including those of plug-ins."""
     return list(HEADS)
 
 
@@ -261,18 +261,18 @@ def list_models() -> list[str]:
 
 
 def _read(path_or_name: PathLike, config: ModelConfig | None = None) -> checkpoints.Checkpoint:
-    """Read a file, or an embedded model; bare tensors of ours are those of a given network."""
+    """Read a file or an embedded model; our bare tensors are taken as those of a given network."""
     return _in_our_variants(checkpoints.read(models.fetch(path_or_name), config=config))
 
 
 def _in_our_variants(checkpoint: checkpoints.Checkpoint) -> checkpoints.Checkpoint:
-    if checkpoint.names:  # of others, who do not know our variants
+    if checkpoint.names:  # a foreign file, which does not know our variants
         return replace(checkpoint, config=_by_variant(checkpoint.config))
     return checkpoint
 
 
 def _by_variant(config: ModelConfig) -> ModelConfig:
-    """Name the backbone by the variant of its family that has just these arguments, if any."""
+    """Name the backbone after the variant of its family with exactly these arguments, if any."""
     own = BACKBONES.get(config.backbone)
     args = _resolve(own, f"backbone {config.backbone!r}", config.backbone_args)
     args.pop("unshuffle", None)  # the scale decides that
@@ -321,7 +321,7 @@ def _resolve(
     *,
     positional: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """All keyword arguments of a factory, defaults included; unknown ones raise."""
+    """All keyword arguments of a factory, including defaults; unknown ones raise."""
     signature = inspect.signature(factory).parameters
     parameters = {name: p for name, p in signature.items() if name not in positional}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -342,7 +342,7 @@ def _load_into(model: SuperResolver, checkpoint: checkpoints.Checkpoint, source:
 def _check_tensors(
     model: SuperResolver, tensors: Mapping[str, Tensor], names: Mapping[str, str], source: str
 ) -> None:
-    """Compare names and shapes, and say all that differs in the names of the file."""
+    """Compare names and shapes, and report all differences in the names of the file."""
     own = model.state_dict()
     problems = [f"lacks {names.get(n, n)}" for n in own if n not in tensors]
     extra = [names.get(n, n) for n in tensors if n not in own]

@@ -1,6 +1,6 @@
-"""What "auto" means: which of several ways to compute the same is quickest on a device.
+"""What "auto" means: the fastest of several equivalent ways to compute on a device.
 
-The table is ``choices.toml``, beside this file; `escsr bench --gpu` measures what goes into it.
+The table is ``choices.toml``, next to this file; `escsr bench --gpu` measures its entries.
 """
 
 import functools
@@ -27,12 +27,12 @@ _OPTIONS: Mapping[str, tuple[object, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """One way for each thing that can be computed in several.
+    """One choice for each thing that can be computed in several ways.
 
     Attributes:
-        table: Window attention with a bias table: "sdpa", "flex" or "math".
-        factors: Window attention with a bias that is a product: "concat", "sdpa", "flex", "math".
-        layout: Of feature maps: "channels_last", "contiguous", or "free", as each operation
+        table: Method of window attention with a bias table: "sdpa", "flex" or "math".
+        factors: Likewise for a bias that is a product: "concat", "sdpa", "flex" or "math".
+        layout: Layout of feature maps: "channels_last", "contiguous", or "free", as each operation
             leaves them.
         merge: Whether a picture's dynamic kernel is added to the large one, so that one
             convolution does both.
@@ -54,7 +54,7 @@ class Choices:
 
 
 SAFE = Choices()
-"""What is right on every device, and quick on most."""
+"""Correct on every device, and fast on most."""
 
 _SAFE_ON_CPU = replace(SAFE, layout="channels_last")
 _forced: ContextVar[Choices | None] = ContextVar("escsr_choices", default=None)
@@ -65,12 +65,12 @@ class Measured:
     """An entry of the table.
 
     Attributes:
-        device: Type of the devices that it is for.
-        names: Beginnings of their names.
-        precisions: Of the arithmetic, names of `escsr.devices.PRECISIONS`.
-        choices: What was quickest.
-        date: When, "2026-11-30".
-        bench: The command that measured it.
+        device: Type of the devices that the entry applies to.
+        names: Prefixes of their names.
+        precisions: Precisions of the arithmetic, names of `escsr.devices.PRECISIONS`.
+        choices: The fastest choices.
+        date: Date of the measurement, "2026-11-30".
+        bench: The command that measured them.
     """
 
     device: str
@@ -85,10 +85,10 @@ def read_choices(text: str) -> list[Measured]:
     """Read a table of choices.
 
     Args:
-        text: TOML, as ``choices.toml`` describes it.
+        text: TOML in the form that ``choices.toml`` describes.
 
     Raises:
-        ValueError: If an entry lacks something, or says what nobody knows.
+        ValueError: If an entry is incomplete or has an unknown key or value.
     """
     found = []
     for entry in tomllib.loads(text).get("measured", []):
@@ -123,16 +123,16 @@ def measured_choices() -> list[Measured]:
 
 
 def choose(entries: list[Measured], device: str, name: str, precision: str) -> Choices:
-    """Pick from entries.
+    """Pick the choices for a device from a list of entries.
 
     Args:
-        entries: Of `read_choices`.
+        entries: Entries from `read_choices`.
         device: Type of the device.
         name: Its name, e.g. "NVIDIA H100 80GB HBM3"; "" where it has none.
         precision: A name of `escsr.devices.PRECISIONS`.
 
     Returns:
-        Those of the entry with the longest name that fits; `SAFE` if none does.
+        The choices of the entry with the longest matching name; `SAFE` if none matches.
     """
     best, length = SAFE, -1
     for entry in entries:
@@ -145,13 +145,13 @@ def choose(entries: list[Measured], device: str, name: str, precision: str) -> C
 
 
 def choices_for(device: torch.device, dtype: torch.dtype) -> Choices:
-    """What to take on a device, under the autocast that is switched on, if one is.
+    """The choices for a device, under the autocast in effect, if any.
 
-    Programs that are compiled or exported take what is right everywhere: who compiles a network
-    says first what it is made of.
+    Compiled and exported programs use the choices that are correct everywhere; whoever compiles
+    a network makes its choices first.
 
     Args:
-        device: Where the numbers lie.
+        device: Device of the tensors.
         dtype: Their type.
     """
     if torch.compiler.is_compiling():
@@ -172,7 +172,7 @@ def _chosen(device: str, index: int | None, dtype: torch.dtype) -> Choices:
 
 def _name_of(device: str, index: int | None) -> str:
     module: Any = getattr(torch, device, None)
-    # Fake tensors lie on devices that are not there.
+    # Fake tensors may be on devices that do not exist.
     if module is None or not hasattr(module, "get_device_name") or not module.is_available():
         return ""
     return str(module.get_device_name(index))
@@ -180,10 +180,10 @@ def _name_of(device: str, index: int | None) -> str:
 
 @contextmanager
 def choosing(**changes: Any) -> Iterator[None]:
-    """Take other choices for a block, in this thread alone, whatever the device; to measure them.
+    """Override the choices for a block, in this thread only, on any device; for measurements.
 
     Args:
-        changes: Fields of `Choices`; the others are those of `SAFE`.
+        changes: Fields of `Choices`; all others are taken from `SAFE`.
 
     Raises:
         ValueError: If a value is impossible.

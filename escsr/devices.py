@@ -1,4 +1,4 @@
-"""How networks run: on which device, how precisely, and once without training them."""
+"""How networks run: device, precision, and evaluation without training."""
 
 import os
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from torch import nn
 from escsr.names import unknown_name
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Number type of autocast by the name of a precision; None: no autocast."""
+"""Autocast dtype by the name of a precision; None: no autocast."""
 
 
 def pick_device(device: str | torch.device) -> torch.device:
-    """Return the device that a name means; "auto" is a GPU if there is one.
+    """Return the device with a name; "auto" is a GPU if there is one.
 
     Args:
-        device: "auto", or a name that PyTorch knows ("cpu", "cuda:1", "mps").
+        device: "auto", or a PyTorch device name ("cpu", "cuda:1", "mps").
 
     Raises:
         ValueError: If there is no such device on this machine.
@@ -50,12 +50,12 @@ def pick_device(device: str | torch.device) -> torch.device:
 
 
 def pick_devices(devices: str | torch.device) -> list[torch.device]:
-    """Return the devices that share out the work on many pictures.
+    """Return the devices that share the work on many pictures.
 
     Args:
-        devices: One name, or several with commas between them ("cuda:0,cuda:1"); "auto" is all GPUs
-            of NVIDIA or AMD, and without one what `pick_device` says. A device that is named twice
-            works on two pictures at once.
+        devices: One name, or several separated by commas ("cuda:0,cuda:1"). "auto" is all NVIDIA
+            or AMD GPUs, or the device of `pick_device` if there are none. A device that is named
+            twice works on two pictures at once.
 
     Raises:
         ValueError: If one of them is not on this machine.
@@ -70,7 +70,7 @@ def pick_devices(devices: str | torch.device) -> list[torch.device]:
 
 
 def pick_precision(precision: str) -> torch.dtype | None:
-    """Return the number type of autocast that a precision means; None: no autocast.
+    """Return the autocast dtype of a precision; None: no autocast.
 
     Args:
         precision: "fp32", "bf16" or "fp16".
@@ -84,7 +84,7 @@ def pick_precision(precision: str) -> torch.dtype | None:
 
 
 def settle_precision(precision: str, device: torch.device) -> str:
-    """Return the precision that is meant on a device; "auto" is bf16 on GPUs that multiply it.
+    """Return the precision to use on a device; "auto" is bf16 on GPUs that support it.
 
     Args:
         precision: "fp32", "bf16", "fp16" or "auto".
@@ -103,7 +103,7 @@ def settle_precision(precision: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Make the context in which a network computes in a precision.
+    """Return a context in which networks compute in a precision.
 
     Args:
         device: Where it computes.
@@ -122,8 +122,8 @@ _threaded_in: int | None = None
 def refuse_after_fork() -> None:
     """Refuse to compute in a process that was forked from one that computed with threads.
 
-    The child does not have these threads, and PyTorch would wait for them forever. With one
-    thread (``torch.set_num_threads(1)``, as in workers of a DataLoader) it needs none.
+    The child does not have these threads, and PyTorch would wait for them forever. A single
+    thread (``torch.set_num_threads(1)``, as in DataLoader workers) is safe.
 
     Raises:
         RuntimeError: If this is such a process.
@@ -144,11 +144,11 @@ def refuse_after_fork() -> None:
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode for a block, without gradients.
 
-    Afterwards each of its modules has the mode it had, frozen ones included. The modes are the
-    network's own, so a network that several threads share must be in evaluation mode already.
+    Afterwards each module, including frozen ones, has its previous mode again. The modes belong
+    to the network, so one that several threads share must already be in evaluation mode.
 
     Args:
-        network: What is to run.
+        network: The network to run.
 
     Raises:
         RuntimeError: See `refuse_after_fork`.

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all, also when the program is killed half-way."""
+"""Files that appear complete or not at all, even if the program is killed half-way."""
 
 import json
 import os
@@ -23,19 +23,19 @@ _MARK = ".part"
 def replacing(
     path: str | os.PathLike[str], *, durable: bool = False, suffix: str = ""
 ) -> Iterator[Path]:
-    """Give a temporary path to write to, which takes the place of ``path`` at the end.
+    """Yield a temporary path to write to, which replaces ``path`` at the end.
 
-    The temporary file lies in the same folder, exists and is empty. If the block raises anything,
-    the temporary file is removed and ``path`` is left as it was. A symbolic link stays and the file
-    it points to is replaced; a file that is replaced passes on its permissions. A process that is
-    killed leaves a hidden file ``.escsr-….part``, which `remove_leftovers` removes; while the block
-    runs, the temporary file is locked against that.
+    The temporary file is created empty in the same folder. If the block raises, it is removed
+    and ``path`` is left unchanged. A symbolic link stays, and the file it points to is replaced;
+    a replaced file passes on its permissions. A killed process leaves a hidden file
+    ``.escsr-….part``, which `remove_leftovers` removes; while the block runs, a lock protects
+    the temporary file from that.
 
     Args:
-        path: The file to make or to replace. Its folder must exist.
-        durable: Whether the contents must survive a power failure: they are forced to the disk
+        path: The file to create or replace. Its folder must exist.
+        durable: Whether the contents must survive a power failure: they are flushed to the disk
             before the file is renamed, which takes milliseconds.
-        suffix: How the temporary name must end, for writers that go by it (``".png"``).
+        suffix: Ending of the temporary name, for writers that depend on it (``".png"``).
 
     Yields:
         The temporary path.
@@ -65,7 +65,7 @@ def replacing(
         if durable:
             _force_to_disk(temporary)
         os.replace(temporary, target)
-        temporary.unlink(missing_ok=True)  # replacing does nothing where both are one file already
+        temporary.unlink(missing_ok=True)  # replacing does nothing if both are the same file
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -80,15 +80,15 @@ def replacing(
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = False) -> None:
-    """Write a file complete or not at all; see `replacing` for what is kept and raised."""
+    """Write a file complete or not at all; see `replacing` for details and errors."""
     with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = False) -> None:
-    r"""Write a text file (UTF-8, lines as given) complete or not at all; see `replacing`.
+    r"""Write a text file (UTF-8, line ends unchanged) complete or not at all; see `replacing`.
 
-    Bytes of file names that are no text are written as ``\udce9``: JSON reads them back unchanged.
+    Undecodable bytes of file names are written as ``\udce9``: JSON reads them back unchanged.
     """
     write_bytes(path, printable(text).encode("utf-8"), durable=durable)
 
@@ -106,7 +106,7 @@ def write_json(
 
 
 def printable(text: str) -> str:
-    r"""Text with the bytes of file names that are no text written as ``\udce9``.
+    r"""Text with undecodable bytes of file names written as ``\udce9``.
 
     Example:
         >>> print(printable(os.fsdecode(b"caf\xe9.png")))
@@ -116,13 +116,13 @@ def printable(text: str) -> str:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
-    """Remove what killed processes left in a folder.
+    """Remove files that killed processes left in a folder.
 
-    Files that a living process is writing are locked and stay. Where a system has no such locks
-    (Windows), it forbids to remove a file that is open.
+    Files that a running process is writing are locked and stay. Systems without such locks
+    (Windows) do not let an open file be removed.
 
     Args:
-        folder: Searched itself, not its subfolders; may be missing.
+        folder: The folder to search, without its subfolders; may be missing.
 
     Returns:
         The files that were removed.
@@ -133,9 +133,9 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _hold(handle: int) -> int:
-    """Lock an open file until it is closed or the process dies; where it cannot be, close it."""
+    """Lock an open file until it is closed or the process dies; if that is impossible, close it."""
     if _locks is None:
-        os.close(handle)  # Windows renames no open file
+        os.close(handle)  # Windows does not rename open files
         return -1
     with suppress(OSError):  # some network file systems have no locks
         _locks.flock(handle, _locks.LOCK_EX | _locks.LOCK_NB)
@@ -143,12 +143,12 @@ def _hold(handle: int) -> int:
 
 
 def _remove_unheld(path: Path) -> bool:
-    """Remove a file unless somebody holds it; whether it was removed."""
+    """Remove a file unless it is locked; return whether it was removed."""
     try:
         if _locks is not None:
             with path.open(
                 "r+b"
-            ) as file:  # network file systems lock only what is open for writing
+            ) as file:  # network file systems lock only files that are open for writing
                 _locks.flock(file, _locks.LOCK_EX | _locks.LOCK_NB)
                 path.unlink()
         else:
@@ -159,7 +159,7 @@ def _remove_unheld(path: Path) -> bool:
 
 
 def _check_target(path: Path, target: Path) -> os.stat_result | None:
-    """Refuse what cannot be replaced; facts of the file that will be, or None."""
+    """Refuse paths that cannot be replaced; return the status of an existing file, or None."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist")
     try:
@@ -189,7 +189,7 @@ def _force_to_disk(path: Path) -> None:
 
 
 def _force_folder_to_disk(folder: Path) -> None:
-    """Force the new name to the disk; not every system can open a folder."""
+    """Flush the new name to the disk; not every system can open a folder."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -199,7 +199,7 @@ def _force_folder_to_disk(folder: Path) -> None:
 
 
 def _name_target(error: OSError, temporary: Path, path: Path) -> None:
-    """Make an error name the file that was asked for (a full disk names none at all)."""
+    """Make an error name the requested file (for a full disk it names none at all)."""
     if error.errno is not None and error.filename in (None, str(temporary), os.fspath(temporary)):
         error.filename = str(path)
         error.filename2 = None

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 NAME = ".lock"
-"""The file in a run's folder that is locked while a run goes on there."""
+"""The file in a run's folder that is locked during the run."""
 
 
 @contextmanager
 def only_run(folder: Path, *, advice: str) -> Iterator[None]:
-    """Keep a folder for the block; the lock ends with the process, however that ends.
+    """Lock a folder for the block; the lock ends with the process, however that ends.
 
     Args:
-        folder: Made if missing.
-        advice: What a user can do who finds it taken.
+        folder: Created if missing.
+        advice: What the user can do if the folder is locked.
 
     Raises:
-        FileExistsError: If a run goes on there; with its process.
+        FileExistsError: If another run uses the folder; the message names its process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
@@ -34,7 +34,7 @@ def only_run(folder: Path, *, advice: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while it is still locked: who opened it meanwhile sees that it is gone.
+        # Removed while still locked, so that a process that has just opened it notices.
         with suppress(OSError):
             path.unlink()
         file.close()
@@ -51,7 +51,7 @@ def _locked(path: Path) -> BinaryIO | None:
         except (BlockingIOError, PermissionError):
             file.close()
             return None
-        except OSError:  # a file system without locks: nothing to be done about a second run
+        except OSError:  # a file system without locks cannot prevent a second run
             pass
         if _is_still(path, file):
             file.truncate(0)
@@ -72,7 +72,7 @@ def _lock(file: BinaryIO) -> None:
     if os.name == "nt":
         import msvcrt
 
-        # beyond the text, which others may then read
+        # beyond the text, so that others can read it
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:

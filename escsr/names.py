@@ -1,4 +1,4 @@
-"""Names that do not exist: a message with the nearest one that does."""
+"""Messages for unknown names, with the nearest known one."""
 
 import difflib
 from collections.abc import Collection
@@ -7,11 +7,11 @@ from collections.abc import Collection
 def nearest(name: str, options: Collection[str]) -> str | None:
     """Find the option that was probably meant.
 
-    Upper and lower case are the same here, and initials count as near: "learning_rate" to "lr".
+    Case is ignored, and initials count as near: "learning_rate" to "lr".
 
     Args:
-        name: What was given.
-        options: What there is.
+        name: The given name.
+        options: The known names.
 
     Returns:
         The nearest option, or None if nothing is near.
@@ -45,9 +45,9 @@ def unknown_name(kind: str, name: str, options: Collection[str]) -> str:
     """Write the message for a name that does not exist: the nearest option, and all of them.
 
     Args:
-        kind: What the options are ("backbone").
-        name: What was given.
-        options: What there is.
+        kind: What the names stand for ("backbone").
+        name: The given name.
+        options: The known names.
 
     Example:
         >>> unknown_name("head", "lif", ["liif", "lte"])

@@ -10,7 +10,7 @@ from pathlib import Path
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif", ".ppm", ".pgm"}
 )
-"""File name endings (lower case) that are taken for pictures."""
+"""File name endings (lower case) of pictures."""
 
 _WILD = "*?["
 
@@ -21,9 +21,9 @@ class Source:
 
     Attributes:
         path: Where it is.
-        name: Its path below the input that it was found in, with forward slashes; the bare name
-            for a file that was given itself. Of several folders each name begins with its
-            folder's.
+        name: Its path relative to the input it was found in, with forward slashes; the bare name
+            for a file that was given directly. With several folders, each name begins with the
+            name of its folder.
     """
 
     path: Path
@@ -33,15 +33,15 @@ class Source:
 def find_pictures(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """Expand the inputs of a command: files stay, folders become the pictures in them.
 
-    An input that does not exist and holds ``*``, ``?`` or ``[…]`` is a pattern: ``**`` stands for
-    any number of folders, and folders that match are taken with all their pictures.
+    An input that does not exist and contains ``*``, ``?`` or ``[…]`` is a pattern: ``**`` matches
+    any number of folders, and a matching folder stands for all its pictures.
 
     Args:
         inputs: Picture files, folders (see `list_images`) and patterns.
 
     Returns:
-        At least one picture, in the order of the inputs. A warning names the links to folders
-        that were followed.
+        At least one picture, in the order of the inputs. A warning names links to folders that
+        were followed.
 
     Raises:
         FileNotFoundError: If an input does not exist, or there are no pictures at all.
@@ -98,7 +98,7 @@ def _match_pattern(pattern: Path) -> tuple[Path, list[Path]]:
 
 
 def _tell_links(root: Path, files: Sequence[Path]) -> None:
-    """Say which links to folders were followed: what is behind them may be more than is meant."""
+    """Warn about links to folders that were followed: they may lead to unintended files."""
     folders = {above for file in files for above in file.parents if root in above.parents}
     links = [str(folder) for folder in sorted(folders) if folder.is_symlink()]
     if links:
@@ -106,7 +106,7 @@ def _tell_links(root: Path, files: Sequence[Path]) -> None:
 
 
 def _parts_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether names one below the other match a pattern; ``**`` is any number of them."""
+    """Whether the parts of a path match those of a pattern; ``**`` is any number of parts."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
@@ -122,10 +122,9 @@ def list_images(
 ) -> list[Path]:
     """List the picture files below some folders, in an order that never depends on the disk.
 
-    Folders are searched recursively, links to folders too (one that leads back to a folder it
-    lies in is passed over); hidden files and folders are left out, and the result is sorted
-    within each root; the roots keep the order in which they were given. Links that lead nowhere
-    and folders that may not be read are named in a warning.
+    Folders are searched recursively, including links to folders (except links to a folder that
+    contains them). Hidden files and folders are skipped. The result is sorted within each root;
+    roots keep the given order. A warning names broken links and unreadable folders.
 
     Args:
         roots: Folders to search.
@@ -137,7 +136,7 @@ def list_images(
         Paths of the pictures.
 
     Raises:
-        FileNotFoundError: If roots are missing or are no folders (all of them are named).
+        FileNotFoundError: If roots are missing or not folders; the message names all of them.
     """
     folders = [Path(root) for root in roots]
     missing = [str(folder) for folder in folders if not folder.is_dir()]
@@ -156,11 +155,11 @@ def list_images(
 
 
 def _walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """All files below a folder that are not hidden, through links.
+    """All files below a folder that are not hidden, following links.
 
     Args:
-        folder: Where to look.
-        above: Where the folders that it lies in really are: none is entered again.
+        folder: The folder to search.
+        above: Resolved paths of the folders that contain it; none of them is entered again.
     """
     above |= {os.path.realpath(folder)}
     try:
@@ -182,7 +181,7 @@ def _walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
 
 
 def _end_of(link: Path) -> str:
-    """Where a link leads that has no end, for a message."""
+    """The target of a broken link, for a message."""
     target = os.readlink(link)
     real = Path(os.path.realpath(link))
     return target if os.path.lexists(real) else f"{target}, which does not exist"

@@ -1,4 +1,4 @@
-"""Which file each picture becomes."""
+"""The output file of each picture."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from escsr.names import did_you_mean
 from escsr.picture_files import IMAGE_SUFFIXES, Source
 
-# Files that people expect from picture programs, and that no folder is named after.
+# Endings that users expect from picture programs, and that folder names do not have.
 _FILE_TYPES = IMAGE_SUFFIXES | {
     *(".bmp", ".gif", ".heic", ".heif", ".jxl", ".jp2", ".exr", ".hdr", ".tga", ".psd", ".dng"),
     *(".svg", ".pdf", ".ico", ".pbm", ".pnm", ".jfif", ".zip"),
@@ -18,17 +18,17 @@ _FILE_TYPES = IMAGE_SUFFIXES | {
 }
 
 PLAIN_NAME = "{stem}{suffix}"
-"""The template of names that keeps the source's."""
+"""The template that keeps the name of the source."""
 
 
 @dataclass(frozen=True)
 class PictureTask:
-    """A picture file and the file it becomes.
+    """A picture file and its output file.
 
     Attributes:
-        source: What is read.
-        target: What is written.
-        name: Of the source, relative to the input that it was found in.
+        source: File to read.
+        target: File to write.
+        name: Path of the source relative to the input it was found in.
     """
 
     source: Path
@@ -46,26 +46,26 @@ def plan_targets(
     fields: Mapping[str, object] | None = None,
     reserved: Mapping[Path, str] | None = None,
 ) -> list[PictureTask]:
-    """Decide which file each picture becomes; every problem is found before any work is done.
+    """Choose the output file of each picture; all problems are found before any work is done.
 
-    In a folder the tree of the sources is kept: ``sub/a.png`` becomes ``OUT/sub/a.png``.
+    An output folder keeps the tree of the sources: ``sub/a.png`` becomes ``OUT/sub/a.png``.
 
     Args:
         sources: The pictures, from `find_pictures`.
         output: A file for one picture, see `is_picture_name`; else a folder.
         writable: Suffixes that can be written (``".png"``), lower case.
-        suffix: Suffix of all files in a folder; None: that of the source where it is writable,
+        suffix: Suffix of all files in a folder; None: that of the source if it can be written,
             else ``".png"``.
         template: Names of files in a folder, see `check_name_template`.
-        fields: What the template may name besides the fields of each picture.
-        reserved: Other files that the command writes, and what they are, for messages.
+        fields: Fields that the template may use besides those of each picture.
+        reserved: Other files that the command writes, with descriptions for messages.
 
     Returns:
         One task for each picture, in the same order.
 
     Raises:
-        ValueError: If the output cannot be written or is one file for several pictures, or a
-            target is itself a source, a folder, or the target of another picture.
+        ValueError: If the output cannot be written or is one file for several pictures, or if a
+            target is a source, a folder, or the target of another picture.
     """
     fields = fields or {}
     check_name_template(template, fields, writable=writable)
@@ -99,10 +99,10 @@ def target_name(
     template: str = PLAIN_NAME,
     fields: Mapping[str, object],
 ) -> str:
-    """The name below the output of what becomes of a picture; arguments as of `plan_targets`.
+    """The name of a picture's output file, relative to the output; arguments as `plan_targets`.
 
     Args:
-        name: Of the picture below the input, see `Source`.
+        name: Name of the picture relative to the input, see `Source`.
         writable: See `plan_targets`.
         suffix: See `plan_targets`.
         template: Checked, see `check_name_template`.
@@ -118,18 +118,18 @@ def target_name(
 def is_picture_name(
     output: str | os.PathLike[str], *, writable: Sequence[str], single: bool = True
 ) -> bool:
-    """Tell whether an output is meant as a picture file; otherwise it is a folder.
+    """Whether an output is meant as a picture file; otherwise it is a folder.
 
-    A name is a file's if it has a writable suffix, unless it ends in a slash or a folder of that
-    name exists. ``res_v1.2`` is a folder: no file is called so.
+    A name with a writable suffix means a file, unless it ends in a slash or a folder of that
+    name exists. ``res_v1.2`` is a folder, as it has no file suffix.
 
     Args:
-        output: What was given, slash and all.
+        output: The name as given, including a final slash.
         writable: Suffixes that can be written, lower case.
-        single: Whether it is for one picture.
+        single: Whether the output is for one picture.
 
     Raises:
-        ValueError: If it is meant as a file of a kind that cannot be written, or is ``-``.
+        ValueError: If it is meant as a file of an unwritable kind, or is ``-``.
     """
     text, path = os.fspath(output), Path(output)
     if text == "-":
@@ -157,14 +157,14 @@ def check_name_template(
     """Refuse a template of file names that cannot work.
 
     Args:
-        template: Such as ``"{stem}_x{scale}{suffix}"``. Of each picture there are ``stem`` (the
-            source's name without its ending), ``suffix`` (the ending that is written, with its
+        template: Such as ``"{stem}_x{scale}{suffix}"``. Each picture has the fields ``stem``
+            (the source's name without its ending), ``suffix`` (the output's ending, with its
             dot) and ``type`` (the source's ending without its dot).
-        fields: The other fields that there are.
+        fields: The other available fields.
         writable: Suffixes that can be written, lower case.
 
     Raises:
-        ValueError: If it names an unknown field, or makes names that are no file's.
+        ValueError: If it has an unknown field or makes invalid file names.
     """
     known = {**fields, "stem": "stem", "suffix": writable[0], "type": "png"}
     try:
@@ -196,8 +196,8 @@ def check_targets(
     """Refuse targets that would overwrite a source, a folder or one another.
 
     Args:
-        tasks: What is to be read and written.
-        reserved: Other files that the command writes, and what they are, for messages.
+        tasks: Files to read and write.
+        reserved: Other files that the command writes, with descriptions for messages.
 
     Raises:
         ValueError: Naming the first such target.
@@ -221,22 +221,21 @@ def check_targets(
 def split_existing(
     tasks: Sequence[PictureTask], existing: str
 ) -> tuple[list[PictureTask], list[PictureTask]]:
-    """Divide tasks by whether their targets are there already.
+    """Divide tasks by whether their targets already exist.
 
     Args:
-        tasks: What is to be made.
-        existing: What becomes of targets that exist: "overwrite", "skip" or "refuse".
+        tasks: The tasks to divide.
+        existing: How to treat existing targets: "overwrite", "skip" or "refuse".
 
     Returns:
         The tasks to do, and those whose targets exist.
 
     Raises:
-        ValueError: If there are such targets and they are to be refused, or ``existing`` is
-            another word.
+        ValueError: If targets exist and ``existing`` is "refuse", or if it is another word.
     """
     options = ("overwrite", "skip", "refuse")
     if existing not in options:
-        raise ValueError(f"what becomes of existing files is {', '.join(options)}, not {existing}")
+        raise ValueError(f"existing must be one of {', '.join(options)}, not {existing}")
     there = [task for task in tasks if task.target.exists()]
     if there and existing == "refuse":
         raise ValueError(

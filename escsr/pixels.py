@@ -1,4 +1,4 @@
-"""Integer pixels and floating-point values: one rule for both ways, in NumPy and in PyTorch.
+"""Conversion between integer pixels and floats, by one rule in NumPy and in PyTorch.
 
 Black is 0 and white is 255 or 65535; floats run from 0 to 1. Floats are clipped and rounded to the
 nearest integer, halves upwards; NaN is refused.
@@ -17,7 +17,7 @@ _NAN = "planes hold NaN (if a network made them: it overflowed; try float32 prec
 
 
 def to_float(pixels: Array) -> npt.NDArray[np.float32]:
-    """Turn integer pixels into float planes, which networks take.
+    """Turn integer pixels into float planes, the input of networks.
 
     Args:
         pixels: (H, W, C) or (H, W), uint8 or uint16.
@@ -43,7 +43,7 @@ def to_float(pixels: Array) -> npt.NDArray[np.float32]:
 
 
 def to_tensor(pixels: Array) -> Tensor:
-    """Turn integer pixels into a float tensor; as `to_float`, without a copy.
+    """Turn integer pixels into a float tensor; like `to_float`, without a copy.
 
     Args:
         pixels: (H, W, C) or (H, W), uint8 or uint16.
@@ -81,7 +81,7 @@ def from_float(planes: Array, *, depth: int = 8) -> Array:
 
 
 def from_tensor(planes: Tensor, *, depth: int = 8) -> Array:
-    """Turn a float tensor back into integer pixels; as `from_float`, from any device and dtype.
+    """Turn a float tensor back into integer pixels; like `from_float`, for any device and dtype.
 
     Args:
         planes: (C, H, W) floats, nominally in [0, 1].
@@ -99,7 +99,7 @@ def from_tensor(planes: Tensor, *, depth: int = 8) -> Array:
 
 
 def to_levels(values: Array, *, depth: int = 8) -> Array:
-    """Round floats to integer levels, whatever their shape.
+    """Round floats of any shape to integer levels.
 
     Args:
         values: Floats, nominally in [0, 1].

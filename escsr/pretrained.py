@@ -1,6 +1,6 @@
 """Networks as folders, and as repositories of the Hugging Face Hub.
 
-Reached by the methods `save_pretrained`, `from_pretrained` and `push_to_hub` of
+Used through the methods `save_pretrained`, `from_pretrained` and `push_to_hub` of
 `escsr.SuperResolver`.
 """
 
@@ -40,7 +40,7 @@ class _Sharing:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         model = unwrapped(model)
-        read = ("layout", "trained")  # said elsewhere
+        read = ("layout", "trained")  # shown elsewhere
         facts = {key: value for key, value in model.facts.items() if key not in read}
         license = license or facts.get("license")
         if license is not None:
@@ -103,7 +103,7 @@ SuperResolver._sharing = _Sharing()
 
 
 def _described(model: SuperResolver, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` says; the Hub also counts downloads by this file."""
+    """The contents of ``config.json``; the Hub also counts downloads by this file."""
     return {
         "library_name": "escsr",
         "escsr_version": __version__,
@@ -115,7 +115,7 @@ def _described(model: SuperResolver, facts: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _check_config(path: Path, config: ModelConfig) -> None:
-    """Two descriptions of one network must not differ: somebody exchanged one of the files."""
+    """Refuse two descriptions that differ: one of the files must have been replaced."""
     if not path.is_file():
         return  # the weight file describes the network, too
     try:
@@ -133,7 +133,7 @@ def _check_config(path: Path, config: ModelConfig) -> None:
 
 
 def _card(model: SuperResolver, facts: Mapping[str, Any], title: str, place: str | None) -> str:
-    """A model card in the words that the Hub searches by."""
+    """A model card with the keywords that the Hub searches."""
     scale = "any scale" if model.scale is None else f"×{model.scale}"
     name = f"{SCHEME}{place}" if place else "FOLDER/model.safetensors"
     size = f"{sum(p.numel() for p in model.parameters()):,}".replace(",", " ")

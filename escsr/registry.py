@@ -1,4 +1,4 @@
-"""Names to factories: the one registry class behind backbones and heads, open to plug-ins."""
+"""The registry of factories by name, behind backbones and heads and open to plug-ins."""
 
 import inspect
 import warnings
@@ -21,8 +21,8 @@ class BrokenPlugin:
     """A plug-in that was left out.
 
     Attributes:
-        name: What it wanted to be called.
-        package: Name and version of the package it comes with.
+        name: Its name.
+        package: Name and version of its package.
         reason: Why it was left out.
     """
 
@@ -35,15 +35,15 @@ class Registry(Generic[T]):
     """A table of named factories, open to plug-ins.
 
     Other packages add entries either by importing the registry and calling
-    :meth:`register`, or by an entry point in ``entry_point_group``, which is loaded at
+    :meth:`register`, or through an entry point in ``entry_point_group``, which is loaded at
     the first look-up and not at import. A plug-in that cannot be loaded is left out with a
-    warning and kept in ``broken``; it never replaces an entry that is there.
+    warning and listed in ``broken``. A plug-in never replaces an existing entry.
 
     Args:
         kind: What the entries are, for messages ("backbone", "head").
         entry_point_group: Name of the entry-point group of plug-ins.
-        contract: Class that plug-ins derive from, if they are classes; other callables are
-            taken at their word.
+        contract: Base class that plug-in classes must derive from; other callables are not
+            checked.
 
     Example:
         >>> HEADS = Registry("head", entry_point_group="escsr.heads")
@@ -64,12 +64,12 @@ class Registry(Generic[T]):
     def register(
         self, name: str, factory: T | None = None, *, about: str | None = None
     ) -> Callable[[T], T]:
-        """Add a factory under ``name``; as a decorator, or with the factory given.
+        """Add a factory under ``name``; as a decorator, or with ``factory`` given.
 
         Args:
-            name: What it is looked up by.
+            name: Name to look it up by.
             factory: A class or function, or a `functools.partial` of one.
-            about: One line on what it is for, shown by ``escsr list``. Default: the first line
+            about: One line on its purpose, shown by ``escsr list``. Default: the first line
                 of its docstring.
 
         Raises:
@@ -93,7 +93,7 @@ class Registry(Generic[T]):
         """Return the factory called ``name``.
 
         Raises:
-            ValueError: If there is none; the message lists what there is.
+            ValueError: If there is none; the message lists the known names.
         """
         self._load_plugins()
         if name not in self._entries:
@@ -106,7 +106,7 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def package(self, name: str) -> str:
-        """The package that an entry comes from, with its version where that is known.
+        """The package that an entry comes from, with its version if known.
 
         Raises:
             ValueError: If there is no such entry.
@@ -115,7 +115,7 @@ class Registry(Generic[T]):
         return self._packages.get(name) or _package_of(entry)
 
     def summary(self, name: str) -> str:
-        """Say in one line what an entry is for, or what it is and how it is varied.
+        """Describe an entry in one line: its purpose, or its factory and varied arguments.
 
         Raises:
             ValueError: If there is no such entry.
@@ -146,8 +146,8 @@ class Registry(Generic[T]):
         if self._plugins_loaded:
             return
         self._plugins_loaded = True
-        # In an order that does not depend on the search path: of two plug-ins with one name
-        # the same one is taken everywhere.
+        # The order must not depend on the search path, so that of two plug-ins with the same
+        # name the same one is taken everywhere.
         points = entry_points(group=self.entry_point_group)
         for point in sorted(points, key=lambda point: (_distribution(point), point.name)):
             before = dict(self._entries)
@@ -184,7 +184,7 @@ class Registry(Generic[T]):
 
 
 class _Refused(Exception):  # noqa: N818 - a reason on its way, seen by nobody
-    """A plug-in could be loaded, but is not what it should be."""
+    """A plug-in was loaded but breaks the contract."""
 
 
 def unwrap(factory: Callable[..., Any]) -> Any:
@@ -199,7 +199,7 @@ def _describe(error: BaseException) -> str:
 
 
 def _distribution(point: EntryPoint) -> str:
-    dist = getattr(point, "dist", None)  # None for an entry point that was made by hand
+    dist = getattr(point, "dist", None)  # None for an entry point created by hand
     return f"{dist.name} {dist.version}" if dist else point.value.partition(":")[0]
 
 

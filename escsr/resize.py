@@ -1,7 +1,7 @@
 """Bicubic resizing that agrees with MATLAB's ``imresize`` to the last bit.
 
-Super-resolution benchmarks were made with MATLAB, so a figure can only be compared with a published
-one when the low-quality picture comes from the same filter: Keys' cubic with a = -0.5 (R. Keys,
+Super-resolution benchmarks were made with MATLAB, so a result can be compared with published ones
+only if the low-quality picture comes from the same filter: Keys' cubic with a = -0.5 (R. Keys,
 "Cubic convolution interpolation for digital image processing", 1981), widened when shrinking
 (antialiasing), and, for integer pixels, rounded to integers between the two passes.
 """
@@ -17,7 +17,7 @@ import numpy.typing as npt
 __all__ = ["Border", "imresize"]
 
 Border = Literal["clamp", "symmetric"]
-"""What lies outside the picture: its edge repeated, or its mirror image."""
+"""Pixels beyond the edge: the edge repeated, or the mirror image."""
 Array = npt.NDArray[Any]
 
 _KERNEL_WIDTH = 4.0
@@ -27,7 +27,7 @@ _BLOCK = 65536
 
 
 class _Taps(NamedTuple):
-    """Where each output sample looks and how much each look counts, both (out, taps)."""
+    """Input indices of each output sample and their weights, both (out, taps)."""
 
     indices: npt.NDArray[np.intp]
     weights: npt.NDArray[np.float64]
@@ -53,9 +53,9 @@ def imresize(
             side that is no multiple of ``1 / scale`` keeps the nominal factor and ends with a
             partly covered sample, so crop first if the grid has to line up.
         size: Output (H, W) instead of ``scale``; each axis then has its own factor out / in.
-        border: What lies beyond the edge. "symmetric" mirrors (MATLAB today); "clamp" repeats the
-            edge (older MATLAB, the rule behind the classic benchmark files). Only the outermost
-            one or two pixels differ.
+        border: Pixels beyond the edge. "symmetric" mirrors (MATLAB today); "clamp" repeats the
+            edge (older MATLAB, used for the classic benchmark files). Only the outermost one or
+            two pixels differ.
         round_between: Round to integers between the passes. Default: True for integers, as MATLAB
             does, and False for floats, where it has no meaning and True is refused.
         antialias: Widen the kernel when shrinking.
@@ -97,7 +97,7 @@ def imresize(
 
 
 def axis_taps(length: int, out: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Return how `imresize` makes one axis, for arithmetic that is not NumPy's.
+    """Return how `imresize` computes one axis, for arithmetic outside NumPy.
 
     Output sample i is the sum over t, from the first tap to the last, of
     ``weights[i, t] * input[indices[i, t]]`` in float64; of integers ``floor(x + 0.5)``, clipped.
@@ -130,16 +130,16 @@ def resized_rows(
     *,
     out_size: tuple[int, int],
 ) -> npt.NDArray[np.float32]:
-    """Make some rows of a resized picture of floats, reading no more rows than they depend on.
+    """Compute some rows of a resized float picture, reading only the rows they depend on.
 
     Args:
-        read: Gives the rows from one up to but not another, (rows, W, C) float32.
+        read: Returns the rows from ``top`` up to but not ``bottom``, (rows, W, C) float32.
         size: (H, W) of the picture.
-        rows: The first row to make, and the one after the last.
+        rows: The first row to compute, and the one after the last.
         out_size: (H', W') of the whole result.
 
     Returns:
-        (rows, W', C), up to rounding those of ``imresize(picture, size=out_size)``.
+        (rows, W', C), equal to those of ``imresize(picture, size=out_size)`` up to rounding.
 
     Example:
         >>> picture = np.random.rand(40, 30, 3).astype(np.float32)
@@ -184,7 +184,7 @@ def _target(
     assert scale is not None
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale must be a positive number, got {scale!r}")
-    # The small step back keeps 1/3 of 75 at 25 where the product lands just above a whole number.
+    # The small step back keeps 1/3 of 75 at 25 when the product lands just above a whole number.
     height, width = (max(1, math.ceil(side * scale - 1e-9)) for side in shape[:2])
     return (height, width), (float(scale), float(scale))
 
@@ -199,7 +199,7 @@ def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=512)
 def _taps(length: int, out: int, scale: float, border: Border, antialias: bool) -> _Taps:
-    """Weight table of one axis; depends on sizes only, so it is kept."""
+    """Weight table of one axis; depends on sizes only, so it is cached."""
     shrink = min(scale, 1.0) if antialias else 1.0
     width = _KERNEL_WIDTH / shrink
     # Centres of the output samples in input coordinates, pixel centres at whole numbers.

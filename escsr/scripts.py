@@ -1,8 +1,8 @@
-"""Python files of users (recipes), run as modules that other processes find again.
+"""User scripts (recipes), run as modules that other processes can import.
 
-A function of a file that was merely executed cannot be handed to a worker process: there is no
-module to import it from. Here each file becomes a module, and `pack` sends along what the worker
-needs to make that module, too.
+A function from a file that was merely executed cannot be sent to a worker process: there is no
+module to import it from. Here each file becomes a module, and `pack` sends along everything the
+worker needs to create that module.
 """
 
 import importlib.abc
@@ -30,8 +30,8 @@ class Script(NamedTuple):
     """A file that was run.
 
     Attributes:
-        file: Its path, absolute, also where it was read from a copy.
-        text: Where its text was read.
+        file: Its absolute path, even if it was read from a copy.
+        text: Path that its text was read from.
     """
 
     file: str
@@ -39,7 +39,7 @@ class Script(NamedTuple):
 
 
 _scripts: dict[str, Script] = {}
-"""By the names of their modules: all that ran in this process, and those of the main process."""
+"""Scripts by module name: all that ran in this process, and those of the main process."""
 
 _sources: dict[Path, tuple[Path, ...]] = {}
 _running: ContextVar[tuple[list[Path], ...]] = ContextVar("_running", default=())
@@ -48,10 +48,10 @@ _copies: ContextVar[Mapping[Path, Path]] = ContextVar("_copies", default=_NO_COP
 
 
 def run_script(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own; what lies beside it can be imported by it.
+    """Run a Python file as a module of its own, which can import its neighbours.
 
     Args:
-        path: The file, or one that `reading_copies` has a copy of.
+        path: The file; it may exist only as a copy in `reading_copies`.
 
     Returns:
         The module, new at every call.
@@ -81,27 +81,27 @@ def run_script(path: Path) -> ModuleType:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether there is such a file, or a copy of it that `reading_copies` names."""
+    """Whether a file exists, or a copy of it in `reading_copies`."""
     return path.is_file() or path.resolve() in _copies.get()
 
 
 def sources_of(path: Path) -> tuple[Path, ...]:
-    """The files that a script was made of when it last ran: itself first, what it ran, modules."""
+    """The files used by the last run of a script: itself, the scripts it ran, modules."""
     return _sources.get(path.resolve(), (path.resolve(),))
 
 
 def module_title(module: str) -> str:
-    """Name a module for people: scripts by their files, whatever number they have."""
+    """A readable module name: for scripts their file, without the number."""
     return Path(_scripts[module].file).stem if module in _scripts else module
 
 
 @contextmanager
 def reading_copies(copies: Mapping[Path, Path], folder: Path) -> Iterator[None]:
-    """For the block, read scripts from copies of them; modules beside them come from a folder.
+    """For the block, read scripts from copies, and the modules beside them from a folder.
 
     Args:
-        copies: From the path of a file to that of its copy.
-        folder: Searched for modules first, also after the block.
+        copies: Paths of copies by the path of the original.
+        folder: Searched first for modules, even after the block.
     """
     token = _copies.set({original.resolve(): copy for original, copy in copies.items()})
     sys.path.insert(0, str(folder))
@@ -112,13 +112,13 @@ def reading_copies(copies: Mapping[Path, Path], folder: Path) -> Iterator[None]:
 
 
 class Packed(NamedTuple):
-    """A pickled value, with the scripts that its functions may come from."""
+    """A pickled value, with the scripts that may define its functions."""
 
     scripts: dict[str, Script]
     data: bytes
 
     def unpack(self) -> Any:
-        """The value again, also in a process that never heard of the scripts."""
+        """Unpickle the value, even in a process that has not run the scripts."""
         _scripts.update(self.scripts)
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
             sys.meta_path.append(_Finder())
@@ -126,7 +126,7 @@ class Packed(NamedTuple):
 
 
 def pack(value: Any) -> Packed:
-    """Pickle a value that may hold functions of scripts, for another process.
+    """Pickle a value that may contain functions of scripts, for another process.
 
     Raises:
         Exception: If something cannot be pickled, such as a lambda.
@@ -138,7 +138,7 @@ _lock = threading.RLock()
 
 
 def _execute(name: str) -> ModuleType:
-    """Make a module of a script, and run the script in it."""
+    """Create a module and run a script in it."""
     script = _scripts[name]
     spec = importlib.util.spec_from_loader(name, _Loader(), origin=script.file)
     assert spec is not None
@@ -153,7 +153,7 @@ def _execute(name: str) -> ModuleType:
 
 
 class _Loader(importlib.abc.Loader):
-    """Runs the text of a script, which may be that of a copy."""
+    """Runs the text of a script or of its copy."""
 
     def exec_module(self, module: ModuleType) -> None:
         script = _scripts[module.__name__]
@@ -179,8 +179,8 @@ class _Finder(importlib.abc.MetaPathFinder):
 def _search_path(folder: Path) -> Iterator[None]:
     """Search a folder first while a script of it runs, and last from then on.
 
-    Functions that import later still find their neighbours, and a file ``random.py`` beside a
-    recipe does not stand in for Python's own from then on.
+    Functions that import later still find their neighbours, but a file ``random.py`` beside a
+    recipe no longer hides Python's own.
     """
     entry = str(folder)
     with _lock:

@@ -1,6 +1,6 @@
-"""Checks of the contracts, for our networks and for those of plug-ins.
+"""Contract checks for our networks and for those of plug-ins.
 
-Each function raises `AssertionError` with a sentence that says what broke. They need no test
+Each function raises `AssertionError` with a sentence that explains the failure. They need no test
 runner:
 
     >>> from escsr.testing import check_network
@@ -34,19 +34,19 @@ __all__ = [
 ]
 
 SIZES = ((1, 1), (1, 70), (7, 2), (17, 31), (33, 16), (70, 70))
-# (H, W) to (H_out, W_out): stretched, of one pixel, at an odd and at a broken scale.
+# (H, W) to (H_out, W_out): stretched, a single pixel, an odd and a fractional scale.
 QUERIED = (((1, 1), (3, 5)), ((5, 7), (15, 21)), ((9, 14), (23, 40)))
-# (H, W) of features whose results are made in bands.
+# (H, W) of features whose results are computed in bands.
 BANDED = ((1, 3), (6, 5), (23, 8))
-# Between ways of adding up the same float32 numbers, for outputs of about one.
+# Tolerance between different summation orders in float32, for outputs of about one.
 TOLERANCE = 2e-5
 
 
 def check_network(model: SuperResolver, *, sizes: Iterable[tuple[int, int]] = SIZES) -> None:
-    """Run all checks on a network; those of queries if its head answers them.
+    """Run all checks on a network, including query checks if its head supports queries.
 
     Args:
-        model: The network; left as it was.
+        model: The network; not changed.
         sizes: (H, W) of the pictures to try.
 
     Raises:
@@ -71,7 +71,7 @@ def picture(height: int, width: int, *, batch: int = 1, seed: int = 0) -> Tensor
 
 
 def check_sizes(model: SuperResolver, sizes: Iterable[tuple[int, int]] = SIZES) -> None:
-    """Any size from one pixel on gives a finite picture of exactly the size asked.
+    """Any size from one pixel up gives a finite picture of exactly the requested size.
 
     Raises:
         AssertionError: If not.
@@ -88,7 +88,7 @@ def check_sizes(model: SuperResolver, sizes: Iterable[tuple[int, int]] = SIZES) 
 
 
 def check_batches(model: SuperResolver) -> None:
-    """A batch gives what its pictures give one by one, in training and in evaluation.
+    """A batch gives the same results as its pictures one by one, in training and evaluation.
 
     Raises:
         AssertionError: If not.
@@ -106,7 +106,7 @@ def check_batches(model: SuperResolver) -> None:
 
 
 def check_input_untouched(model: SuperResolver) -> None:
-    """Neither training nor evaluation writes to the picture that is given.
+    """Neither training nor evaluation writes to the input picture.
 
     Raises:
         AssertionError: If one does.
@@ -120,10 +120,10 @@ def check_input_untouched(model: SuperResolver) -> None:
 
 
 def check_gradients(model: SuperResolver) -> None:
-    """Every parameter receives a finite gradient that is not zero, in both modes.
+    """Every parameter receives a finite, nonzero gradient in both modes.
 
     Raises:
-        AssertionError: If one does not; all are named.
+        AssertionError: If some do not; the message names all of them.
     """
     lq = picture(20, 23, batch=2)
     for training in (False, True):
@@ -138,11 +138,11 @@ def check_queries(
     model: SuperResolver,
     sizes: Iterable[tuple[tuple[int, int], tuple[int, int]]] = QUERIED,
 ) -> None:
-    """Queries at the pixels' centres give the whole picture, in any order, with gradients.
+    """Queries at pixel centres reproduce the whole picture, in any order, with gradients.
 
     Args:
         model: A network whose head is a `QueryHead`.
-        sizes: Pairs of (H, W) of a picture and (H_out, W_out) to make of it.
+        sizes: Pairs of (H, W) of a picture and (H_out, W_out) of its result.
 
     Raises:
         AssertionError: If not.
@@ -170,10 +170,10 @@ def check_queries(
 
 
 def check_rows(model: SuperResolver, sizes: Iterable[tuple[int, int]] = BANDED) -> None:
-    """Rows made from bands of the features equal those of the whole picture.
+    """Rows computed from bands of the features equal those of the whole picture.
 
-    The bands hold no more than the head says that it needs, and the features are used again and
-    again: a head must not write to them.
+    The bands hold only the rows that the head says it needs. The features are reused, so a head
+    must not write to them.
 
     Raises:
         AssertionError: If not.
@@ -181,7 +181,7 @@ def check_rows(model: SuperResolver, sizes: Iterable[tuple[int, int]] = BANDED) 
     model.eval()
     head, stride = model.head, model.backbone.stride
     for height, width in sizes:
-        # Backbones that fold pad what is no multiple of their stride, and heads crop it again.
+        # Backbones that fold pad to multiples of their stride, and heads crop the padding.
         odd = stride // 2 if model.scale else 0
         lq = picture(height * stride - odd, width * stride - odd, batch=2)
         scale = model.scale or 2.7
@@ -228,7 +228,7 @@ def _band(
 
 
 def check_autocast(model: SuperResolver, *, device: str = "cpu") -> None:
-    """Half precision under autocast stays finite and near single precision.
+    """Half precision under autocast is finite and close to single precision.
 
     Raises:
         AssertionError: If not.
@@ -241,14 +241,14 @@ def check_autocast(model: SuperResolver, *, device: str = "cpu") -> None:
             with torch.autocast(device, dtype):
                 sr = _run(model, lq).float()
             assert torch.isfinite(sr).all(), f"{dtype} gives values that are not finite"
-            # Roundings add up over some tens of layers.
+            # Rounding errors add up over dozens of layers.
             allowed = 2.0**-bits * 16 * max(1.0, exact.abs().max().item())
             difference = (sr - exact).abs().max().item()
             assert difference <= allowed, f"{dtype} is off by {difference:.1e} > {allowed:.1e}"
 
 
 def check_save_and_load(model: SuperResolver) -> None:
-    """Saved and loaded again, the network gives the very same picture.
+    """After saving and loading, the network gives exactly the same picture.
 
     Raises:
         AssertionError: If not.
@@ -262,7 +262,7 @@ def check_save_and_load(model: SuperResolver) -> None:
         assert again.trained == model.trained, "loading changed whether the network is trained"
         for own, loaded in zip(model.modules(), again.modules(), strict=True):
             if isinstance(own, WindowAttention) and isinstance(loaded, WindowAttention):
-                loaded.mode = own.mode  # no file says how attention is computed
+                loaded.mode = own.mode  # files do not store how attention is computed
         assert torch.equal(_run(again, lq), _run(model.eval(), lq)), "loading changed the output"
 
 

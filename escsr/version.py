@@ -3,4 +3,4 @@
 __all__ = ["__version__"]
 
 __version__ = "0.1.0.dev0"
-"""Version of the library, by semantic versioning."""
+"""Version of the library (semantic versioning)."""
