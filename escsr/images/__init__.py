@@ -1,7 +1,7 @@
-"""Picture files to arrays and back, without losing what a picture carries.
+"""Reading and writing picture files without losing their metadata.
 
 Orientation, transparency, bit depth, gray, colours, resolution, EXIF, XMP and IPTC survive a round
-trip where the format has room for them. libvips does the decoding and encoding; it is imported on
+trip if the format can hold them. libvips does the decoding and encoding; it is imported on
 first use.
 """
 

@@ -1,4 +1,4 @@
-"""Transparency beside colours that are not premultiplied."""
+"""Transparency with colours that are not premultiplied."""
 
 from typing import Any
 
@@ -13,21 +13,21 @@ from escsr.resize import imresize
 def fill_transparent(pixels: Array, alpha: Array) -> Array:
     """Give fully transparent pixels the colour of their surroundings.
 
-    Editors leave any colour, mostly black, where nothing is seen. A filter or a network would mix
-    it into the edges of what is seen, as a dark fringe. Here each such pixel takes a mean of the
-    visible colours near it, weighted by their alpha, that becomes smoother with the distance
-    (a pyramid: pulled down to one pixel, pushed up again); linear in the number of pixels.
+    Editors leave arbitrary colours, mostly black, in invisible areas. A filter or a network would
+    mix them into visible edges as a dark fringe. Here each such pixel takes a mean of nearby
+    visible colours, weighted by alpha and smoother with distance (a pyramid: pulled down to one
+    pixel, pushed up again). The cost is linear in the number of pixels.
 
     Args:
         pixels: (H, W, 3) uint8 or uint16.
         alpha: (H, W) of the same dtype; 0 is transparent.
 
     Returns:
-        (H, W, 3) of the same dtype: ``pixels`` itself where nothing is to be filled, or where
-        nothing is visible; else a copy that differs only where alpha is 0.
+        (H, W, 3) of the same dtype: ``pixels`` itself if there is nothing to fill or nothing
+        visible; otherwise a copy that differs only where alpha is 0.
 
     Raises:
-        ValueError: If the shapes or dtypes do not belong together.
+        ValueError: If the shapes or dtypes do not match.
 
     Example:
         >>> pixels = np.array([[[0, 0, 0], [200, 100, 50]]], np.uint8)
@@ -71,7 +71,7 @@ def _surroundings(weighted: npt.NDArray[np.float32]) -> Array:
     colours: Any = coarse[..., :3] / np.where(weight > 0, weight, 1)
     if not weight.all():
         colours = np.where(weight > 0, colours, _surroundings(coarse))
-    # Twice the half-size grid lies on this one from the top left; an odd rest is cut.
+    # The doubled half-size grid aligns with this one at the top left; an odd rest is cut.
     double = (2 * half[0], 2 * half[1])
     spread: Array = cv2.resize(colours, double, interpolation=cv2.INTER_LINEAR)
     return spread[:height, :width]
@@ -88,8 +88,8 @@ def on_white(pixels: Array, alpha: Array) -> Array:
 def resize_with_alpha(pixels: Array, alpha: Array, *, size: tuple[int, int]) -> tuple[Array, Array]:
     """Resize colours and alpha by `escsr.resize.imresize`, each colour weighted by its alpha.
 
-    What is laid on any ground afterwards looks as if the laid picture had been resized; filtering
-    the colours by themselves darkens edges towards shadows and garbage under transparency.
+    Compositing the result looks the same as resizing the composited picture. Filtering the colours
+    alone would mix shadows and garbage under transparency into the edges.
 
     Args:
         pixels: (H, W, 3) uint8 or uint16.
@@ -110,7 +110,7 @@ def resize_with_alpha(pixels: Array, alpha: Array, *, size: tuple[int, int]) -> 
     filled = fill_transparent(pixels, alpha) / top
     resized = imresize(np.dstack([filled * cover, filled, cover]), size=size)
     premultiplied, plain, made = resized[..., :3], resized[..., 3:6], resized[..., 6:]
-    # Where next to nothing covers, the quotient is noise: the plain mean of filled colours there.
+    # Where alpha is almost 0 the quotient is noise, so take the plain mean of the filled colours.
     share = np.clip(255 * made, 0, 1)
     colours = np.clip(premultiplied / np.maximum(made, 1e-12), 0, 1)
     depth = 8 * pixels.dtype.itemsize

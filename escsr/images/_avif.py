@@ -12,26 +12,26 @@ from escsr.images._facts import Facts
 
 _LONGEST = 64 << 20  # bytes of the description of a picture
 _SEQUENCES = (b"avis", b"hevc", b"hevx", b"msf1")
-_UNSAID = 2  # of the code points of H.273
+_UNSAID = 2  # "unspecified" among the code points of H.273
 
 Box = tuple[bytes, bytes]
 """Kind and contents."""
 
 
 def is_heif(head: bytes) -> bool:
-    """Whether a file that starts like this is an AVIF or a HEIF."""
+    """Whether these first bytes are those of an AVIF or HEIF file."""
     return head[4:8] == b"ftyp" and (
         head[8:10] in (b"av", b"he") or head[8:12] in (b"mif1", b"msf1")
     )
 
 
 def is_avif_sequence(head: bytes) -> bool:
-    """Whether a file that starts like this says that it is an AVIF of several frames."""
+    """Whether these first bytes are those of an AVIF file with several frames."""
     return head[4:12] == b"ftypavis"
 
 
 def heif_facts(file: BinaryIO) -> Facts:
-    """What the boxes of a file say beside its pixels, but for EXIF and XMP."""
+    """The metadata in the boxes of a file, except EXIF and XMP."""
     facts = Facts()
     file.seek(0)
     brands = b""
@@ -51,7 +51,7 @@ def heif_facts(file: BinaryIO) -> Facts:
 
 
 def _codes(meta: bytes) -> tuple[int, int, int, int] | None:
-    """The first code points of colours: those of the picture stand before those of thumbnails."""
+    """The first colour code points: those of the picture come before those of thumbnails."""
     for kind, properties in boxes(meta[4:]):
         if kind != b"iprp":
             continue
@@ -66,7 +66,7 @@ def _codes(meta: bytes) -> tuple[int, int, int, int] | None:
 
 
 def boxes(data: bytes) -> Iterator[Box]:
-    """The boxes that some bytes are made of; what is damaged ends them."""
+    """The boxes in some bytes, up to the first damaged one."""
     at = 0
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -85,8 +85,8 @@ def avif_with(data: bytes, display: Display) -> bytes:
     """A file with the EXIF, XMP and code points of its picture.
 
     Args:
-        data: As libvips writes it: the description before the pixels, one picture.
-        display: What to add; its profile is in the file already.
+        data: File as written by libvips: the description before the pixels, one picture.
+        display: Metadata to add; the profile is in the file already.
     """
     items = []
     if display.exif is not None:
@@ -97,7 +97,7 @@ def avif_with(data: bytes, display: Display) -> bytes:
         return data
     parts = dict(boxes(data))
     meta = parts[b"meta"]
-    # Where items lie depends on the length of the description, which does not depend on that.
+    # Item offsets depend on the length of the description, which does not depend on them.
     plain = _Description(meta, items, display.cicp, shift=0, at=0).contents
     shift = len(plain) - len(meta)
     at = len(data) + shift + 8
@@ -111,10 +111,11 @@ class _Description:
 
     Args:
         meta: Contents of the box.
-        items: For each new item its type, name and media type, as an ``infe`` box ends, and data.
+        items: For each new item its type, name and media type (the end of an ``infe`` box) and
+            its data.
         cicp: Code points for the picture.
-        shift: By how much all data that are there move.
-        at: Where the data of the new items lie, one after another.
+        shift: Number of bytes by which the existing data move.
+        at: Offset of the data of the new items, which are consecutive.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class _Description:
         return references + b"".join(new)
 
     def _places(self, places: bytes) -> bytes:
-        """The table of where items lie; places in the file move, those in other boxes do not."""
+        """The item location table; file offsets move, offsets within other boxes do not."""
         version = places[0]
         sizes = places[4] >> 4, places[4] & 15, places[5] >> 4, places[5] & 15 if version else 0
         count_size = 2 if version < 2 else 4
@@ -181,7 +182,7 @@ class _Description:
             table.append(_place(version, sizes, number, method, reference, base, extents))
         at = self._at
         for number, (_, data) in zip(self._ids, self._items, strict=True):
-            # Either the base or the extent says the place, whichever has room for it.
+            # The offset is in the base or in the extent, whichever has room for it.
             base, offset = (0, at) if sizes[0] else (at, 0)
             table.append(_place(version, sizes, number, 0, 0, base, [[0, offset, len(data)]]))
             at += len(data)
@@ -219,7 +220,7 @@ def _place(
     base: int,
     extents: list[list[int]],
 ) -> bytes:
-    """One entry of ``iloc``; ``sizes`` are those of offset, length, base and index."""
+    """One ``iloc`` entry; ``sizes`` are those of offset, length, base and index."""
     entry = number.to_bytes(2 if version < 2 else 4, "big")
     entry += method.to_bytes(2, "big") if version else b""
     entry += reference.to_bytes(2, "big") + base.to_bytes(sizes[2], "big")
@@ -231,7 +232,7 @@ def _place(
 
 
 class _Numbers:
-    """Big-endian numbers one after another."""
+    """Consecutive big-endian numbers."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data, self.at = data, at

@@ -1,4 +1,4 @@
-"""What travels with a picture, out of its file and into another one."""
+"""Carrying metadata from one picture file to another."""
 
 import dataclasses
 import io
@@ -31,13 +31,13 @@ _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO], Facts]], ...
 def read_display(
     source: PictureSource, *, gray: bool, fields: dict[str, Any], plain: bool = True
 ) -> tuple[Display, Facts]:
-    """What a file says beside its pixels, and what else was found, notes of losses among it.
+    """The metadata of a file, with notes on losses.
 
     Args:
         source: The file.
         gray: Whether the picture is gray.
-        fields: What libvips says of the file.
-        plain: Whether the numbers are those of the file, not converted to sRGB.
+        fields: The fields that libvips reports for the file.
+        plain: Whether the pixel values are those of the file, not converted to sRGB.
     """
     facts = _facts_of(source)
     icc = fields.get("icc-profile-data") or facts.icc
@@ -72,7 +72,7 @@ def _facts_of(source: PictureSource) -> Facts:
 
 
 def _kept(facts: Facts, name: str, of: Callable[[bytes], Any], data: bytes | None) -> Any:
-    """``of(data)``, or None and a note where the data are damaged."""
+    """``of(data)``, or None and a note if the data are damaged."""
     if data is None:
         return None
     try:
@@ -85,11 +85,11 @@ def _kept(facts: Facts, name: str, of: Callable[[bytes], Any], data: bytes | Non
 def display_for(
     saver: str, display: Display, size: tuple[int, int], *, gray: bool
 ) -> tuple[Display, list[str]]:
-    """What a format can hold of a display, and what is to be said of the rest.
+    """The part of a display that a format can hold, and notes on the rest.
 
     Args:
-        saver: Of the format, by libvips' name.
-        display: Of the picture.
+        saver: libvips' name of the format's saver.
+        display: Display of the picture.
         size: (H, W) of the picture.
         gray: Whether the picture is gray.
     """
@@ -115,7 +115,7 @@ def display_for(
 def _profile_for(
     cicp: tuple[int, int, int, int], icc: bytes | None, *, gray: bool
 ) -> tuple[bytes | None, list[str]]:
-    """A profile instead of code points, for formats that do not hold these."""
+    """A profile instead of code points, for formats that cannot hold them."""
     try:
         return profile_of_codes(*cicp[:2], gray=gray), []
     except ValueError:
@@ -130,7 +130,7 @@ def _profile_for(
 def file_with(
     saver: str, data: bytes, display: Display, size: tuple[int, int], *, alpha: bool
 ) -> tuple[bytes, list[str]]:
-    """A file as libvips wrote it, with all that `display_for` left; and what is left out."""
+    """Add a display from `display_for` to a file by libvips; also return what was left out."""
     if saver == "pngsave":
         return png_with(data, display), []
     if saver == "jpegsave":
@@ -144,18 +144,18 @@ def file_with(
 
 
 _HEAD = 16 << 20
-"""Bytes of a PNG or JPEG among which what stands before its pixels ends."""
+"""Number of bytes of a PNG or JPEG in which the part before the pixels ends."""
 
 
 def mend_file(
     path: Path, saver: str, display: Display, size: tuple[int, int], *, alpha: bool
 ) -> list[str]:
-    """Put into a file on the disk what `file_with` puts into bytes.
+    """Do in a file on disk what `file_with` does in memory.
 
-    Of large ones only parts are in memory at a time.
+    Large files are only partly in memory at any time.
 
     Returns:
-        What is left out.
+        The names of the parts left out.
     """
     with path.open("r+b") as file:
         if saver == "tiffsave":
@@ -168,7 +168,7 @@ def mend_file(
 
 
 def replace_head(file: BinaryIO, length: int, head: bytes, *, step: int = _HEAD) -> None:
-    """Put ``head`` in place of the first ``length`` bytes of a file, and move the rest."""
+    """Replace the first ``length`` bytes of a file with ``head``, and move the rest."""
     growth = len(head) - length
     end = file.seek(0, io.SEEK_END)
     places = list(range(length, end, step)) if growth else []

@@ -1,4 +1,4 @@
-"""Other colour spaces to sRGB."""
+"""Conversion of other colour spaces to sRGB."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from escsr.images._picture import Array
 from escsr.images._vips import libvips
 
 PLAIN_SPACES = {"b-w", "grey16", "srgb", "rgb", "rgb16", "multiband"}
-"""libvips' names of the spaces whose numbers stay as stored."""
+"""libvips' names of the colour spaces whose values are kept as stored."""
 
 
 def to_plain_space(image: Any, icc: bytes | None) -> Any:
-    """Bring a libvips image to 8- or 16-bit gray or RGB, with or without alpha."""
+    """Convert a libvips image to 8- or 16-bit gray or RGB, with or without alpha."""
     if image.interpretation not in PLAIN_SPACES:
         deep = image.format != "uchar"
         if image.interpretation == "cmyk" and icc is not None:
@@ -27,7 +27,7 @@ def to_plain_space(image: Any, icc: bytes | None) -> Any:
 
 
 def cmyk_to_rgb(samples: Array, icc: bytes | None = None) -> Array:
-    """(H, W, 4) ink, uint8, 255 being full, to (H, W, 3) sRGB, by its profile if it has one."""
+    """(H, W, 4) ink, uint8, 255 is full, to (H, W, 3) sRGB, through its profile if it has one."""
     vips = libvips()
     image = vips.Image.new_from_array(np.ascontiguousarray(samples)).copy(interpretation="cmyk")
     if icc is not None:

@@ -1,4 +1,4 @@
-"""What travels with the pixels of a picture."""
+"""The metadata of a picture."""
 
 import dataclasses
 import re
@@ -9,12 +9,12 @@ from escsr.images._exif import sized_exif, upright_exif
 
 @dataclass(frozen=True, kw_only=True)
 class Display:
-    """How a picture is to be shown, and what else its file says about it.
+    """How to show a picture, and the other metadata of its file.
 
     Attributes:
-        icc: Colour profile that the numbers refer to; None means sRGB, or what ``cicp`` says.
-        cicp: Code points of ITU-T H.273 (primaries, transfer, matrix, full range), which say HDR:
-            (9, 16, 0, 1) is PQ. They go before a profile.
+        icc: Colour profile of the pixel values; None means sRGB, or the colours of ``cicp``.
+        cicp: Code points of ITU-T H.273 (primaries, transfer, matrix, full range), used for HDR:
+            (9, 16, 0, 1) is PQ. They take precedence over a profile.
         dpi: Pixels per inch, horizontally and vertically.
         exif: EXIF data, starting with ``II`` or ``MM``. Its orientation is 1, and it has no
             thumbnail.
@@ -22,7 +22,7 @@ class Display:
         iptc: IPTC-IIM records.
 
     Raises:
-        ValueError: If ``cicp`` or ``dpi`` is impossible, or ``exif`` does not start as it must.
+        ValueError: If ``cicp`` or ``dpi`` is impossible, or ``exif`` has no valid start.
 
     Example:
         >>> Display(dpi=(300, 300)).dpi
@@ -37,7 +37,7 @@ class Display:
     iptc: bytes | None = None
 
     def __post_init__(self) -> None:
-        """Check what would make files that nobody can read."""
+        """Refuse values that would make unreadable files."""
         if self.cicp is not None and (
             len(self.cicp) != 4
             or not all(0 <= code <= 255 for code in self.cicp)
@@ -54,13 +54,13 @@ class Display:
             raise ValueError("exif must start with II*\\0 or MM\\0*; without the mark 'Exif'")
 
     def stripped(self) -> "Display":
-        """The same without EXIF, XMP and IPTC: what colours and resolution need stays."""
+        """A copy without EXIF, XMP and IPTC; colours and resolution stay."""
         return dataclasses.replace(self, exif=None, xmp=None, iptc=None)
 
     def upright(self) -> "Display":
-        """The same for a picture that was turned upright: orientation 1, and no thumbnails.
+        """A copy for a picture that was turned upright: orientation 1, no thumbnails.
 
-        All else in EXIF stays where it is, bit for bit.
+        Everything else in EXIF stays in place, bit for bit.
 
         Raises:
             ValueError: If ``exif`` is damaged.
@@ -70,7 +70,7 @@ class Display:
         return dataclasses.replace(self, exif=exif, xmp=xmp)
 
     def sized(self, size: tuple[int, int]) -> "Display":
-        """The same with ``size`` (H, W) where EXIF and XMP say one.
+        """A copy with ``size`` (H, W) wherever EXIF and XMP give a size.
 
         Raises:
             ValueError: If ``exif`` is damaged.
@@ -88,11 +88,11 @@ _HEIGHT = re.compile(_NUMBER % (b"Length", b"Y"))
 
 
 def upright_xmp(data: bytes) -> bytes:
-    """An XMP packet of a picture that was turned upright, without thumbnails."""
+    """An XMP packet for a picture that was turned upright, without thumbnails."""
     return _THUMBNAILS.sub(b"", _ORIENTATION.sub(rb"\g<1>1", data))
 
 
 def sized_xmp(data: bytes, size: tuple[int, int]) -> bytes:
-    """An XMP packet whose width and height, where it has any, say ``size`` (H, W)."""
+    """An XMP packet with its width and height, if any, set to ``size`` (H, W)."""
     height, width = (rb"\g<1>" + str(side).encode() for side in size)
     return _HEIGHT.sub(height, _WIDTH.sub(width, data))

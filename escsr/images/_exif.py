@@ -1,6 +1,6 @@
-"""EXIF data of a picture whose pixels have changed: what is no longer true is mended in place.
+"""EXIF data of a picture whose pixels have changed: outdated values are corrected in place.
 
-All else stays bit for bit where it was: makers' notes point to places in the data.
+Everything else stays in place, bit for bit, because maker notes contain offsets into the data.
 Source: Exif 2.32 (CIPA DC-008), section 4.
 """
 
@@ -20,10 +20,10 @@ def upright_exif(data: bytes) -> bytes:
     """EXIF data of a picture that was turned upright.
 
     Args:
-        data: As found in a file, with or without the mark ``Exif`` before it.
+        data: Data as stored in a file, with or without the leading mark ``Exif``.
 
     Returns:
-        The data without the mark and without a thumbnail, its orientation 1.
+        The data without the mark and without a thumbnail, with orientation 1.
 
     Raises:
         ValueError: If it is damaged.
@@ -31,7 +31,7 @@ def upright_exif(data: bytes) -> bytes:
     made = bytearray(data.removeprefix(_PREFIX))
     reader = TiffReader(io.BytesIO(bytes(made)))
     top = reader.directory(reader.first)
-    read_tree(reader, top)  # what is damaged below is not found out only when it is written
+    read_tree(reader, top)  # finds damage in lower directories now, not when they are written
     _set_number(made, reader, top.fields.get(_ORIENTATION), top.next_place, 1)
     if top.next:
         _remove_thumbnail(made, reader, top.next, top.next_place)
@@ -39,12 +39,12 @@ def upright_exif(data: bytes) -> bytes:
 
 
 def _remove_thumbnail(made: bytearray, reader: TiffReader, at: int, link: int) -> None:
-    """Cut the second directory and its picture off the data, or blank them where they lie."""
+    """Cut off the second directory and its picture, or blank them in place."""
     made[link : link + 4] = bytes(4)
     try:
         second = reader.directory(at)
     except ValueError:
-        return  # nothing points to it any longer
+        return  # nothing points to it any more
     spans = [(at, second.next_place + 4 - at)]
     spans += [(field.place, len(field.data)) for field in second.fields.values()]
     start, length = (
@@ -62,7 +62,7 @@ def _remove_thumbnail(made: bytearray, reader: TiffReader, at: int, link: int) -
 
 
 def sized_exif(data: bytes, size: tuple[int, int]) -> bytes:
-    """EXIF data whose tags of width and height, where it has any, say ``size`` (H, W)."""
+    """EXIF data with its width and height tags, if any, set to ``size`` (H, W)."""
     made = bytearray(data)
     reader = TiffReader(io.BytesIO(data))
     top = reader.directory(reader.first)
@@ -77,7 +77,7 @@ def sized_exif(data: bytes, size: tuple[int, int]) -> bytes:
 def _set_number(
     made: bytearray, reader: TiffReader, field: Field | None, end: int, value: int
 ) -> None:
-    """Overwrite the one number of a field, which lies in the table that ends at ``end``."""
+    """Overwrite the single number of a field in the table that ends at ``end``."""
     if field is None or field.count != 1 or field.kind not in (3, 4) or field.place >= end:
         return
     kind = 3 if value < 65536 and field.kind == 3 else 4
@@ -87,13 +87,13 @@ def _set_number(
 
 
 def exif_dpi(data: bytes) -> tuple[float, float] | None:
-    """Pixels per inch, horizontally and vertically, if the data says them."""
+    """Pixels per inch, horizontally and vertically, if the data has them."""
     reader = TiffReader(io.BytesIO(data))
     return fields_dpi(reader, dict(reader.directory(reader.first).fields))
 
 
 def fields_dpi(reader: TiffReader, fields: dict[int, Field]) -> tuple[float, float] | None:
-    """Pixels per inch by the fields of a first directory."""
+    """Pixels per inch from the fields of a first directory."""
     unit = fields[_UNIT].numbers(reader.order) if _UNIT in fields else [2]
     factor = {2: 1.0, 3: 2.54}.get(unit[0] if unit else 0)
     pairs = [fields[tag].numbers(reader.order) for tag in (_X, _Y) if tag in fields]
@@ -104,7 +104,7 @@ def fields_dpi(reader: TiffReader, fields: dict[int, Field]) -> tuple[float, flo
 
 
 def dpi_fields(dpi: tuple[float, float] | None, order: str) -> list[Field]:
-    """The three fields that say pixels per inch, or that nobody knows."""
+    """The three resolution fields; without ``dpi`` they mean that it is unknown."""
     pairs = [struct.pack(order + "II", *_ratio(value)) for value in dpi or (1, 1)]
     unit = Field(_UNIT, 3, struct.pack(order + "H", 1 if dpi is None else 2))
     return [Field(_X, 5, pairs[0]), Field(_Y, 5, pairs[1]), unit]
@@ -115,7 +115,7 @@ def _ratio(value: float) -> tuple[int, int]:
 
 
 def resolution_exif(dpi: tuple[float, float]) -> bytes:
-    """EXIF data that says pixels per inch and nothing else."""
+    """EXIF data with only pixels per inch."""
     return b"II*\0\x08\0\0\0" + write_tree(dict.fromkeys(dpi_fields(dpi, "<")), 8, "<")
 
 
@@ -128,7 +128,7 @@ GEO_FIELDS = {33550, 33922, 34264, 34735, 34736, 34737}
 
 
 def exif_of_tiff(reader: TiffReader) -> bytes | None:
-    """EXIF data made of the fields of a TIFF file that do not say how its pixels are stored."""
+    """EXIF data from the fields of a TIFF file that do not describe its pixel storage."""
     tree = read_tree(reader, reader.directory(reader.first))
     kept = without_fields_of_the_file(tree)
     if not kept:
@@ -138,6 +138,6 @@ def exif_of_tiff(reader: TiffReader) -> bytes | None:
 
 
 def without_fields_of_the_file(tree: Tree) -> dict[Field, Tree | None]:
-    """A tree without what says how pixels are stored, and what is kept apart from EXIF."""
+    """A tree without the fields on pixel storage and those kept outside EXIF."""
     left_out = _OF_THE_FILE | GEO_FIELDS
     return {field: below for field, below in tree.items() if field.tag not in left_out}

@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels, as found by the reader of its format."""
+"""The metadata of a picture file, as found by the reader of its format."""
 
 from dataclasses import dataclass, field
 
@@ -7,19 +7,19 @@ from escsr.images._profiles import SRGB, SRGB_CURVE, Curve, Primaries, make_prof
 
 @dataclass
 class Facts:
-    """As of `Display`, in the words of the file, and what cannot be kept.
+    """The contents of a `Display` as the file stores them, and notes on losses.
 
     Attributes:
-        icc: Only from formats of which libvips does not give it.
+        icc: Only for formats for which libvips does not return it.
         cicp: See `Display`.
         dpi: See `Display`.
-        exif: As found.
-        xmp: As found.
+        exif: Unchanged from the file.
+        xmp: Unchanged from the file.
         iptc: IPTC-IIM records.
-        primaries: Of a file that says its colours in numbers.
-        curve: Its transfer curve.
+        primaries: Primaries, if the file gives its colours as numbers.
+        curve: Transfer curve, likewise.
         jpeg_quality: See `Picture`.
-        notes: What its user should know.
+        notes: Notes for the user.
     """
 
     icc: bytes | None = None
@@ -34,7 +34,7 @@ class Facts:
     notes: list[str] = field(default_factory=list)
 
     def made_profile(self, *, gray: bool) -> bytes | None:
-        """A profile of the colours that the file says in numbers; None if they are sRGB."""
+        """A profile for colours that the file gives as numbers; None if they are sRGB."""
         if self.primaries is None and self.curve is None:
             return None
         try:
@@ -44,7 +44,7 @@ class Facts:
             return None
 
     def say_pixel_shape(self, x: float, y: float) -> None:
-        """Note pixels that are not square, where the file says their shape and no resolution."""
+        """Add a note if pixels are not square and the file gives their shape but no resolution."""
         if x > 0 and y > 0 and x != y:
             self.notes.append(
                 f"its pixels are meant to be {y / x:.3g} times as wide as high, which the result "
@@ -57,7 +57,7 @@ _IPTC_RESOURCE = 0x0404
 
 
 def iptc_of_resources(data: bytes) -> bytes | None:
-    """The IPTC records among Photoshop's image resources; records by themselves as they are."""
+    """The IPTC records among Photoshop's image resources; bare records unchanged."""
     if data[:1] == b"\x1c":
         return data
     at = data.find(_SIGNATURE)

@@ -12,17 +12,17 @@ from escsr.images._facts import Facts, iptc_of_resources, resources_of_iptc
 from escsr.images.jpeg_tables import quality_of
 
 _EXIF, _XMP, _IRB = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
-_FRAMES = (0xC0, 0xC1, 0xC2)  # of lossy frames with Huffman codes
+_FRAMES = (0xC0, 0xC1, 0xC2)  # lossy frames with Huffman codes
 _LONGEST = 65533  # bytes in one segment
 
 
 def is_jpeg(head: bytes) -> bool:
-    """Whether a file that starts like this is a JPEG."""
+    """Whether these first bytes are those of a JPEG file."""
     return head[:3] == b"\xff\xd8\xff"
 
 
 def jpeg_facts(file: BinaryIO) -> Facts:
-    """What the segments of a file say beside its pixels."""
+    """The metadata in the segments of a file."""
     facts = Facts()
     resources = b""
     tables: dict[int, int] = {}
@@ -53,7 +53,7 @@ def jpeg_facts(file: BinaryIO) -> Facts:
 
 
 def _table_sums(data: bytes) -> dict[int, int]:
-    """Sums of the quantisation tables in a segment, by their number."""
+    """Sums of the quantisation tables in a segment, by table number."""
     sums, at = {}, 0
     while at < len(data):
         width, number = 1 + (data[at] >> 4), data[at] & 15
@@ -92,11 +92,11 @@ def _take_density(facts: Facts, unit: int, x: int, y: int) -> None:
 
 
 def jpeg_with(data: bytes, display: Display) -> tuple[bytes, list[str]]:
-    """A file with what belongs to its picture, and the names of what is too long for it.
+    """A file with metadata added, and the names of parts that are too long for it.
 
     Args:
-        data: As libvips writes it: JFIF, perhaps a profile, no EXIF, XMP and IPTC.
-        display: What to add; its profile is in the file already.
+        data: File as written by libvips: JFIF, perhaps a profile, no EXIF, XMP or IPTC.
+        display: Metadata to add; the profile is in the file already.
     """
     parts, left_out = [], []
     for name, marker, mark, content in (

@@ -1,6 +1,6 @@
 """The Netpbm family, PBM, PGM, PPM and PAM, which the binary libvips of PyPI cannot read.
 
-OpenCV reads most of it, but takes white for 255 or 65535 whatever the header says.
+OpenCV reads most of it, but assumes that white is 255 or 65535, whatever the header says.
 Source: https://netpbm.sourceforge.net/doc/ (pbm, pgm, ppm, pam).
 """
 
@@ -13,7 +13,7 @@ from escsr.images._picture import Array
 
 _DAMAGED = "a damaged or truncated picture"
 _CHANNELS = {"P1": 1, "P2": 1, "P3": 3, "P4": 1, "P5": 1, "P6": 3}
-# A number or word of a header, after white space and comments up to the line's end.
+# A number or word in a header, after white space and comments.
 _TOKEN = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])*([^\s#]+)")
 _PAM_LINE = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])*([A-Z]+)[ \t]*([^\r\n]*)\r?\n")
 
@@ -24,16 +24,16 @@ class _Header(NamedTuple):
     height: int
     channels: int
     maxval: int
-    start: int  # of the samples
+    start: int  # offset of the samples
 
 
 def is_netpbm(head: bytes) -> bool:
-    """Whether the first three bytes of a file are those of a Netpbm file or a PFM."""
+    """Whether these first three bytes are those of a Netpbm or PFM file."""
     return head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3] in b" \t\r\n\v\f#"
 
 
 def netpbm_size(data: bytes) -> tuple[int, int]:
-    """(H, W) by the header; `read_netpbm` lists the errors."""
+    """(H, W) from the header; `read_netpbm` lists the errors."""
     header = _header(data)
     return header.height, header.width
 
@@ -45,11 +45,11 @@ def read_netpbm(data: bytes) -> tuple[Array, bool]:
         data: The file's contents.
 
     Returns:
-        (H, W, C) uint8, or uint16 where white is above 255, scaled to the full range of that type:
-        C is 1 (gray), 2 (gray and alpha), 3 or 4; and whether more pictures follow.
+        (H, W, C) uint8, or uint16 if white is above 255, scaled to the full range of that type,
+        where C is 1 (gray), 2 (gray and alpha), 3 or 4; and whether more pictures follow.
 
     Raises:
-        ValueError: If it is damaged, or holds floating-point numbers.
+        ValueError: If it is damaged or contains floating-point numbers.
     """
     header = _header(data)
     if header.kind in ("P1", "P2", "P3"):
@@ -138,7 +138,7 @@ def _take(data: bytes, start: int, kind: np.dtype[Any], count: int) -> Array:
 
 
 def _plain_samples(data: bytes, header: _Header) -> tuple[Array, int]:
-    """Numbers in ASCII; those of a P1 may stand without spaces between them."""
+    """Numbers in ASCII; in a P1 file they may follow each other without spaces."""
     shape = (header.height, header.width, header.channels)
     count = header.height * header.width * header.channels
     text = re.sub(rb"#[^\r\n]*", b"", data[header.start - 1 :])

@@ -1,4 +1,4 @@
-"""BMP, which the binary libvips of PyPI cannot read, through OpenCV."""
+"""Reading BMP through OpenCV, because the binary libvips of PyPI cannot read it."""
 
 import struct
 from typing import BinaryIO
@@ -12,15 +12,15 @@ from escsr.images._profiles import Primaries
 
 
 def is_bmp(head: bytes) -> bool:
-    """Whether a file that starts like this is a BMP."""
+    """Whether these first bytes are those of a BMP file."""
     return head[:2] == b"BM"
 
 
 def _is_misread(data: npt.NDArray[np.uint8]) -> bool:
-    """Whether OpenCV would give wrong colours for a BMP, as seen against Pillow.
+    """Whether OpenCV would give wrong colours for a BMP, compared with Pillow.
 
-    It makes the palettes of OS/2 headers gray, leaves 16-bit pixels short of white, and passes
-    over the masks of 32-bit pixels.
+    It turns the palettes of OS/2 headers gray, does not scale 16-bit pixels up to white, and
+    ignores the masks of 32-bit pixels.
     """
     header = data[:66].tobytes()
     if len(header) < 66:
@@ -33,7 +33,7 @@ def _is_misread(data: npt.NDArray[np.uint8]) -> bool:
 
 
 _SILENT = 0
-"""OpenCV's level of logging at which nothing is printed."""
+"""OpenCV's logging level at which nothing is printed."""
 
 
 def read_bmp(contents: bytes) -> Array:
@@ -50,9 +50,9 @@ def read_bmp(contents: bytes) -> Array:
     data = np.frombuffer(contents, np.uint8)
     if _is_misread(data):
         raise ValueError("a rare kind of BMP (OS/2, 16 bits or bit masks); save it as PNG")
-    log = getattr(cv2.utils, "logging", cv2)  # OpenCV 5; before, in the package itself
+    log = getattr(cv2.utils, "logging", cv2)  # a module since OpenCV 5
     level = log.getLogLevel()
-    log.setLogLevel(_SILENT)  # it would print what the error below says
+    log.setLogLevel(_SILENT)  # OpenCV would print the error that is raised below
     try:
         samples = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -64,14 +64,14 @@ def read_bmp(contents: bytes) -> Array:
     if samples.ndim == 2:
         return samples[..., None]
     rgb = samples[..., 2::-1]
-    # The fourth channel of a BMP is mostly padding: all zero then, and no transparency.
+    # The fourth channel of a BMP is mostly padding: it is all zero then, not transparency.
     if samples.shape[2] == 4 and samples[..., 3].any():
         return np.concatenate([rgb, samples[..., 3:]], axis=2)
     return np.ascontiguousarray(rgb)
 
 
 def bmp_facts(file: BinaryIO) -> Facts:
-    """Resolution and colours, which the later kinds of header say.
+    """Resolution and colours, from the later kinds of header.
 
     Source: BITMAPV4HEADER and BITMAPV5HEADER (Microsoft, Windows GDI).
     """
@@ -103,7 +103,7 @@ def _take_corners(facts: Facts, values: tuple[int, ...]) -> None:
     powers = np.array(values[9:]) / 2**16
     sums = xyz.sum(axis=1)
     if min(sums) <= 0 or min(powers) <= 0:
-        return  # left empty, as many programs do: sRGB
+        return  # empty, as many programs leave it: sRGB
     white = xyz.sum(axis=0) / xyz.sum()
     red, green, blue, light = (
         (float(x), float(y)) for x, y in [*(xyz / sums[:, None])[:, :2], white[:2]]

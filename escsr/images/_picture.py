@@ -19,9 +19,9 @@ class Picture:
         pixels: (H, W, 3) RGB, uint8 or uint16 over the full range. Gray is repeated three times.
         alpha: (H, W) of the same dtype (0 transparent), or None. Colours are not premultiplied.
         gray: whether the picture has one channel; it is then written with one, taken from green.
-        display: how it is to be shown (colours, resolution), and what else its file said.
-        jpeg_quality: of the JPEG that the pixels were read from, 1 to 100 as libjpeg counts, by its
-            tables; None of pixels from elsewhere.
+        display: how to show it (colours, resolution), and the other metadata of its file.
+        jpeg_quality: quality of the JPEG that the pixels were read from, 1 to 100 on libjpeg's
+            scale, estimated from its tables; None for other pixels.
 
     Raises:
         TypeError: ``pixels`` is not uint8 or uint16, or ``alpha`` differs from it.
@@ -53,7 +53,7 @@ class Picture:
 
     @property
     def icc(self) -> bytes | None:
-        """Colour profile that the numbers refer to; None means sRGB, or what ``cicp`` says."""
+        """Colour profile of the pixel values; None means sRGB, or the colours of ``cicp``."""
         return self.display.icc
 
     @property

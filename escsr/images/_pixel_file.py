@@ -1,4 +1,4 @@
-"""Pictures whose pixels lie in a file, because they may not fit in memory."""
+"""Pictures whose pixels are kept in a file because they may not fit in memory."""
 
 import contextlib
 import os
@@ -25,17 +25,17 @@ _PREFIX = "escsr-pixels-"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PixelFile:
-    """A decoded picture without transparency in a temporary file, read some rows at a time.
+    """A decoded picture without transparency in a temporary file, read a few rows at a time.
 
-    Made by `open_pixels`; the file is removed with the object, or by the next program that makes
-    one where this one was killed.
+    Created by `open_pixels`. The file is removed with the object or, if the program was killed,
+    by the next program that creates one.
 
     Attributes:
-        path: Raw samples, row after row, with the least significant byte first.
+        path: File of raw samples, row by row, little-endian.
         size: (H, W) in pixels.
         depth: Bits per channel: 8 or 16.
         gray: Whether there is one channel instead of three.
-        display: How it is to be shown, and what else its file said.
+        display: How to show it, and the other metadata of its file.
 
     Example:
         >>> pixels = open_pixels("huge.tif", "/var/tmp")  # doctest: +SKIP
@@ -80,7 +80,7 @@ class PixelFile:
             np.ascontiguousarray(rows, self.dtype).tofile(file)
 
     def empty_like(self, size: tuple[int, int]) -> "PixelFile":
-        """A picture of another size, in the same folder, of which no rows are written yet."""
+        """A new picture of another size in the same folder, with no rows written yet."""
         return replace(self, path=_new_file(self.path.parent), size=size)
 
 
@@ -89,11 +89,10 @@ def open_pixels(source: Origin, folder: str | os.PathLike[str]) -> PixelFile | N
 
     Args:
         source: A picture file; see `read_image`, which also lists the errors.
-        folder: Where the temporary file is made.
+        folder: Folder of the temporary file.
 
     Returns:
-        The picture, upright; None if it has transparency, or is of a kind that must be read as a
-        whole.
+        The picture, upright; None if it has transparency or its format must be read as a whole.
     """
     given = PictureSource(source)
     image = open_by_libvips(given)
@@ -127,10 +126,10 @@ def open_pixels(source: Origin, folder: str | os.PathLike[str]) -> PixelFile | N
 
 
 def as_libvips(pixels: PixelFile) -> Any:
-    """A libvips image of the file, to be read once from its top to its bottom.
+    """A libvips image of the file, to be read once from top to bottom.
 
-    libvips gets it as a TIFF, which it reads strip by strip. Raw files it maps, and what is mapped
-    counts as memory of the process.
+    libvips reads it as a TIFF, strip by strip. It would map a raw file, and mapped pages count as
+    memory of the process.
     """
     stream = _Stream(_tiff_header(pixels), pixels)
     source = libvips().SourceCustom()
@@ -139,15 +138,15 @@ def as_libvips(pixels: PixelFile) -> Any:
     return libvips().Image.new_from_source(source, "", access="sequential")
 
 
-# Rows of a strip: some megabytes of a wide picture.
+# Rows per strip: a few megabytes for a wide picture.
 _STRIP = 16
 
 
 def _tiff_header(pixels: PixelFile) -> bytes:
-    """What makes a BigTIFF without compression of the samples that follow.
+    """The header of an uncompressed BigTIFF of the samples that follow.
 
     Source:
-        TIFF 6.0; the layout with offsets of 64 bits is that of libtiff 4.
+        TIFF 6.0; the layout with 64-bit offsets follows libtiff 4.
     """
     height, width = pixels.size
     row = width * pixels.channels * pixels.dtype.itemsize
@@ -155,7 +154,7 @@ def _tiff_header(pixels: PixelFile) -> bytes:
     lengths = np.minimum(height - tops, _STRIP) * np.uint64(row)
     count = len(tops)
     tags = 9
-    arrays = 16 + 8 + 20 * tags + 8  # where the arrays of strips begin
+    arrays = 16 + 8 + 20 * tags + 8  # offset of the strip arrays
     first = arrays + (0 if count == 1 else 16 * count)
     offsets = tops * np.uint64(row) + np.uint64(first)
     short, long, wide = 3, 4, 16
@@ -171,7 +170,7 @@ def _tiff_header(pixels: PixelFile) -> bytes:
         (278, long, 1, _STRIP),
         (279, wide, count, int(lengths[0]) if count == 1 else arrays + 8 * count),
     ]
-    # Numbers stand in the low bytes of their field, as little-endian machines write them.
+    # Numbers are in the low bytes of their field (little-endian).
     header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) + struct.pack("<Q", tags)
     header += b"".join(struct.pack("<HHQQ", *field) for field in fields) + struct.pack("<Q", 0)
     if count > 1:
@@ -184,7 +183,7 @@ class _Stream:
 
     def __init__(self, header: bytes, pixels: PixelFile) -> None:
         self._header = header
-        self._pixels = pixels  # whose file goes with it
+        self._pixels = pixels  # keeps the file, which is removed with the object
         self._file = open(pixels.path, "rb")  # noqa: SIM115 - closed with the stream
         self._at = 0
 
@@ -204,7 +203,7 @@ class _Stream:
 
 
 def _turned(raw: Path, image: Any, turn: int) -> tuple[Path, Any]:
-    """The same upright, in another file."""
+    """The picture turned upright, in another file."""
     stored = libvips().Image.rawload(
         str(raw), image.width, image.height, image.bands, format=image.format
     )

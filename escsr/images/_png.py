@@ -16,18 +16,18 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LONGEST = 64 << 20  # bytes of one text, unpacked
 _XMP = b"XML:com.adobe.xmp"
 _INCH = 0.0254
-# What is read; other chunks may be longer than memory.
+# The chunks that are read; others may be larger than memory.
 _READ = {b"acTL", b"cICP", b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"pHYs", b"eXIf", b"iTXt", b"zTXt"}
 _READ |= {b"tEXt", b"mDCV", b"cLLI"}
 
 
 def is_png(head: bytes) -> bool:
-    """Whether a file that starts like this is a PNG."""
+    """Whether these first bytes are those of a PNG file."""
     return head[:4] == _SIGNATURE[:4]
 
 
 def png_facts(file: BinaryIO) -> Facts:
-    """What the chunks of a file say beside its pixels."""
+    """The metadata in the chunks of a file."""
     facts = Facts()
     has_profile = False
     for kind, data in _chunks(file):
@@ -81,7 +81,7 @@ def _take_resolution(facts: Facts, x: int, y: int, unit: int) -> None:
 
 
 def _take_text(facts: Facts, kind: bytes, data: bytes) -> None:
-    """XMP, and the profiles that programs put into texts before there were chunks for them."""
+    """XMP, and profiles that programs stored in texts before there were chunks for them."""
     key, _, rest = data.partition(b"\0")
     if key != _XMP and not key.startswith(b"Raw profile type "):
         return
@@ -110,7 +110,7 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """Lines: a name, a length, and the bytes as hexadecimal digits."""
+    """Decode the lines: a name, a length, and the bytes in hexadecimal."""
     try:
         return bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))
     except ValueError:
@@ -118,13 +118,13 @@ def _raw_profile(text: bytes) -> bytes:
 
 
 def png_with(data: bytes, display: Display) -> bytes:
-    """A file with what belongs to its picture; a resolution that it says is replaced.
+    """A file with metadata added; an existing resolution is replaced.
 
     Args:
-        data: As libvips writes it: without EXIF, XMP and IPTC.
-        display: What to add; its profile is in the file already.
+        data: File as written by libvips: without EXIF, XMP and IPTC.
+        display: Metadata to add; the profile is in the file already.
     """
-    before, after = [], []  # PLTE and IDAT
+    before, after = [], []  # those before PLTE, and those before IDAT
     if display.cicp is not None:
         before.append(_chunk(b"cICP", bytes(display.cicp)))
     if display.dpi is not None:

@@ -1,4 +1,4 @@
-"""Colour profiles made of what files say in numbers: primaries, white and a transfer curve.
+"""Colour profiles from numbers in files: primaries, white point and a transfer curve.
 
 Source: ICC.1:2010 (profile version 4.3); ITU-T H.273 for the code points of cICP and AVIF.
 """
@@ -39,7 +39,7 @@ _OF_CODE = {
 }
 
 Curve = tuple[float, ...]
-"""A curve of ICC's parametric kinds: (g) for Yᵍ, or (g, a, b, c, d)."""
+"""An ICC parametric curve: (g) for Yᵍ, or (g, a, b, c, d)."""
 
 SRGB_CURVE: Curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _BT709_CURVE: Curve = (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
@@ -51,13 +51,13 @@ _CURVE_OF_CODE: dict[int, Curve] = {
     13: SRGB_CURVE,
 }
 HDR_CODES = {16: "PQ", 18: "HLG"}
-"""Transfer curves of H.273 that no profile can say."""
+"""Transfer curves of H.273 that no profile can express."""
 
 
 def is_srgb(primaries: Primaries, curve: Curve) -> bool:
-    """Whether colours are sRGB's as far as one can see.
+    """Whether colours cannot be distinguished from sRGB.
 
-    A plain power of 2.2 is what editors write that mean sRGB.
+    Editors that mean sRGB often write a plain power of 2.2.
     """
     near = np.allclose(primaries, SRGB, atol=0.002)
     return near and (curve == SRGB_CURVE or (len(curve) == 1 and abs(curve[0] - 2.2) < 0.01))
@@ -67,7 +67,7 @@ def profile_of_codes(primaries: int, transfer: int, *, gray: bool) -> bytes | No
     """A profile for code points of H.273; None if they mean sRGB.
 
     Raises:
-        ValueError: If no profile can say them.
+        ValueError: If no profile can express them.
     """
     if primaries not in _OF_CODE or transfer not in _CURVE_OF_CODE:
         what = HDR_CODES.get(transfer, f"primaries {primaries}, transfer {transfer}")
@@ -76,10 +76,10 @@ def profile_of_codes(primaries: int, transfer: int, *, gray: bool) -> bytes | No
 
 
 def make_profile(primaries: Primaries, curve: Curve, *, gray: bool) -> bytes | None:
-    """A profile for displays with such colours; None if they are sRGB.
+    """A profile for displays with these colours; None if they are sRGB.
 
     Raises:
-        ValueError: If no colours have such primaries.
+        ValueError: If the primaries are not real colours.
     """
     if is_srgb(primaries, curve):
         return None
@@ -118,7 +118,7 @@ def _colorants(primaries: Primaries) -> tuple[npt.NDArray[np.float64], npt.NDArr
 
 
 def _fixed(values: Iterable[float]) -> bytes:
-    """Numbers of 16 bits before the point and 16 behind it."""
+    """Fixed-point numbers with 16 integer and 16 fractional bits."""
     return b"".join(struct.pack(">i", round(float(value) * 65536)) for value in values)
 
 

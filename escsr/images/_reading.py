@@ -1,4 +1,4 @@
-"""Picture files to arrays."""
+"""Reading picture files."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ from escsr.images._vips import libvips, reason
 
 Origin = str | os.PathLike[str] | bytes | BinaryIO | PictureSource
 
-# libvips also "loads" .csv, .svg, .pdf and raw dumps: none of them is a photo.
+# libvips also "loads" .csv, .svg, .pdf and raw dumps, which are not photos.
 _LOADERS = (
     "jpeg",
     "png",
@@ -38,10 +38,10 @@ _LOADERS = (
     "uhdr",
 )
 
-# What libvips says of a file beside its pixels, where no reader of ours does.
+# libvips' metadata fields, for formats without a reader of ours.
 _CARRIED = ("icc-profile-data", "exif-data", "xmp-data")
 
-# EXIF orientation -> what brings the stored pixels upright.
+# EXIF orientation -> operations that turn the stored pixels upright.
 _UPRIGHT: dict[int, Callable[[Array], Array]] = {
     2: lambda p: p[:, ::-1],
     3: lambda p: p[::-1, ::-1],
@@ -56,11 +56,11 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 def read_image(source: Origin) -> Picture:
     """Read a picture.
 
-    The EXIF orientation is applied. CMYK, Lab and linear-light floats become sRGB; RGB and gray
-    numbers stay as stored, with their colour profile beside them; colours that a file says in
-    numbers (gAMA and cHRM of PNG, corners of BMP) become a profile. The bit depth is the file's.
-    Resolution, EXIF, XMP and IPTC come along, without orientation and thumbnails. What cannot be
-    kept is told by a warning, as are the other pages of an animation or a multi-page file.
+    The EXIF orientation is applied. CMYK, Lab and linear-light floats become sRGB. RGB and gray
+    values are kept as stored, together with their colour profile; colours given as numbers (gAMA
+    and cHRM of PNG, corners of BMP) become a profile. The bit depth is that of the file.
+    Resolution, EXIF, XMP and IPTC are kept, without orientation and thumbnails. A warning reports
+    anything that is lost, including further pages of an animation or multi-page file.
 
     Args:
         source: A path, ``bytes``, a file object opened for reading bytes, or a `PictureSource`.
@@ -72,8 +72,8 @@ def read_image(source: Origin) -> Picture:
 
     Raises:
         FileNotFoundError: there is no such file.
-        OSError: it is a folder or may not be read.
-        ValueError: it is no picture, is damaged or truncated, or holds pixels of another kind.
+        OSError: it is a folder or cannot be read.
+        ValueError: it is not a picture, is damaged or truncated, or has unsupported pixels.
         RuntimeError: this process was forked from one that had already used libvips.
 
     Example:
@@ -121,7 +121,7 @@ def _described(
     *,
     plain: bool = True,
 ) -> Picture:
-    """Samples as a `Picture`, with all that its file says of it; what is not kept is told."""
+    """Samples as a `Picture` with the metadata of its file; warnings report losses."""
     gray = samples.shape[2] < 3
     display, facts = read_display(source, gray=gray, fields=fields or {}, plain=plain)
     for note in facts.notes:
@@ -130,7 +130,7 @@ def _described(
 
 
 def open_by_libvips(source: PictureSource) -> Any | None:
-    """The libvips image of a file, its pixels to come; None of what is read by other means."""
+    """The libvips image of a file, not decoded yet; None for files that are read otherwise."""
     head = source.head(3)
     return None if is_bmp(head) or is_netpbm(head) else _open(source)
 
@@ -157,17 +157,18 @@ def _picture(samples: Array, display: Display, jpeg_quality: float | None = None
 
 
 def upright(samples: Array, orientation: int) -> Array:
-    """(H, W, C) samples turned as an EXIF orientation, 1 to 8, says; others are passed over."""
+    """(H, W, C) samples turned by an EXIF orientation from 1 to 8; others are ignored."""
     if orientation not in _UPRIGHT:
         return samples
     return np.ascontiguousarray(_UPRIGHT[orientation](samples))
 
 
 def image_size(source: Origin) -> tuple[int, int]:
-    """Upright (H, W) of a picture, from its header alone where the format allows.
+    """Upright (H, W) of a picture, from its header alone if the format allows.
 
     Args:
-        source: as for `read_image`, which also lists the errors; damage behind the header passes.
+        source: as for `read_image`, which also lists the errors; damage after the header may go
+            unnoticed.
     """
     source = PictureSource(source)
     head = source.head(3)
@@ -198,7 +199,7 @@ def is_gray_file(source: Origin) -> bool:
 
 
 def read_rgb(source: Origin) -> npt.NDArray[np.uint8]:
-    """Read a picture as 8-bit RGB, for data sets: transparency and profile are left aside.
+    """Read a picture as 8-bit RGB for data sets, ignoring transparency and profile.
 
     Args:
         source: as for `read_image`, which also lists the errors.
@@ -210,10 +211,10 @@ def read_rgb(source: Origin) -> npt.NDArray[np.uint8]:
 
 
 def _open(source: PictureSource) -> Any:
-    """The libvips image of a file: header read, pixels to come."""
+    """The libvips image of a file: header read, pixels not decoded yet."""
     vips = libvips()
     try:
-        # fail_on "truncated" lets a cut TIFF through, with black where pixels are missing.
+        # fail_on "truncated" accepts a cut TIFF, with black for missing pixels.
         image = vips.Image.new_from_source(
             _for_libvips(source), "", access="sequential", fail_on="error"
         )
@@ -229,7 +230,7 @@ def _open(source: PictureSource) -> Any:
 
 def _for_libvips(source: PictureSource) -> Any:
     if is_avif_sequence(source.head(12)):
-        # libvips goes by the first brand; the still picture in front is there all the same.
+        # libvips looks at the first brand only, but the file still starts with a still picture.
         contents = source.contents()
         return libvips().Source.new_from_memory(contents[:8] + b"avif" + contents[12:])
     return source.for_libvips()

@@ -1,4 +1,4 @@
-"""Where the bytes of a picture come from: a file, or the contents of a pipe, kept in memory."""
+"""Sources of picture bytes: a file, or the contents of a pipe kept in memory."""
 
 import io
 import os
@@ -9,25 +9,25 @@ from typing import Any, BinaryIO
 from escsr.images._vips import libvips
 
 _MOST = 2 << 30
-"""Bytes that are read from a pipe at most: a device such as /dev/zero has no end."""
+"""Most bytes read from a pipe: a device such as /dev/zero never ends."""
 
 
 class PictureSource:
-    """The bytes of one picture, to be read as often as needed.
+    """The bytes of one picture, which can be read any number of times.
 
-    A file on a disk stays there. What can be read only once (a named pipe, ``/dev/stdin``, a file
-    object) is read when the source is made, and kept in memory.
+    Files are read from disk each time. A source that can be read only once (a named pipe,
+    ``/dev/stdin``, a file object) is read immediately and kept in memory.
 
     Args:
         origin: A path, the contents as ``bytes``, or a file object opened for reading bytes.
 
     Attributes:
-        name: What errors call it: the path, or the file object's name.
+        name: Its name in errors: the path, or the file object's name.
 
     Raises:
         FileNotFoundError: There is no such file.
-        OSError: It is a folder or may not be read.
-        ValueError: It is empty, or longer than 2 GiB and not on a disk.
+        OSError: It is a folder or cannot be read.
+        ValueError: It is empty, or larger than 2 GiB and not on a disk.
         TypeError: ``origin`` is something else.
 
     Example:
@@ -61,7 +61,7 @@ class PictureSource:
 
     def _check_path(self, path: Path) -> None:
         regular = stat.S_ISREG(path.stat().st_mode)
-        with path.open("rb") as file:  # Python's own errors for a folder and for permissions
+        with path.open("rb") as file:  # raises Python's own errors for folders and permissions
             if not regular:
                 self._data = _read_all(file, self.name)
             elif not file.read(1):
@@ -87,7 +87,7 @@ class PictureSource:
             return file.read()
 
     def for_libvips(self) -> Any:
-        """A new `pyvips.Source`: never cached, and "[" in a name stays a character."""
+        """A new `pyvips.Source`: not cached, and "[" in a name has no special meaning."""
         vips = libvips()
         if self._data is None and _is_text(str(self._path)):
             return vips.Source.new_from_file(str(self._path))
@@ -95,7 +95,7 @@ class PictureSource:
 
 
 def _is_text(name: str) -> bool:
-    """Whether pyvips can pass the name on, which it does in UTF-8."""
+    """Whether pyvips can pass on the name, which it encodes as UTF-8."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

@@ -29,12 +29,12 @@ _PHOTOMETRIC, _BITS, _LAB = 262, 258, (8, 9, 10)
 
 
 def is_tiff(head: bytes) -> bool:
-    """Whether a file that starts like this is a TIFF."""
+    """Whether these first bytes are those of a TIFF file."""
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def tiff_facts(file: BinaryIO) -> Facts:
-    """What the first directory of a file says beside its pixels.
+    """The metadata in the first directory of a file.
 
     Raises:
         ValueError: If it is damaged.
@@ -63,7 +63,7 @@ def tiff_facts(file: BinaryIO) -> Facts:
 
 
 def is_8_bit_lab(file: BinaryIO) -> bool:
-    """Whether a TIFF's pixels are CIE L*a*b* of 8 bits."""
+    """Whether a TIFF has 8-bit CIE L*a*b* pixels."""
     try:
         reader = TiffReader(file)
         fields = reader.directory(reader.first).fields
@@ -76,19 +76,19 @@ def is_8_bit_lab(file: BinaryIO) -> bool:
 
 
 def tiff_with(data: bytes, display: Display) -> bytes:
-    """A file with what belongs to its picture; see `mend_tiff`."""
+    """A file with metadata added; see `mend_tiff`."""
     file = io.BytesIO(data)
     mend_tiff(file, display)
     return file.getvalue()
 
 
 def mend_tiff(file: BinaryIO, display: Display) -> None:
-    """Write what belongs to a picture behind its file; a resolution that it says is replaced.
+    """Append metadata to a file; an existing resolution is replaced.
 
     Args:
-        file: Open for reading and writing, as libvips writes it: perhaps with a profile, and with
+        file: File as written by libvips, open for reading and writing, perhaps with a profile and
             smaller versions in further directories.
-        display: What to add; its profile is in the file already.
+        display: Metadata to add; the profile is in the file already.
     """
     reader = TiffReader(file)
     order = reader.order

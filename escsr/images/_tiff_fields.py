@@ -1,4 +1,4 @@
-"""Fields of TIFF files, which EXIF is made of too: reading them, and writing them anew.
+"""Reading and writing the fields of TIFF files, which EXIF uses too.
 
 Source: TIFF 6.0 (Adobe, 1992), section 2; BigTIFF (https://www.awaresystems.be/imaging/tiff/bigtiff).
 """
@@ -10,15 +10,15 @@ from typing import BinaryIO
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}
-# What a value is made of, where its bytes depend on the byte order.
+# Components of values whose bytes depend on the byte order.
 _WORDS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_LONGEST = 64 << 20  # bytes of one value; what claims more is damaged
+_LONGEST = 64 << 20  # bytes of one value; a larger claim means damage
 
-_DEEPEST = 3  # interoperability in EXIF in the top directory, and one to spare
+_DEEPEST = 3  # interoperability in EXIF in the top directory, plus one
 
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
-"""Fields that point to a directory of fields which belongs to EXIF."""
+"""Fields that point to a directory that belongs to EXIF."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Field:
     """One entry of a directory.
 
     Attributes:
-        tag: What it says.
-        kind: The type of its values, by TIFF's number.
+        tag: Its TIFF tag.
+        kind: The TIFF number of its value type.
         data: Its values, in the byte order of the file that it was read from.
-        place: Where in that file its values lie; 0 for a field that was made.
+        place: Offset of its values in that file; 0 for a new field.
     """
 
     tag: int
@@ -39,11 +39,11 @@ class Field:
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return len(self.data) // _SIZES[self.kind]
 
     def numbers(self, order: str) -> list[int]:
-        """Values of an unsigned integer type; fractions as numerator, denominator, …."""
+        """Values of an unsigned integer type; a fraction as numerator and denominator."""
         letter = {1: "B", 3: "H", 4: "I", 5: "I", 13: "I", 16: "Q", 18: "Q"}.get(self.kind)
         if letter is None:
             return []
@@ -51,7 +51,7 @@ class Field:
         return list(struct.unpack(f"{order}{len(self.data) // step}{letter}", self.data))
 
     def in_order(self, old: str, new: str) -> "Field":
-        """The same field for a file of another byte order."""
+        """The field for a file of another byte order."""
         width = _WORDS.get(self.kind, 1)
         if old == new or width == 1:
             return self
@@ -64,9 +64,9 @@ class Directory:
     """A directory of fields (an IFD).
 
     Attributes:
-        fields: By tag.
-        next: Where the next directory lies; 0 if this is the last.
-        next_place: Where the file says so.
+        fields: Fields by tag.
+        next: Offset of the next directory; 0 if this is the last.
+        next_place: Where in the file ``next`` is stored.
     """
 
     fields: Mapping[int, Field]
@@ -81,12 +81,12 @@ class TiffReader:
         file: Opened for reading bytes, seekable.
 
     Attributes:
-        order: ``"<"`` or ``">"``, as of `struct`.
+        order: ``"<"`` or ``">"``, as in `struct`.
         big: Whether it is a BigTIFF.
-        first: Where its first directory lies.
+        first: Offset of its first directory.
 
     Raises:
-        ValueError: If it is no TIFF, or is damaged; also from `directory`.
+        ValueError: If it is not a TIFF or is damaged; also from `directory`.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -129,7 +129,7 @@ class TiffReader:
     def _field(self, entry: bytes, at: int) -> Field | None:
         tag, kind = self._integer(entry[:2]), self._integer(entry[2:4])
         if kind not in _SIZES:
-            return None  # readers shall pass over types that they do not know
+            return None  # readers must skip unknown types
         inline = 8 if self.big else 4
         length = self._integer(entry[4:-inline]) * _SIZES[kind]
         if length <= inline:
@@ -151,16 +151,16 @@ class TiffReader:
 
 
 Tree = Mapping[Field, "Tree | None"]
-"""Fields of a directory; those that point to one, with the fields in it."""
+"""The fields of a directory; a field that points to another one comes with its fields."""
 
 
 def read_tree(
     reader: TiffReader, directory: Directory, *, depth: int = 0
 ) -> dict[Field, "Tree | None"]:
-    """A directory with those of EXIF below it.
+    """A directory with the EXIF directories below it.
 
     Raises:
-        ValueError: If one of them is damaged, or they lie in each other without end.
+        ValueError: If one of them is damaged, or they are nested without end.
     """
     if depth > _DEEPEST:
         raise ValueError("its directories lie in each other without end")
@@ -176,7 +176,7 @@ def read_tree(
 
 
 def tree_in_order(tree: Tree, old: str, new: str) -> dict[Field, "Tree | None"]:
-    """A tree for a file of another byte order."""
+    """The tree for a file of another byte order."""
     return {
         field.in_order(old, new): None if below is None else tree_in_order(below, old, new)
         for field, below in tree.items()
@@ -187,11 +187,11 @@ def write_tree(tree: Tree, at: int, order: str, *, big: bool = False, link: int 
     """Directories as bytes.
 
     Args:
-        tree: What is in them, in byte order ``order``.
-        at: Where in the file the bytes will lie, even.
+        tree: Their fields, in byte order ``order``.
+        at: Offset of the bytes in the file, even.
         order: ``"<"`` or ``">"``.
-        big: Whether for a BigTIFF.
-        link: Where the next directory lies.
+        big: Whether the file is a BigTIFF.
+        link: Offset of the next directory.
 
     Returns:
         The table of the top directory, its values, and the directories below.
@@ -226,7 +226,7 @@ def _even(data: bytes) -> bytes:
 
 
 def merged(fields: Sequence[Field], tree: Tree) -> dict[Field, Tree | None]:
-    """Fields, and those of a tree whose tags are not among them."""
+    """Fields, plus those of a tree with other tags."""
     taken = {field.tag for field in fields}
     top: dict[Field, Tree | None] = dict.fromkeys(fields)
     return top | {field: below for field, below in tree.items() if field.tag not in taken}

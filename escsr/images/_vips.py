@@ -1,4 +1,4 @@
-"""The door to libvips: the module on first use, and its errors in one line."""
+"""Access to libvips: imports the module on first use and puts its errors on one line."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ _pid: int | None = None
 def libvips() -> Any:
     """The pyvips module, refused after a fork.
 
-    libvips keeps idle threads that a forked child does not have, and waits for them forever.
+    libvips keeps idle threads, which a forked child does not have, and would wait for them forever.
     """
     global _pid
     if _pid not in (None, os.getpid()):
@@ -24,7 +24,7 @@ def libvips() -> Any:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in one line; libvips' own words come last, as they mostly name functions."""
+    """The reason for an error in one line; libvips' own text, mostly function names, comes last."""
     detail = getattr(error, "detail", None)
     if detail is None:  # one of ours
         return str(error)

@@ -12,12 +12,12 @@ _EXTENDED_SIZE = 10
 
 
 def is_webp(head: bytes) -> bool:
-    """Whether a file that starts like this is a WebP."""
+    """Whether these first bytes are those of a WebP file."""
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
 def webp_facts(file: BinaryIO) -> Facts:
-    """What the chunks of a file say beside its pixels."""
+    """The metadata in the chunks of a file."""
     facts = Facts()
     for kind, data in _chunks(file):
         if kind == b"EXIF":
@@ -42,10 +42,10 @@ def webp_with(data: bytes, display: Display, size: tuple[int, int], *, alpha: bo
     """A file with the EXIF and XMP of its picture.
 
     Args:
-        data: As libvips writes it, without EXIF and XMP.
-        display: What to add; its profile is in the file already.
+        data: File as written by libvips, without EXIF and XMP.
+        display: Metadata to add; the profile is in the file already.
         size: (H, W) of the picture.
-        alpha: Whether it has transparency.
+        alpha: Whether the picture has transparency.
     """
     added, flags = b"", 0
     for kind, content, flag in ((b"EXIF", display.exif, _EXIF), (b"XMP ", display.xmp, _XMP)):

@@ -1,4 +1,4 @@
-"""Arrays to picture files."""
+"""Writing picture files."""
 
 import dataclasses
 import os
@@ -22,11 +22,11 @@ class Format(NamedTuple):
     """A kind of file that can be written.
 
     Attributes:
-        name: Of the format.
+        name: Name of the format.
         saver: libvips' function for it.
-        depth: Bits that it keeps, at most.
-        side: Pixels of a side, at most.
-        gray: Whether it has pictures of one channel.
+        depth: Greatest bit depth.
+        side: Greatest side in pixels.
+        gray: Whether it supports pictures of one channel.
     """
 
     name: str
@@ -48,29 +48,29 @@ _FORMATS = {
     ".avif": Format("AVIF", "heifsave", 12, 16384, False),
 }
 _BIG_TIFF = 3 << 30
-"""Bytes of pixels from which on a TIFF has offsets of 64 bits."""
+"""Bytes of pixels from which a TIFF gets 64-bit offsets."""
 
 
 def write_image(
     path: str | os.PathLike[str], picture: Picture, **options: Unpack[SaveArguments]
 ) -> None:
-    """Write a picture in the format that the file name's ending names.
+    """Write a picture in the format given by the ending of the file name.
 
-    The file appears complete or not at all, and replaces one of the same name. What travels with
-    the picture (`Display`) goes with it, its sizes mended. What a format cannot hold is given up
-    with a warning: JPEG has no transparency (the picture is laid on white), JPEG and WebP keep 8
-    bits and AVIF 12, WebP and AVIF hold no IPTC.
+    The file appears complete or not at all, and replaces one of the same name. The picture's
+    metadata (`Display`) is written too, with sizes corrected. A warning reports what the format
+    cannot hold: JPEG has no transparency (the picture is put on white), JPEG and WebP keep 8 bits
+    and AVIF 12, WebP and AVIF hold no IPTC.
 
     Args:
-        path: where to; see `writable_suffixes`. The folder must exist.
-        picture: what to write.
-        **options: Those of `SaveOptions`, by name: `quality`, `lossless`, `chroma`, `compression`,
+        path: the file; see `writable_suffixes`. Its folder must exist.
+        picture: the picture to write.
+        **options: fields of `SaveOptions`: `quality`, `lossless`, `chroma`, `compression`,
             `strip_metadata` and `pyramid`.
 
     Raises:
         ValueError: an unknown ending, a side the format cannot hold, or an option out of range.
         FileNotFoundError: the folder does not exist.
-        OSError: it cannot be written there.
+        OSError: the file cannot be written.
 
     Example:
         >>> write_image("out.png", Picture(pixels=np.zeros((4, 4, 3), np.uint8)))  # doctest: +SKIP
@@ -85,13 +85,13 @@ def write_image(
 def write_pixels(
     path: str | os.PathLike[str], pixels: PixelFile, **options: Unpack[SaveArguments]
 ) -> None:
-    """Write a picture whose pixels lie in a file, without holding it in memory.
+    """Write a picture whose pixels are in a file, without loading it into memory.
 
-    As `write_image`.
+    Works like `write_image`.
 
     Args:
-        path: Where to.
-        pixels: What to write.
+        path: The file to write.
+        pixels: The picture to write.
         **options: See `SaveOptions`.
 
     Raises:
@@ -147,7 +147,7 @@ def encode_image(picture: Picture, suffix: str = ".png", **options: Unpack[SaveA
         The contents of the file.
 
     Raises:
-        TypeError: ``picture`` is no `Picture`.
+        TypeError: ``picture`` is not a `Picture`.
         ValueError: an unknown ending, a side the format cannot hold, or an option out of range.
 
     Example:
@@ -182,16 +182,16 @@ def suffix_of(head: bytes) -> str:
 
 
 def writable_suffixes() -> tuple[str, ...]:
-    """File name endings that `write_image` takes on this machine, in lower case."""
+    """File name endings that `write_image` supports on this machine, in lower case."""
     vips = libvips()
     return tuple(e for e, kind in _FORMATS.items() if vips.type_find("VipsOperation", kind.saver))
 
 
 def check_writable(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
-    """Refuse what the format of a file cannot hold, before a picture is made for it.
+    """Refuse a picture that the file's format cannot hold, before it is computed.
 
     Args:
-        path: Where it will be written.
+        path: The file to be written.
         size: (H, W) of the picture.
 
     Raises:
@@ -220,7 +220,7 @@ def _format_of(path: Path) -> Format:
 
 
 def _encoded(picture: Picture, path: Path, options: SaveOptions) -> tuple[bytes, list[str]]:
-    """A file's contents, and what it cannot hold."""
+    """A file's contents, and notes on what it cannot hold."""
     if not isinstance(picture, Picture):
         raise TypeError(
             f"write_image takes a Picture, not {type(picture).__name__}; "
@@ -254,7 +254,7 @@ def _depending(kind: Format, picture: Picture) -> dict[str, Any]:
 
 
 def _fitted(picture: Picture, kind: Format) -> tuple[Picture, list[str]]:
-    """A picture without what a format cannot hold, and what that was."""
+    """A picture reduced to what a format can hold, and notes on losses."""
     notes = []
     if picture.alpha is not None and kind.name == "JPEG":
         notes.append("JPEG has no transparency; laid on white")
@@ -269,7 +269,7 @@ def _fitted(picture: Picture, kind: Format) -> tuple[Picture, list[str]]:
 
 
 def _libvips_image(picture: Picture, kind: Format, display: Display) -> Any:
-    """A libvips image with its profile; gray as RGB where the format has no gray."""
+    """A libvips image with its profile; gray becomes RGB if the format has no gray."""
     vips = libvips()
     samples = picture.pixels[..., 1:2] if picture.gray else picture.pixels
     if picture.alpha is not None:

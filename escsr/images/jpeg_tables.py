@@ -1,4 +1,4 @@
-"""Quantisation tables of JPEG, and the quality that they stand for."""
+"""JPEG quantisation tables and the quality they correspond to."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,9 @@ def luma_table(quality: int) -> NDArray[np.int64]:
 
 
 def quality_of(total: int) -> float:
-    """The quality at which libjpeg's table for luma has such a sum.
+    """The quality at which libjpeg's luma table has this sum.
 
-    Other programs have other tables; theirs are judged by how coarse they are.
+    The tables of other programs differ; they are rated by how coarse they are.
     """
     percent = 100 * total / np.sum(LUMA_TABLE)
     return float(100 - percent / 2 if percent <= 100 else 5000 / percent)

@@ -20,18 +20,17 @@ class SaveArguments(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class SaveOptions:
-    """How a picture is encoded; each format takes what it knows.
+    """How a picture is encoded; each format uses the fields it supports.
 
     Attributes:
-        quality: 1 to 100, of JPEG, WebP and AVIF. At 95 the loss is hard to see.
+        quality: 1 to 100, for JPEG, WebP and AVIF. At 95 the loss is hard to see.
         lossless: Whether WebP and AVIF keep the pixels exactly (PNG and TIFF always do).
-        chroma: "444" keeps the colours at full size, "420" at half; of JPEG and AVIF, where it is
-            not lossless. Lossy WebP always has them at half.
-        compression: 0 to 9, of PNG and TIFF: how long to look for a smaller file; the pixels are
-            the same.
-        strip_metadata: Whether EXIF, XMP and IPTC are left out. What colours and resolution need
-            stays.
-        pyramid: Whether TIFF is tiled and has smaller versions of itself, for viewers.
+        chroma: "444" keeps colours at full size, "420" at half, for JPEG and lossy AVIF. Lossy
+            WebP always uses half size.
+        compression: 0 to 9, for PNG and TIFF: higher takes longer and makes smaller files; the
+            pixels are the same.
+        strip_metadata: Whether EXIF, XMP and IPTC are left out. Colours and resolution stay.
+        pyramid: Whether TIFF is tiled and contains smaller versions of itself, for viewers.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -61,7 +60,7 @@ class SaveOptions:
         """The arguments of libvips' function for a format.
 
         Raises:
-            ValueError: If a pyramid is asked of another format than TIFF.
+            ValueError: If a pyramid is requested for a format other than TIFF.
         """
         if self.pyramid and saver != "tiffsave":
             raise ValueError("only TIFF has pyramids; write a file that ends in .tif")
