@@ -10,7 +10,7 @@ from escsr.cli.console import make_console
 def app(
     host: Annotated[
         str,
-        typer.Option(help="What to listen on. Default: this machine alone; 0.0.0.0: everybody."),
+        typer.Option(help="Address to listen on; 0.0.0.0: all. Default: this machine only."),
     ] = "127.0.0.1",
     port: Annotated[
         int | None,
@@ -21,13 +21,11 @@ def app(
     ] = True,
     share: Annotated[
         bool,
-        typer.Option("--share", help="Also offer it to the internet, through Gradio's servers."),
+        typer.Option("--share", help="Also publish it on the internet, through Gradio's servers."),
     ] = False,
     memory: Annotated[
         str | None,
-        typer.Option(
-            metavar="AMOUNT", help="What the program may take, e.g. 4GB. Default: what is free."
-        ),
+        typer.Option(metavar="AMOUNT", help="Memory limit, e.g. 4GB. Default: the free memory."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
@@ -37,7 +35,7 @@ def app(
 ) -> None:
     """Upscale pictures on a page in the browser, with a preview before and after.
 
-    It listens on this machine only, unless --host or --share say otherwise.
+    It listens on this machine only, unless --host or --share is given.
     """
     import signal
     import webbrowser
@@ -49,7 +47,7 @@ def app(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)  # files are removed then, too
+    signal.signal(signal.SIGTERM, interrupt)  # so that files are removed then, too
     console = make_console()
     console.print("Starting …")
     with serving(
@@ -63,10 +61,10 @@ def app(
     ) as served:
         console.print(f"The page is {served.address} (Ctrl-C ends it)", soft_wrap=True)
         if not is_loopback(host):
-            console.print("note: everybody who reaches this machine can use it", style="yellow")
+            console.print("note: anyone who can reach this machine can use it", style="yellow")
         if share:
             where = served.shared or "not available: Gradio's servers were not reached"
-            console.print(f"For everybody on the internet: {where}", style="yellow")
+            console.print(f"For anyone on the internet: {where}", style="yellow")
         if browser:
             webbrowser.open(served.address)
         try:

@@ -74,7 +74,7 @@ def bench(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="JSON file to write; of --gpu escsr_gpu.json unless another is named."),
+        typer.Option(help="JSON file to write. Default with --gpu: escsr_gpu.json."),
     ] = None,
 ) -> None:
     """Compare a network, or the heads, with the literal definition: time, memory, difference."""
@@ -126,7 +126,7 @@ def bench(
 
 
 def _gpu(output: Path, minutes: float, against: str | None, *, dry_run: bool) -> None:
-    """Measure into a file, and say what came out."""
+    """Measure into a file, and print a summary."""
     from escsr.bench.gpu import bench_gpu
 
     console = make_console()

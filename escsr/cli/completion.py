@@ -1,7 +1,7 @@
-"""``escsr completion``: scripts by which shells complete commands, options and names.
+"""``escsr completion``: scripts that let shells complete commands, options and names.
 
-All words are in the script. A script that called ``escsr`` at each key, as Typer's does, would
-import PyTorch first: seconds a key.
+All words are in the script. A script that called ``escsr`` at each key press, as Typer's does,
+would import PyTorch first, which takes seconds.
 """
 
 import shlex
@@ -16,7 +16,7 @@ _PROGRAM = "escsr"
 
 @dataclass(frozen=True)
 class _Word:
-    """An option of a command: its spellings, whether a value follows, and which values."""
+    """An option of a command: its spellings, whether it takes a value, and which values."""
 
     names: tuple[str, ...]
     about: str
@@ -44,7 +44,7 @@ def completion(
     fish: escsr completion fish > ~/.config/fish/completions/escsr.fish
     """
     if shell not in _WRITERS:
-        raise ValueError(f"there is completion for {', '.join(_WRITERS)}, not for {shell!r}")
+        raise ValueError(f"completion is available for {', '.join(_WRITERS)}, not for {shell!r}")
     typer.echo(_WRITERS[shell](_commands(context)))
 
 
@@ -98,7 +98,7 @@ def _values() -> dict[str, tuple[str, ...]]:
 
 
 def _arguments() -> dict[str, tuple[str, ...]]:
-    """Names that commands take beside files."""
+    """Names that commands accept besides files."""
     from escsr.models import published
     from escsr.recipe import list_recipes
 
@@ -120,7 +120,7 @@ def _models() -> tuple[str, ...]:
 def _bash(commands: Mapping[str, _Command]) -> str:
     cases, options, arguments = [], [], []
     for name, command in commands.items():
-        by_values: dict[tuple[str, ...], list[str]] = {}  # those without values: files
+        by_values: dict[tuple[str, ...], list[str]] = {}  # options without values: files
         for word in filter(lambda word: word.takes_value, command.options):
             patterns = by_values.setdefault(word.values, [])
             patterns += (f"{name}:{spelling}" for spelling in word.names)

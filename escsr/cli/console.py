@@ -1,4 +1,4 @@
-"""What every command prints through: any text on any terminal, pipe or log."""
+"""The output of all commands: any text on any terminal, pipe or log."""
 
 import codecs
 import io
@@ -30,11 +30,11 @@ def make_progress(*columns: "ProgressColumn", console: "Console | None" = None) 
 
 
 def protect_streams() -> None:
-    r"""Let standard output and error show what they can of any text.
+    r"""Let standard output and error print any text as well as they can.
 
     Where their encoding (cp1252 of a redirected Windows console, ASCII of ``LANG=C``) lacks a
     character, a plain one or an escape such as ``\u753b`` is printed in its place. Bytes of a
-    file name that are no text come as ``\xe9``.
+    file name that are not text are printed as ``\xe9``.
     """
     codecs.register_error(_HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):

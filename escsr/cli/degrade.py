@@ -1,4 +1,4 @@
-"""``escsr degrade``: good pictures in, bad ones out, with what was done to them."""
+"""``escsr degrade``: good pictures in, degraded ones out, with a record of the degradation."""
 
 import math
 import os
@@ -72,7 +72,7 @@ def degrade(
 def _degrade_all(
     tasks: "list[PictureTask]", console: "Console", pipeline: "Pipeline", **options: Any
 ) -> "list[PictureTask]":
-    """One after another; one that fails is named, and the others are made and returned."""
+    """Degrade one after another; name those that fail, and return the others."""
     good = []
     for number, task in enumerate(tasks, 1):
         try:
@@ -90,13 +90,13 @@ def _degrade_all(
 
 def _check_options(scale: float, seed: int, sheet: int | None, replay: Path | None) -> None:
     if not (math.isfinite(scale) and scale >= 1):
-        raise ValueError(f"--scale is a number from 1, not {scale:g}")
+        raise ValueError(f"--scale must be at least 1, not {scale:g}")
     if seed < 0:
-        raise ValueError(f"--seed is a whole number from 0, not {seed}")
+        raise ValueError(f"--seed must be a whole number of at least 0, not {seed}")
     if sheet is not None and not 1 <= sheet <= 1000:
         raise ValueError(f"--sheet is the number of draws to show, 1 to 1000, not {sheet}")
     if sheet is not None and replay is not None:
-        raise ValueError("--sheet draws anew and --replay does not: give one of them")
+        raise ValueError("--sheet makes new draws and --replay repeats one: give only one of them")
 
 
 def _read_draw(path: Path) -> "Draw":
@@ -113,7 +113,7 @@ def _read_draw(path: Path) -> "Draw":
 
 
 def _plan(inputs: list[str], output: str, sheet: int | None) -> "list[PictureTask]":
-    """Decide for every picture where it goes; all problems are found before any work."""
+    """Choose the output of every picture; all problems are found before any work."""
     from escsr.images import writable_suffixes
     from escsr.picture_files import find_pictures
     from escsr.picture_targets import is_picture_name, plan_targets
@@ -135,18 +135,18 @@ def _plan(inputs: list[str], output: str, sheet: int | None) -> "list[PictureTas
 
 
 def _record(task: "PictureTask") -> Path:
-    """Where the draw of a picture is written."""
+    """The path of a picture's draw."""
     return task.target.with_suffix(".json")
 
 
 def _check_record(path: Path) -> None:
-    """A JSON of somebody else's may lie there, such as the labels of a picture."""
+    """Refuse to overwrite a foreign JSON file, such as the labels of a picture."""
     if path.exists():
         try:
             _read_draw(path)
         except ValueError:
             raise ValueError(
-                f"{path} would be overwritten, and is no record of a degradation: choose another "
+                f"{path} would be overwritten, but is not a degradation record: choose another "
                 "folder or name"
             ) from None
 
@@ -184,7 +184,7 @@ def _degrade_one(
 
 
 def _cut_off(size: tuple[int, ...], draw: "Draw") -> str:
-    """What is said where more than the rest of a whole scale was left out."""
+    """The note printed if more than the remainder of a whole scale was cut off."""
     spare = [side - kept for side, kept in zip(size, draw.size, strict=True)]
     scales = [kept / low for kept, low in zip(draw.size, draw.lq_size, strict=True)]
     if all(rest < max(scale, 1) for rest, scale in zip(spare, scales, strict=True)):
@@ -200,7 +200,7 @@ def _write_sheet(
     seed: int,
     count: int,
 ) -> None:
-    """Draw ``count`` times, over the pictures in turn."""
+    """Draw ``count`` times, cycling through the pictures."""
     from escsr.degradations.pictures import sheet_of_draws
     from escsr.images import Picture, read_rgb, write_image
 

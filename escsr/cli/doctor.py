@@ -11,7 +11,7 @@ _SHOWN = (
     *("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "opencv-python"),
     *("pyvips", "pyvips-binary", "timm", "albumentations", "accelerate", "pyiqa"),
 )
-# What an extra is for, and the packages that make it.
+# The purpose of each extra, and its packages.
 _EXTRAS = {
     "train": (
         "several processes, TensorBoard, VGG features, transforms of albumentations",
@@ -23,7 +23,7 @@ _EXTRAS = {
     "video": ("damage by video codecs", ("av",)),
 }
 _TRIED = (768, 1024)
-"""Height and width that memory is estimated at."""
+"""Height and width for which memory is estimated."""
 
 
 def doctor() -> None:
@@ -77,7 +77,7 @@ def _why_no_cuda() -> str:
 
 
 def _largest() -> list[str]:
-    """How large a photo the default model can enlarge; memory grows with the pixels."""
+    """The largest photo that the default model can enlarge; memory grows with the pixels."""
     from escsr.build import load
     from escsr.inference import pick_device
     from escsr.inference.memory import estimate_memory, free_memory
@@ -110,7 +110,7 @@ def _extras() -> list[str]:
 
 
 def _fetched() -> str:
-    """The published weights on this machine, where, and whether more may come."""
+    """The published weights on this machine, their folder, and whether more may be fetched."""
     from escsr.models import published
     from escsr.models.keeping import cache_folder
     from escsr.models.locating import why_not
@@ -123,7 +123,7 @@ def _fetched() -> str:
 
 
 def _why_no_torchvision() -> str | None:
-    """A torchvision that was built for another torch is installed, and fails when imported."""
+    """Report a torchvision built for another torch, which fails when imported."""
     try:
         import_module("torchvision")
     except (ImportError, RuntimeError, OSError) as error:

@@ -105,21 +105,21 @@ def evaluate(
         _write_card(comparison, judged[0], out.card)
     if row is not None:
         if wanted != row.protocol:
-            typer.echo("note: the rules are not those of the paper", err=True)
+            typer.echo("note: the rules differ from the paper's", err=True)
         show_paper(comparison, row, judged)
 
 
 def _check_judged(judged: list[str], *, card: Path | None, row: "PaperRow | None") -> None:
-    """Refuse early a card or a row of the paper without a model to go with it."""
+    """Refuse early a card or a row of the paper that has no model to go with it."""
     if card is not None and len(judged) != 1:
         found = ", ".join(judged) or "none"
         raise ValueError(f"a card describes one model, in addition to bicubic; found {found}")
     if row is not None and not judged:
-        raise ValueError(f"there is no model to compare with {row.name}: give one by --model")
+        raise ValueError(f"there is no model to compare with {row.name}: give one with --model")
 
 
 def _models(texts: list[str]) -> dict[str, str]:
-    """NAME=FILE, names and files to model by name."""
+    """Turn NAME=FILE, names and files into a mapping from names to models."""
     from escsr.build import list_models
     from escsr.evaluation.plan import name_models
 
@@ -155,7 +155,7 @@ def _datasets(data: list[str], lq: list[str]) -> "list[Dataset]":
         sets.append(Dataset(hr=hr, lq=folder, name=name))
     names = [one.name for one in sets]
     if len(set(names)) != len(names):
-        raise ValueError(f"data sets of one name ({', '.join(names)}); write --data NAME=FOLDER")
+        raise ValueError(f"data sets share a name ({', '.join(names)}); write --data NAME=FOLDER")
     return sets
 
 
@@ -176,7 +176,7 @@ def _parse_scales(text: str) -> list[float]:
     try:
         return [parse_scale(part) for part in text.split(",")]
     except typer.BadParameter:
-        raise ValueError(f"--scale is a number or several, like 2,3,4, not {text!r}") from None
+        raise ValueError(f"--scale takes numbers such as 4 or 2,3,4, not {text!r}") from None
 
 
 def _run(models: dict[str, str], **settings: Any) -> "Comparison":

@@ -1,4 +1,4 @@
-"""The options of ``escsr evaluate``, one class a group; add a field, and it is an option."""
+"""The options of ``escsr evaluate``, one class per group; each field is an option."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ class RuleOptions:
     ] = False
 
     def override(self, protocol: "Protocol") -> "Protocol":
-        """A protocol with what differs from it.
+        """The protocol, with the rules that override it.
 
         Raises:
             ValueError: If a rule is unknown.
@@ -58,7 +58,7 @@ class RuleOptions:
         return protocol.override(**parts, **({} if self.crop is None else parse_crop(self.crop)))
 
     def make_lq(self) -> Any:
-        """What degrades pictures, or None."""
+        """The degradation of the pictures, or None."""
         from escsr.evaluation import Degraded
 
         if self.degradation is None:
@@ -94,7 +94,7 @@ class OutputOptions:
     ] = None
 
     def files(self) -> list[Path]:
-        """Report files to write; bad names are refused before the work, not after it.
+        """Report files to write; bad names are refused before any work.
 
         Raises:
             ValueError: If an ending is unknown.
@@ -119,7 +119,7 @@ class OutputOptions:
         """The row of the paper to compare with.
 
         Raises:
-            ValueError: If there is none of that name.
+            ValueError: If there is no row of that name.
         """
         from escsr.evaluation.paper import find_paper_row
 

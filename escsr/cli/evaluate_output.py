@@ -1,4 +1,4 @@
-"""What ``escsr evaluate`` prints: tables, the rows of the paper, the figures there are."""
+"""The output of ``escsr evaluate``: tables, rows of the paper, available metrics."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show_comparison(c: "Comparison") -> None:
-    """One model on one set: its pictures. Otherwise a table of means for each set."""
+    """For one model on one set, its pictures; otherwise a table of means for each set."""
     from escsr.evaluation.tables import LEGEND, notes
 
     console = make_console()
@@ -73,10 +73,10 @@ def _show_pictures(console: Any, report: "Report") -> None:
 
 
 def show_paper(c: "Comparison", row: "PaperRow", models: list[str]) -> None:
-    """Figures beside the published ones.
+    """Print figures next to the published ones.
 
     Raises:
-        typer.Exit: code 3, if one differs.
+        typer.Exit: Code 3, if one differs.
     """
     from escsr.evaluation.paper import check_paper
 

@@ -22,8 +22,8 @@ def export(
 ) -> None:
     """Export a network for another program, and verify that it computes the same.
 
-    The file is run beside the network, at ten sizes where it takes any; the differences are
-    printed and kept in OUTPUT.json. A file that differs too much is not written.
+    The file is compared with the network, at ten sizes if it takes any; the differences are printed
+    and kept in OUTPUT.json. A file that differs too much is not written.
     """
     onnx.refuse_unless(file.checked_kind() == "onnx")
     paths = [output]
@@ -79,7 +79,7 @@ def _other(model: str, output: Path, file: FileOptions) -> "Exported":
 
 
 def _show(paths: list[Path], written: "Exported") -> None:
-    """The differences, and what was written."""
+    """Print the differences and the files written."""
     console = make_console()
     console.print(written.proof.table(), soft_wrap=True)
     scale = "any scale" if written.facts["scale"] == "any" else f"×{written.facts['scale']}"

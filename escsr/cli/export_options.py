@@ -1,4 +1,4 @@
-"""The options of ``escsr export``, one class a group."""
+"""The options of ``escsr export``, one class per group."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class FileOptions:
     ] = None
 
     def checked_kind(self) -> str:
-        """The format, if it exists and takes what was given with it."""
+        """The format, if it exists and accepts the other options given."""
         if self.kind not in _KINDS:
             raise ValueError(unknown_name("format", self.kind, list(_KINDS)))
         wrong = [name for name in _given(self) if name not in {"kind", *_KINDS[self.kind]}]
@@ -63,7 +63,7 @@ class FileOptions:
         return self.kind
 
     def arguments(self, *names: str) -> dict[str, Any]:
-        """Some of the options, as functions of `escsr.export` take them."""
+        """Some of the options, as the functions of `escsr.export` take them."""
         from escsr.cli.upscale_options import parse_size
 
         size = parse_size(self.image_size, option="--image-size")
@@ -98,13 +98,13 @@ class OnnxOptions:
     ] = None
 
     def refuse_unless(self, written: bool) -> None:
-        """Say that none of these may be given, unless an ONNX file is written."""
+        """Refuse these options unless an ONNX file is written."""
         given = _given(self)
         if given and not written:
             raise ValueError(f"only --format onnx takes {_as_options(given)}")
 
     def refuse_with_parts(self, file: FileOptions) -> None:
-        """Say what ``--parts`` does not take, if it was given."""
+        """Refuse the options that ``--parts`` does not take, if it is given."""
         refused = {"scale", "image_size", "simplify", "photo", "target"}
         wrong = [name for name in (*_given(file), *_given(self)) if name in refused]
         if wrong:

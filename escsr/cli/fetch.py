@@ -1,4 +1,4 @@
-"""``escsr fetch``, and what the other commands print of published weights."""
+"""``escsr fetch``, and the output of the other commands about published weights."""
 
 import dataclasses
 from contextlib import suppress
@@ -24,7 +24,7 @@ def fetch(
     from escsr import models
 
     console = make_console()
-    for name in names:  # what is wrong with any of them is said before anything is downloaded
+    for name in names:  # report problems with any of them before downloading anything
         with suppress(models.NotFetchedError):
             models.locate(name)
     for name in names:
@@ -32,7 +32,7 @@ def fetch(
 
 
 def published_entries() -> list[dict[str, Any]]:
-    """Every published file: the table's columns, and the file if it is here."""
+    """Every published file: the table's columns, and the path if it is on this machine."""
     from escsr import models
 
     entries = []
@@ -41,7 +41,7 @@ def published_entries() -> list[dict[str, Any]]:
             here = str(models.locate(entry.name))
         except models.NotFetchedError:
             here = None
-        except ValueError:  # another file; `escsr info` says more
+        except ValueError:  # another file; `escsr info` tells more
             here = None
         entries.append({**dataclasses.asdict(entry), "here": here})
     return entries
@@ -54,7 +54,7 @@ def published_line(entry: dict[str, Any]) -> str:
 
 
 def about_published(entry: "Published") -> dict[str, Any]:
-    """What a published file is, for ``escsr info``: known without the file."""
+    """A description of a published file for ``escsr info``, known without the file."""
     from escsr.evaluation.paper import PAPER_ROWS
 
     about: dict[str, Any] = {"about": entry.about, "trained_on": entry.trained_on}
@@ -72,7 +72,7 @@ def about_published(entry: "Published") -> dict[str, Any]:
 
 
 def about_unfetched(entry: "Published") -> dict[str, Any]:
-    """What ``escsr info`` says of a file that is not here yet."""
+    """The output of ``escsr info`` for a file that is not here yet."""
     from escsr.build import build
     from escsr.models.keeping import cache_folder
 

@@ -1,4 +1,4 @@
-"""Options in groups: a command takes dataclasses, and the command line shows their fields."""
+"""Options in groups: a command takes dataclasses, whose fields become options."""
 
 import dataclasses
 import functools
@@ -8,16 +8,16 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
 def in_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take its options as dataclasses; each field becomes an option of its own.
+    """Let a command take its options as dataclasses; each field becomes an option.
 
     The first line of a dataclass's docstring is the heading of its options in the help.
 
     Args:
-        command: Its parameters that are annotated with a dataclass are such groups; the fields
-            have defaults, and are annotated as parameters of a command are.
+        command: Its parameters annotated with a dataclass are option groups; their fields have
+            defaults and are annotated like parameters of a command.
 
     Returns:
-        A command with all options side by side, for Typer.
+        A command with all options as flat parameters, for Typer.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {
@@ -38,7 +38,7 @@ def in_groups(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**own)
         command(**given)
 
-    # Typer asks for both.
+    # Typer reads both.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run

@@ -1,4 +1,4 @@
-"""``escsr info`` and ``escsr list``: what there is."""
+"""``escsr info`` and ``escsr list``: the available models, parts and recipes."""
 
 import json
 import re
@@ -104,13 +104,13 @@ def list_names(
 
 
 def registries() -> "tuple[Registry[Any], Registry[Any], Registry[Any]]":
-    """Backbones, heads and layouts, with plug-ins loaded and nothing said of those left out."""
+    """Backbones, heads and layouts, with plug-ins loaded, without warnings about broken ones."""
     from escsr.backbones import BACKBONES
     from escsr.checkpoints import LAYOUTS
     from escsr.heads import HEADS
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the commands here list them by themselves
+        warnings.simplefilter("ignore")  # the commands here list them themselves
         list(BACKBONES), list(HEADS), list(LAYOUTS)
     return BACKBONES, HEADS, LAYOUTS
 
@@ -142,7 +142,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _purpose(card: Path) -> str:
-    """What a model's card says it is for."""
+    """The purpose of a model according to its card."""
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     found = re.search(r"^\| for \| (.+) \|$", text, flags=re.MULTILINE)
     return found[1] if found else ""
@@ -157,7 +157,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def is_foreign(entry: dict[str, Any]) -> bool:
-    """Whether an entry of `list_parts` is another package's."""
+    """Whether an entry of `list_parts` comes from another package."""
     package: str = entry.get("package", "escsr")
     return package.partition(" ")[0] != "escsr"
 

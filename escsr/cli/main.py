@@ -20,7 +20,7 @@ from escsr.cli.upscale import upscale
 from escsr.version import __version__
 
 app = typer.Typer(
-    add_completion=False,  # escsr completion is quicker: it asks no Python at each key
+    add_completion=False,  # escsr completion is faster: it runs no Python at each key press
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Image super-resolution with the ESC family of networks.",
     no_args_is_help=True,
@@ -57,7 +57,7 @@ def options(
 
 
 def main() -> None:
-    """Run the program. Expected errors are one line and exit code 1; others a traceback.
+    """Run the program. Expected errors give one line and exit code 1; others a traceback.
 
     Weights that are not on this machine and cannot be fetched end it with exit code 2.
 
@@ -66,7 +66,7 @@ def main() -> None:
     protect_streams()
     try:
         app()
-    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _is_not_fetched(error: BaseException) -> bool:
-    """Whether weights are missing; asked by module, because importing it takes a second."""
+    """Whether weights are missing; checked by module name, as importing it takes a second."""
     return type(error).__module__ == "escsr.models.errors"
 
 

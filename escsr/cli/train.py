@@ -53,7 +53,7 @@ def train(
 
     changes = list(overrides or [])
     if recipe is not None and "=" in recipe.name and not recipe.exists():
-        recipe, changes = None, [str(recipe), *changes]  # the recipe was left out
+        recipe, changes = None, [str(recipe), *changes]  # no recipe was given
     if recipe is not None:
         recipe = find_recipe(recipe)
         described, problems = escsr.recipe.apply(escsr.recipe.load(recipe), changes)
@@ -93,15 +93,15 @@ def train(
 
 
 def _left(minutes: float) -> float:
-    """What is left of some minutes since this program began.
+    """The minutes left of a limit, counted from the start of this program.
 
     Raises:
-        ValueError: If nothing is.
+        ValueError: If none are left.
     """
     import psutil
 
     begun: float = psutil.Process().create_time()
     left = minutes - (time.time() - begun) / 60
     if left <= 0:
-        raise ValueError(f"--minutes {minutes:g}: they were over before the training began")
+        raise ValueError(f"--minutes {minutes:g}: the time was up before training began")
     return left

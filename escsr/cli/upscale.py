@@ -89,7 +89,7 @@ def upscale(
     tasks = _plan(inputs, output, files, fields)
     todo, skipped = _without_existing(tasks, files)
     if not is_auto(network.model):
-        fetch(network.model)  # before the bars of the pictures, with one of its own
+        fetch(network.model)  # before the pictures' progress bars, as it shows its own
     if work.plan:
         first = network.device.partition(",")[0]
         print_plans(todo, wanted=wanted, **{**vars(network), "device": first}, **work.checked())
@@ -113,7 +113,7 @@ def _refuse_plan(work: WorkOptions) -> None:
 def _plan(
     inputs: list[str], output: str, files: FileOptions, fields: dict[str, str]
 ) -> "list[PictureTask]":
-    """Decide for every picture where it goes; all problems are found before any work."""
+    """Choose the output of every picture; all problems are found before any work."""
     from escsr.images import writable_suffixes
     from escsr.inference.uris import is_uri
     from escsr.picture_files import find_pictures
@@ -141,7 +141,7 @@ def _plan(
 def _without_existing(
     tasks: "list[PictureTask]", files: FileOptions
 ) -> "tuple[list[PictureTask], list[PictureTask]]":
-    """What is to be done, and what is there and stays; said."""
+    """Split tasks into those to do and those whose output exists and stays; print a note."""
     from escsr.picture_targets import split_existing
 
     existing = files.if_existing()
@@ -153,7 +153,7 @@ def _without_existing(
 
 
 def _name_fields(template: str, model: str, wanted: dict[str, Any]) -> dict[str, str]:
-    """What file names can say of the job, as text that fits in them."""
+    """The values of the job that file names may contain, as text fit for them."""
     fields = dict(wanted)
     if "size" in fields:
         fields["height"], fields["width"] = fields.pop("size")

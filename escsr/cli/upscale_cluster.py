@@ -79,7 +79,7 @@ def _plan(inputs: list[str], output: str, files: FileOptions, fields: dict[str, 
     check_name_template(files.name, fields, writable=writable)
     if not is_uri(output) and Path(output).is_file():
         raise ValueError(f"{output} is a file: give -o a folder")
-    # Workers stand in other folders.
+    # Workers run in other folders.
     folder = output.rstrip("/") if is_uri(output) else os.path.abspath(output)
     found: Files = []
     for name in inputs:
@@ -113,7 +113,7 @@ def _without_existing(planned: Files, files: FileOptions) -> tuple[Files, Files]
 
     what = files.if_existing()
     if what not in ("overwrite", "skip", "refuse"):
-        raise ValueError(f"what becomes of existing files is overwrite, skip, refuse, not {what}")
+        raise ValueError(f"--existing must be overwrite, skip or refuse, not {what}")
     there = existing([target for _, target in planned])
     if there and what == "refuse":
         raise ValueError(f"{len(there)} of {len(planned)} outputs exist, such as {min(there)}")

@@ -1,4 +1,4 @@
-"""Many pictures by ``escsr upscale``: bars, lines, failures, a report."""
+"""Many pictures with ``escsr upscale``: progress bars, lines, failures, a report."""
 
 import os
 import time
@@ -29,14 +29,14 @@ def upscale_all(
     saving: dict[str, Any],
     **options: Any,
 ) -> None:
-    """Enlarge files under two bars; then fail if one of them could not be made.
+    """Enlarge files with two progress bars; fail at the end if any could not be made.
 
     Args:
-        tasks: What to do.
-        skipped: What was there already, for the report.
+        tasks: The files to make.
+        skipped: Files that existed already, for the report.
         report: A JSON file to write, also after an interruption.
         saving: Options of `escsr.images.write_image`.
-        options: Of `escsr.upscale`.
+        options: Options of `escsr.upscale`.
 
     Raises:
         OSError: If files failed; all are named.
@@ -45,7 +45,7 @@ def upscale_all(
     from escsr.inference.batches import Outcome, upscale_files
 
     for folder in {task.target.parent for task in tasks}:
-        remove_leftovers(folder)  # of a run that was killed
+        remove_leftovers(folder)  # of a killed run
     outcomes: list[Outcome] = []
     console = make_console()
     began = time.time()
@@ -75,21 +75,21 @@ def upscale_all(
 def _lanes(
     tasks: "Sequence[PictureTask]", *, device: str, engine: str, **options: Any
 ) -> "list[Enlarge]":
-    """What enlarges, once for each device that the files are shared out among."""
+    """One upscaler for each device that shares the files."""
     from escsr.devices import pick_devices
 
-    # ONNX Runtime has its own names of devices.
+    # ONNX Runtime has its own device names.
     alone = len(tasks) == 1 or engine != "torch"
     names = [device] if alone and "," not in device else map(str, pick_devices(device))
     return [partial(_enlarge, device=name, engine=engine, **options) for name in names]
 
 
-# A picture and its result may take this share of the memory; larger ones stay in files.
+# A picture and its result may take this share of memory; larger ones stay in files.
 _SHARE_OF_PICTURES = 0.25
 
 
 def _read(path: Path, *, memory: Any, ensemble: bool, **options: Any) -> "Pixels":
-    """A picture in memory, or in a file where it is too large for that."""
+    """A picture in memory, or in a file if it is too large for memory."""
     import psutil
 
     from escsr.images import PictureSource, image_size, open_pixels, read_image
@@ -122,7 +122,7 @@ def _enlarge(picture: "Pixels", **options: Any) -> "Pixels":
 
 
 def size_made(image_size: Size, *, model: Any, **options: Any) -> Size:
-    """What a picture of some (H, W) becomes."""
+    """The size of the result for a picture of some (H, W)."""
     from escsr.inference import SizeRequest
     from escsr.inference.judging import scale_of
     from escsr.inference.plans import request_of
@@ -149,9 +149,9 @@ def _bars(console: "Console", tasks: "Sequence[PictureTask]") -> "Progress":
 
 
 class _Shown:
-    """Shows how a batch goes: a bar for the file, one for all, and a line for each that is done.
+    """Shows the progress of a batch: a bar for the file, one for all, and a line per finished file.
 
-    The bar for all goes by the sizes of the files, the only measure that is known beforehand.
+    The bar for all goes by file size, the only measure known beforehand.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ def _file_size(path: Path) -> int:
 
 
 def print_outcome(console: "Console", outcome: "Outcome", *, alone: bool = False) -> None:
-    """One line for a file, below its notices; the error of a file alone is left to `main`."""
+    """One line per file, below its notices; the error of a single file is left to `main`."""
     task = outcome.task
     for notice in outcome.notices:
         console.print(f"note: {notice}", style="yellow", soft_wrap=True)
@@ -213,7 +213,7 @@ def _failure(outcome: "Outcome") -> str:
 
 
 def _raise_failures(outcomes: "Sequence[Outcome]") -> None:
-    """End with an error that names all files that were not made."""
+    """Raise an error that names all files that were not made."""
     tried = [outcome for outcome in outcomes if outcome.status != "skipped"]
     failed = [outcome for outcome in tried if outcome.status == "failed"]
     if len(tried) == 1 and failed and failed[0].error is not None:
@@ -232,7 +232,7 @@ def _plain(value: Any) -> Any:
 def write_report(
     path: Path, outcomes: "Sequence[Outcome]", *, began: float, options: dict[str, Any]
 ) -> None:
-    """Write what became of each file as JSON, complete or not at all."""
+    """Write the outcome for each file as JSON, completely or not at all."""
     from escsr.files import write_json
 
     counts = {status: 0 for status in ("done", "failed", "skipped", "not tried")}

@@ -1,4 +1,4 @@
-"""The options of ``escsr upscale``, one class a group; add a field, and it is an option."""
+"""The options of ``escsr upscale``, one class per group; each field is an option."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -40,7 +40,7 @@ class SizeOptions:
     ] = None
 
     def wanted(self) -> dict[str, Any]:
-        """The one option that says the size, by the name that Python has for it; checked."""
+        """The one option that sets the size, by its name in Python, checked."""
         from escsr.inference import SizeRequest
 
         asked = {**vars(self), "size": parse_size(self.size)}
@@ -52,7 +52,7 @@ class SizeOptions:
             raise ValueError(
                 f"give one of {', '.join(every[:-1])} and {every[-1]}, not {' and '.join(options)}"
             )
-        SizeRequest(**given)  # what is wrong for every picture is said once, before any work
+        SizeRequest(**given)  # report what is wrong for every picture once, before any work
         return given
 
 
@@ -72,8 +72,8 @@ class NetworkOptions:
     device: Annotated[
         str,
         typer.Option(
-            help="auto, cpu, cuda, cuda:1, mps, xpu. Several share out many files: cuda:0,cuda:1; "
-            "auto means all GPUs then."
+            help="auto, cpu, cuda, cuda:1, mps, xpu. Several share the files: cuda:0,cuda:1; "
+            "auto then means all GPUs."
         ),
     ] = "auto"
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or auto.")] = "fp32"
@@ -94,7 +94,7 @@ class WorkOptions:
 
     memory: Annotated[
         str | None,
-        typer.Option(metavar="AMOUNT", help="Memory limit, e.g. 2GB. Default: what is free."),
+        typer.Option(metavar="AMOUNT", help="Memory limit, e.g. 2GB. Default: the free memory."),
     ] = None
     tiles: Annotated[
         str,
@@ -109,7 +109,7 @@ class WorkOptions:
     ] = False
 
     def checked(self) -> dict[str, Any]:
-        """Arguments of `escsr.upscale`, none of them out of its range."""
+        """Arguments of `escsr.upscale`, all within their ranges."""
         from escsr.inference.memory import ProcessMemory, parse_memory
         from escsr.inference.ways import check_tiles
 
@@ -157,18 +157,18 @@ class FileOptions:
     ] = None
 
     def suffix_of(self, writable: tuple[str, ...]) -> str | None:
-        """The ending that was asked for, with its dot; checked."""
+        """The requested ending, with its dot, checked."""
         if self.suffix is None:
             return None
         suffix = "." + self.suffix.lower().lstrip(".")
         if suffix not in writable:
-            raise ValueError(f"--format is one of {', '.join(writable)}, not {suffix}")
+            raise ValueError(f"--format must be one of {', '.join(writable)}, not {suffix}")
         return suffix
 
     def if_existing(self) -> str:
-        """What becomes of existing outputs; checked by those who plan."""
+        """How to treat existing outputs; checked when the work is planned."""
         if self.skip_existing and self.existing == "refuse":
-            raise ValueError("give one of --skip-existing and --existing refuse")
+            raise ValueError("give either --skip-existing or --existing refuse")
         return "skip" if self.skip_existing else self.existing
 
 
@@ -195,7 +195,7 @@ class SavingOptions:
     ] = False
 
     def checked(self) -> dict[str, Any]:
-        """Arguments of `escsr.images.write_image`, none of them out of its range."""
+        """Arguments of `escsr.images.write_image`, all within their ranges."""
         from escsr.images.saving import SaveOptions
 
         return vars(SaveOptions(**vars(self)))
@@ -224,7 +224,7 @@ class VideoOptions:
     ] = None
 
     def encoder(self) -> "EncoderOptions":
-        """How videos are encoded; checked."""
+        """How videos are encoded, checked."""
         from escsr.video import EncoderOptions
 
         pairs = [text.partition("=") for text in self.encoder_option]
@@ -235,7 +235,7 @@ class VideoOptions:
         return EncoderOptions(codec=self.codec, crf=self.crf, preset=self.preset, options=options)
 
     def rate(self) -> Fraction | None:
-        """Frames per second; checked."""
+        """Frames per second, checked."""
         if self.fps is None:
             return None
         try:
@@ -246,7 +246,7 @@ class VideoOptions:
             raise ValueError(
                 f"--fps is a number up to 1000 or a ratio such as 24000/1001, not {self.fps!r}"
             )
-        # 29.97 and 23.976 are written for what is exactly 30000/1001 and 24000/1001
+        # 29.97 and 23.976 stand for exactly 30000/1001 and 24000/1001
         exact = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
         return exact if abs(exact - rate) < Fraction(1, 1000) else rate
 

@@ -1,4 +1,4 @@
-"""``escsr upscale --plan``: what would be done."""
+"""``escsr upscale --plan``: the work that would be done."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     from escsr.inference.plans import Plan
     from escsr.picture_targets import PictureTask
 
-# Side of the picture that is enlarged to learn how long others will take.
+# Side of the picture that is enlarged to estimate the time of others.
 _SAMPLE = 96
 
 
 def print_plans(tasks: "Sequence[PictureTask]", *, wanted: dict[str, Any], **options: Any) -> None:
-    """Print a line for each file: sizes, the way through the network, memory, time.
+    """Print a line for each file: sizes, method, memory, time.
 
     Args:
         tasks: The files; each is read.
         wanted: The size, as `escsr.upscale` takes it.
-        options: Of the session.
+        options: Options of the session.
 
     Raises:
         OSError: If a file cannot be read.
-        MemoryError: If a picture fits in no way.
+        MemoryError: If a picture cannot be made to fit.
     """
     import numpy as np
 

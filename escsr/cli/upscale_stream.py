@@ -1,4 +1,4 @@
-"""One picture by ``escsr upscale`` into standard output or a pipe."""
+"""One picture from ``escsr upscale`` to standard output or a pipe."""
 
 import os
 import stat
@@ -31,7 +31,7 @@ def is_stream(output: str) -> bool:
 
 
 def standard_input(inputs: Sequence[str]) -> list[str]:
-    """Inputs of a command with the name of standard input in place of ``-``.
+    """Inputs of a command, with the name of standard input in place of ``-``.
 
     Raises:
         ValueError: If standard input has no name on this system.
@@ -46,8 +46,8 @@ def upscale_to_stream(
 ) -> None:
     """Enlarge one picture and write it where it can be written only once.
 
-    All that is said goes to standard error. The format is that of ``--format``, else that of a
-    pipe's name, else the picture's own where it can be written, else PNG.
+    All messages go to standard error. The format is that of ``--format``, else that of the pipe's
+    name, else the picture's own if it can be written, else PNG.
 
     Raises:
         ValueError: If there are several inputs, or the output is a terminal.
@@ -59,7 +59,7 @@ def upscale_to_stream(
     suffix = files.suffix_of(writable_suffixes()) or _suffix_of_name(output)
     if output in _STANDARD_OUTPUT and sys.stdout.isatty():
         raise ValueError(
-            "standard output is a terminal, which shows no picture: add '> large.png', or give "
+            "standard output is a terminal, which cannot show pictures: add '> large.png', or give "
             "-o the name of a file"
         )
     arguments = saving.checked()
@@ -90,7 +90,7 @@ def _read(source: str) -> "tuple[Picture, str]":
     """The picture, and the ending of its own format."""
     from escsr.images import PictureSource, read_image, suffix_of
 
-    contents = PictureSource(source)  # what can be read only once is read here
+    contents = PictureSource(source)  # an input that can be read only once is read here
     return read_image(contents), suffix_of(contents.head(32))
 
 

@@ -1,4 +1,4 @@
-"""Videos by ``escsr upscale``: files, folders of frames, progress."""
+"""Videos with ``escsr upscale``: files, folders of frames, progress."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _SUFFIXES |= {".mts", ".wmv", ".flv", ".3gp", ".ogv", ".vob"}
 
 
 def is_video_job(inputs: list[str], output: str) -> bool:
-    """Whether something of it is a video, by the names."""
+    """Whether any input or output is a video, by name."""
     slash = output.endswith("/")
     return any(map(_is_video, inputs)) or (_is_video(output) and not slash)
 
@@ -76,9 +76,9 @@ def upscale_videos(
 def _plan(
     inputs: list[str], output: str, files: FileOptions
 ) -> list[tuple[Path | list[Path], Path]]:
-    """What becomes of what; all problems are found before any work."""
+    """Choose the output of every input; all problems are found before any work."""
     if files.name != FileOptions().name:
-        raise ValueError("--name is for pictures; give a video the name of -o")
+        raise ValueError("--name is for pictures; name a video with -o")
     if not any(map(_is_video, inputs)):
         return _keep_or_not([(_frames_of(inputs), Path(output))], files)
     pictures = [name for name in inputs if not _is_video(name)]
@@ -91,7 +91,7 @@ def _plan(
         return _keep_or_not([(Path(inputs[0]), Path(output))], files)
     if files.suffix is not None:
         if files.suffix.lower().lstrip(".") != "png" or len(inputs) > 1:
-            raise ValueError("frames are written of one video, as --format png")
+            raise ValueError("frames can be written from one video only, with --format png")
         return [(Path(inputs[0]), Path(output))]
     return _keep_or_not([(Path(name), Path(output) / Path(name).name) for name in inputs], files)
 
@@ -105,7 +105,7 @@ def _frames_of(inputs: list[str]) -> list[Path]:
 def _keep_or_not(
     jobs: list[tuple[Path | list[Path], Path]], files: FileOptions
 ) -> list[tuple[Path | list[Path], Path]]:
-    """The jobs whose outputs are not there, or are to be overwritten; said."""
+    """The jobs whose outputs are missing or to be overwritten; prints a note on existing ones."""
     from escsr.picture_targets import PictureTask, check_targets, split_existing
 
     tasks: list[PictureTask] = []

@@ -16,13 +16,13 @@ _MEASURED = "Measured with "
 def model_card(c: Findings, model: str, *, before: str = "") -> str:
     """Write the card of a model, or bring its figures up to date.
 
-    The figures stand between two comments; everything else was written by hand and is kept.
+    The figures are placed between two comments; all other text is yours and is kept.
 
     Args:
-        c: An evaluation of the model, best together with "bicubic".
+        c: An evaluation of the model, preferably together with "bicubic".
         model: Name or file of the model, as in the evaluation.
-        before: The present card; one without the comments gets the figures at its end. Without a
-            card it begins with what the weight file knows of itself.
+        before: The existing card; if it lacks the comments, the figures are appended. Without a
+            card, a new one starts with the metadata of the weight file.
 
     Returns:
         Markdown.
@@ -46,7 +46,7 @@ def write_card(c: Findings, model: str, path: str | os.PathLike[str]) -> None:
     Args:
         c: An evaluation of the model.
         model: Its name.
-        path: Ending in .md; the present card if it exists.
+        path: Ending in .md; an existing card is updated.
 
     Raises:
         ValueError: Another ending, or no figures of the model.
@@ -59,7 +59,7 @@ def write_card(c: Findings, model: str, path: str | os.PathLike[str]) -> None:
 
 
 def _head(c: Findings, model: str) -> str:
-    """What the file itself says."""
+    """The facts stored in the weight file."""
     facts = next(f for f in c.models if f["name"] == model)
     rows = {"network": f"{facts['network']}, {facts['scale']}"}
     if "training" in facts:

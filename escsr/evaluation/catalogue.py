@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """A result, and what it is measured against.
+    """A result and the pictures it is measured against.
 
     Attributes:
         sr: (H, W, 3) RGB from 0 to 255, uint8, or float64 where the protocol does not round.
@@ -52,15 +52,15 @@ class Metric:
 
     Attributes:
         name: What it is called in tables.
-        measure: What takes it of one picture.
+        measure: Measures one picture.
         better: Whether "higher" or "lower" is better.
-        range: From where to where, in words.
+        range: The range of values, in words.
         needs: "gt" for a ground truth, "lq" for the picture enlarged, "nothing" for neither.
-        looks_at: Which colours it sees.
-        about: What it is for, in one line; empty for those of pyiqa.
+        looks_at: The colours or channels it measures.
+        about: What it is for, in one line; empty for pyiqa's metrics.
         source: Who computes it, with the version.
-        digits: How many stand behind the point in tables.
-        meaningful: Smallest difference of means worth a word, or 0 where that is not known.
+        digits: Decimal places in tables.
+        meaningful: Smallest difference of means worth reporting, or 0 if unknown.
         measure_set: For metrics of a whole set (FID): takes the folder of results and that of
             ground truths; ``measure`` is then not used.
     """
@@ -112,11 +112,11 @@ class Metric:
 
     @property
     def identity(self) -> str:
-        """Name and source: what a kept value is recognised by."""
+        """Name and source, which identify a stored value."""
         return f"{self.name} ({self.source})"
 
     def show(self, value: float) -> str:
-        """The figure with its digits."""
+        """The value with its number of digits."""
         return f"{value:.{self.digits}f}"
 
     def facts(self) -> dict[str, str]:
@@ -164,7 +164,7 @@ _Y = "Y of BT.601, 16 to 235, not rounded"
 _RGB = "RGB"
 _SHIFT = "RGB as CIELAB, means of 32 x 32 pixels"
 
-# What counts for nothing: bicubic filters that are all correct differ by 0.005 dB in the mean and
+# Negligible differences: bicubic filters that are all correct differ by 0.005 dB in the mean and
 # by 0.04 dB on single pictures, flooring costs 0.05 dB.
 _DB, _SSIM = 0.02, 0.0005
 

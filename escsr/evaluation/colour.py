@@ -29,14 +29,14 @@ def colour_shift(sr: Array, reference: Array, *, cell: int = _CELL) -> float:
     Both pictures are divided into the same grid of about ``cell`` x ``cell`` pixels of ``sr``. The
     stored values of each cell are averaged, both averages become CIELAB, and their distances
     (delta E, CIE 1976) are averaged over the cells. Averages of stored values are what linear
-    filters keep, so a picture that is only sharper or softer has no shift. A delta E of 1 is
-    about what an eye can see side by side, 2.3 what it notices.
+    filters keep, so a picture that is only sharper or softer has no shift. A delta E of about 1 is
+    just visible side by side; 2.3 is noticeable.
 
     The reference may be of another size, e.g. the low-quality picture that ``sr`` was made from:
     a cell then covers the same part of the scene.
 
     Args:
-        sr: (H, W, 3) RGB on 0 to 255, uint8 or float, taken for sRGB.
+        sr: (H, W, 3) RGB on 0 to 255, uint8 or float, taken as sRGB.
         reference: (H', W', 3), likewise.
         cell: Side of a cell in pixels of ``sr``, at least 1.
 
@@ -70,7 +70,7 @@ def _averages(image: Array, grid: tuple[int, int]) -> Plane:
 
 
 def _shares(length: int, cells: int) -> Plane:
-    """(cells, length): how much of each cell each pixel is."""
+    """(cells, length): the share of each cell that each pixel makes up."""
     edges = np.arange(cells + 1) * (length / cells)
     pixels = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)

@@ -1,4 +1,4 @@
-"""The report on several models, and the files it is written to."""
+"""The report on several models, and its file formats."""
 
 import json
 import os
@@ -17,10 +17,10 @@ __all__ = ["Comparison"]
 
 
 class Comparison(Findings):
-    """Figures of several models, and how to write them down; made by `escsr.evaluation.compare`."""
+    """Figures of several models, with methods to write them; made by `escsr.evaluation.compare`."""
 
     def to_json(self) -> str:
-        """Everything but times, which differ from run to run, as strict JSON."""
+        """Everything except times, which differ from run to run, as strict JSON."""
         content = {
             "format": 1,
             "conditions": dict(self.conditions),

@@ -1,4 +1,4 @@
-"""What is evaluated: networks and bicubic, by name, file or object, ready to enlarge."""
+"""The models under evaluation: networks and bicubic, by name, file or object."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 BICUBIC = "bicubic"
-# What a weight file may say of its training that belongs beside its figures.
+# Training facts of a weight file that belong next to its figures.
 _TRAINING_FACTS = ("recipe", "steps", "batch", "seed", "ema", "data", "licence")
 ModelLike = nn.Module | str | os.PathLike[str]
 
@@ -47,10 +47,10 @@ class Contender:
     Attributes:
         name: What it is called in tables.
         network: None for bicubic.
-        identity: Hash of the weight file, or of the tensors of a network that came as an object:
-            kept results are recognised by it.
-        facts: What it is, for reports.
-        resized: Whether the result of a fixed-scale network is resized to the scale asked.
+        identity: Hash of the weight file, or of the tensors of a network passed as an object; it
+            identifies stored results.
+        facts: A description of the model, for reports.
+        resized: Whether the result of a fixed-scale network is resized to the requested scale.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Contender:
 
     @property
     def resolver(self) -> SuperResolver | None:
-        """The network without what PyTorch wrapped around it; None if it is not of ours."""
+        """The network without PyTorch's wrappers; None if it is not one of ours."""
         return None if self.network is None else _resolver(self.network)
 
     @property
@@ -126,7 +126,7 @@ class Contender:
 
         Args:
             lq_size: (h, w) of the picture.
-            size: (H, W) asked for.
+            size: (H, W) of the result.
             name: Of the picture, for the message.
 
         Raises:
@@ -160,11 +160,11 @@ def make_contender(
     Args:
         model: A network, the name or file of one, "default" for the embedded one that suits the
             scale, or "bicubic" for MATLAB's filter.
-        scale: What is going to be asked of it.
+        scale: The enlargement to evaluate.
         name: What it is called in tables; by default see `label`.
-        resize: Let a network of one fixed scale make another, its result being resized as
+        resize: Let a network of one fixed scale serve another by resizing its result, as
             `escsr.upscale` does.
-        device: Where to; None leaves a network where it is. It stays there.
+        device: Where the network runs; None leaves it where it is. A moved network stays there.
 
     Returns:
         The contender.
@@ -172,7 +172,7 @@ def make_contender(
     Raises:
         WrongScaleError: A fixed-scale network was asked for another and ``resize`` is off.
         FileNotFoundError: There is no such model.
-        ValueError: A file that is none, or no such device.
+        ValueError: The file is not a weight file, or there is no such device.
     """
     name = name or label(model)
     if isinstance(model, str) and model == BICUBIC:
@@ -214,7 +214,7 @@ def _resolver(network: nn.Module) -> SuperResolver | None:
 
 
 def _open(model: ModelLike) -> tuple[nn.Module, dict[str, Any], str]:
-    """The network, what it is, and its hash."""
+    """The network, its facts and its hash."""
     if isinstance(model, nn.Module):
         network = model if is_compiled(model) else _resolver(model) or model
         return network, {"network": label(model)}, _tensor_hash(_resolver(model) or model)

@@ -21,8 +21,8 @@ def cost_of(contender: Contender, scale: float) -> dict[str, Any]:
     in the literature; element-wise work does not.
 
     Args:
-        contender: Bicubic and networks that are not ours are not counted.
-        scale: The enlargement; a network whose result is resized works at its own.
+        contender: The model; bicubic and foreign networks are not counted.
+        scale: The enlargement; a network whose result is resized is counted at its own scale.
 
     Returns:
         ``multiply_adds``, or ``multiply_adds_unknown`` with the reason, or nothing.
@@ -42,6 +42,6 @@ def cost_of(contender: Contender, scale: float) -> dict[str, Any]:
         with evaluating(network), planning("work"), fake, counter:
             place = next(network.parameters()).device
             network(torch.empty(1, 3, *lq, device=place), size=size)
-    except Exception as error:  # a head of a plug-in may do what counting cannot follow
+    except Exception as error:  # counting may fail on a plug-in's head
         return {"multiply_adds_unknown": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
     return {"multiply_adds": counter.get_total_flops() // 2}

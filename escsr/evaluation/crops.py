@@ -1,4 +1,4 @@
-"""Telling parts of pictures, kept for the page where results are looked at."""
+"""Revealing parts of pictures, kept for the report page."""
 
 import re
 import zlib
@@ -17,7 +17,7 @@ Region = tuple[int, int, int, int]
 
 
 def choose_region(lq: Rgb, gt: Rgb | None, size: tuple[int, int], side: int) -> Region:
-    """The square where bicubic enlargement errs most: where models can show what they do.
+    """The square where bicubic enlargement errs most, and so where models differ most.
 
     Without a ground truth it is the square with the most contrast. It depends on no model.
 
@@ -25,10 +25,10 @@ def choose_region(lq: Rgb, gt: Rgb | None, size: tuple[int, int], side: int) -> 
         lq: (h, w, 3).
         gt: (H, W, 3), or None.
         size: (H, W) of the result.
-        side: Side of the square; of a smaller picture the whole side is taken.
+        side: Side of the square; a smaller picture is used at its full width or height.
 
     Returns:
-        The region; of equal ones the first, from the top left.
+        The region; of equal ones the first, counting from the top left.
     """
     bicubic = imresize(lq, size=size, round_between=False).astype(np.float64)
     off = bicubic - (bicubic.mean(axis=(0, 1)) if gt is None else gt)
@@ -53,7 +53,7 @@ def cut(image: Array, region: Region) -> Rgb:
 
 
 def enlarge_by_repeating(lq: Rgb, size: tuple[int, int]) -> Rgb:
-    """Every pixel as a block: what the model was given, at the size of the result."""
+    """The model's input at the size of the result, every pixel as a block."""
     rows, columns = (
         ((np.arange(out) + 0.5) * (given / out)).astype(np.intp)
         for out, given in zip(size, lq.shape[:2], strict=True)
@@ -63,12 +63,12 @@ def enlarge_by_repeating(lq: Rgb, size: tuple[int, int]) -> Rgb:
 
 
 def save_picture(path: Path, pixels: Rgb) -> None:
-    """Write a picture file; its folder is made."""
+    """Write a picture file, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, Picture(pixels=pixels))
 
 
 def slug(text: str) -> str:
-    """A file name for any text; different texts keep different names."""
+    """A file name for any text; different texts give different names."""
     plain = re.sub(r"[^\w.+-]+", "_", text).strip("._") or "_"
     return plain if plain == text else f"{plain}-{zlib.crc32(text.encode()):08x}"

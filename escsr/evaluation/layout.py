@@ -1,4 +1,4 @@
-"""Where a results folder keeps things, and under which names."""
+"""The layout of a results folder: paths, names and keys."""
 
 import platform
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ def versions() -> dict[str, str]:
 class Layout:
     """Keys of values and names of files.
 
-    Keys and names hold hashes of the conditions: what is found in a folder can never be a value
-    or a picture of another model, another file or other rules.
+    Keys and names contain hashes of the conditions, so a stored value or picture can never belong
+    to another model, another file or other rules.
 
     Attributes:
-        folder: Of the results, or None where nothing is kept.
+        folder: The results folder, or None to keep nothing.
         protocol: The rules.
         precision: Of the networks.
-        crop_side: Side of the parts that are kept of pictures.
+        crop_side: Side of the stored picture crops.
     """
 
     folder: Path | None
@@ -58,7 +58,7 @@ class Layout:
         return record_key(conditions)
 
     def crop_files(self, r: Round, pair: Pair) -> dict[str, Path]:
-        """Where the parts of one picture are kept, by what they show, in the order shown."""
+        """Paths of the crops of one picture, by what they show, in the order shown."""
         place = self._below("crops", r) / slug(pair.name)
         key = record_key({**_pair_conditions(r, pair), **versions()})[:8]
         names = ["LQ", *([] if BICUBIC in r.contenders else [BICUBIC])]
@@ -71,13 +71,13 @@ class Layout:
         return files
 
     def picture_file(self, r: Round, pair: Pair, contender: Contender) -> Path:
-        """Where a whole result is kept for metrics of the set."""
+        """Path of a whole result, kept for metrics of the set."""
         own = record_key(self._contender_conditions(contender) | {"set": _set_conditions(r)})[:8]
         place = self._below("pictures", r) / f"{slug(contender.name)}-{own}"
         return place / f"{slug(pair.name)}.png"
 
     def truth_file(self, r: Round, pair: Pair) -> Path:
-        """Where its ground truth is kept, cut to what is compared."""
+        """Path of its ground truth, cut to the part that is compared."""
         place = self._below("pictures", r) / f"GT-{record_key({'set': _set_conditions(r)})[:8]}"
         return place / f"{slug(pair.name)}.png"
 

@@ -21,7 +21,7 @@ class Pixels:
     """The pixels of a pair.
 
     Attributes:
-        gt: (H, W, 3) ground truth, cut to what is compared; None where there is none.
+        gt: (H, W, 3) ground truth, cut to the part that is compared; None if there is none.
         lq: (h, w, 3) picture to enlarge.
         size: (H, W) of the result.
     """
@@ -33,7 +33,7 @@ class Pixels:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measurement:
-    """What one model made of one picture.
+    """The result of one model on one picture.
 
     Attributes:
         sr: (H, W, 3) result, from 0 to 255.
@@ -47,7 +47,7 @@ class Measurement:
 
 
 def read_pixels(r: Round, pair: Pair) -> Pixels:
-    """Read a pair, or make its picture to enlarge where there is no file of it."""
+    """Read a pair, or make its LQ picture if there is no file."""
     gt = None
     if pair.hr is not None:
         (top, left), (height, width) = pair.offset, pair.gt_size
@@ -89,7 +89,7 @@ def measure(
 
 
 def metrics_of_picture(metrics: Sequence[Metric], pair: Pair) -> list[Metric]:
-    """The metrics that a picture can have."""
+    """The metrics that can be measured on a picture."""
     return [
         metric
         for metric in metrics
@@ -102,14 +102,14 @@ def _value(metric: Metric, sample: Sample) -> Value:
         return guarded(metric, partial(metric.measure, sample))
     try:
         return metric.measure(sample)
-    except ValueError as error:  # a picture too small for it; anything else is a fault of ours
+    except ValueError as error:  # the picture is too small; anything else is a bug of ours
         return Missing(str(error))
 
 
 def guarded(metric: Metric, take: Callable[[], float]) -> Value:
-    """A figure by other people's code, or why it could not be had."""
+    """A figure computed by foreign code, or why it is missing."""
     try:
         return take()
-    except Exception as error:  # whatever it raises, the others go on
+    except Exception as error:  # one failing metric must not stop the others
         lines = str(error).strip().splitlines() or [""]
         return Missing(f"{metric.source}: {type(error).__name__}: {lines[0]}")

@@ -91,8 +91,9 @@ def psnr_y(sr: Array, gt: Array, *, crop: int) -> float:
 def ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> float:
     """Structural similarity, the mean over channels.
 
-    Gaussian window 11 x 11 with sigma 1.5, only where it fits wholly; K1 = 0.01, K2 = 0.03. Source:
-    Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
+    Gaussian window 11 x 11 with sigma 1.5, only where it fits entirely; K1 = 0.01, K2 = 0.03.
+    Source: Wang et al., "Image quality assessment: from error visibility to structural similarity",
+    2004.
 
     Args:
         sr: (H, W) or (H, W, C), on 0 to ``peak``.
@@ -142,9 +143,8 @@ def ms_ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> floa
     """Structural similarity at five resolutions, the mean over channels.
 
     Contrast and structure at every resolution, light at the coarsest only; each is halved by
-    averaging 2 x 2 pixels, an odd last row or column being left out. What is below zero counts as
-    zero. Source: Wang et al., "Multiscale structural similarity for image quality assessment",
-    2003.
+    averaging 2 x 2 pixels, dropping an odd last row or column. Values below zero count as zero.
+    Source: Wang et al., "Multiscale structural similarity for image quality assessment", 2003.
 
     Args:
         sr: (H, W) or (H, W, C), on 0 to ``peak``.
@@ -176,10 +176,10 @@ def ms_ssim(sr: Array, gt: Array, *, crop: int = 0, peak: float = 255.0) -> floa
 
 
 def mean_of_finite(values: Iterable[float]) -> float:
-    """Average over pictures, without those whose value is infinite or NaN.
+    """Average over pictures, leaving out infinite and NaN values.
 
     A flat picture that is reproduced exactly has an infinite PSNR, which would make the mean of
-    a whole set infinite. Say beside the mean how many pictures were left out.
+    a whole set infinite. Report the number of pictures left out along with the mean.
 
     Args:
         values: Values of one metric, one per picture, at least one.
@@ -207,7 +207,7 @@ def _check_uint8(sr: Array, gt: Array) -> None:
 
 
 def _cropped(sr: Array, gt: Array, crop: int, least: int) -> tuple[Plane, Plane]:
-    """Both as float64 without their border, at least ``least`` pixels wide and high."""
+    """Both as float64 without their border; each side must be at least ``least`` pixels."""
     if sr.dtype != gt.dtype:
         raise TypeError(f"sr is {sr.dtype}, gt is {gt.dtype}; both must be of one type and range")
     if sr.shape != gt.shape or sr.ndim not in (2, 3):

@@ -22,10 +22,10 @@ def html_page(c: Findings) -> str:
     """Tables, plots and crops that zoom and pan together.
 
     Args:
-        c: The comparison; the files of its crops must still be there.
+        c: The comparison; its crop files must still exist.
 
     Returns:
-        HTML with everything in it.
+        Self-contained HTML.
     """
     from jinja2 import Environment
 

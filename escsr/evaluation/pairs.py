@@ -24,7 +24,7 @@ class Pair:
     Attributes:
         name: Path below its folder without the ending.
         hr: The HR file, or None where there is no ground truth.
-        lq: The LQ file, or None where it is to be made.
+        lq: The LQ file, or None to make it.
         lq_size: (h, w) of the LQ picture.
         gt_size: (H, W) that is compared: the part of the HR picture that the LQ picture shows.
         offset: (top, left) of that part.
@@ -50,23 +50,23 @@ def find_pairs(
     ``img_001.png`` is paired with ``img_001x2.png`` (at scale 2), ``img_001_LR.png`` or
     ``img_001.png``, in the same place below its folder and with any picture ending. Of an HR
     picture up to one LQ pixel larger than ``scale`` times its LQ picture, a part is compared. LQ
-    pictures of other scales (``img_001x3.png``) may lie beside; any other without an HR picture is
-    a problem. All pictures are decoded, so damaged files are found here, too.
+    pictures of other scales (``img_001x3.png``) may be in the same folder; any other LQ picture
+    without an HR picture is a problem. All pictures are decoded, which also finds damaged files.
 
     Args:
         data: Folder of HR pictures, searched recursively.
         lq: Folder of LQ pictures; None to make them.
         scale: HR size / LQ size, at least 1.
         alignment: Which part of a larger HR picture is compared; "whole" makes ``scale`` a name
-            and pairs pictures of any ratio, also of another one on each axis.
+            and pairs pictures of any ratio, even if it differs between the axes.
 
     Returns:
         Pairs in the order of their names, at least one.
 
     Raises:
         FileNotFoundError: A folder does not exist or holds no pictures.
-        ValueError: Files that are missing, unreadable, ambiguous, of the wrong size or gray where
-            the other has colours; the first 20 are named, and the others counted.
+        ValueError: Files are missing, unreadable, ambiguous, of the wrong size, or gray where their
+            counterpart is in colour; the first 20 are named and the rest counted.
 
     Example:
         >>> find_pairs("Set5/HR", "Set5/LR_bicubic/X4", scale=4)[0].name  # doctest: +SKIP
@@ -130,7 +130,7 @@ def _check_scale(scale: float) -> None:
 
 
 def _by_stem(folder: str | os.PathLike[str]) -> tuple[dict[str, Path], list[str]]:
-    """Files by path without ending, at least one, and what is wrong with them."""
+    """Files by path without ending (at least one), and the problems found."""
     files, problems = files_by_name(Path(folder))
     if not files:
         raise FileNotFoundError(f"{Path(folder)} holds no pictures")
@@ -142,7 +142,7 @@ def _pair(
 ) -> Pair:
     height, width = image_size(hr)
     if lq_files is None:
-        # The step up keeps 7.000 / 0.7 and the like from losing a pixel to rounding.
+        # Nudging upwards keeps 7.000 / 0.7 and the like from losing a pixel to rounding.
         lq_size = (math.floor(height / scale + 1e-9), math.floor(width / scale + 1e-9))
         if min(lq_size) < 1:
             raise ValueError(f"{hr}: {height} x {width} pixels are too few for scale {scale:g}")
@@ -154,7 +154,7 @@ def _pair(
         gt_size = _whole((height, width), hr, lq, lq_size)
     else:
         gt_size = shown_size(hr, (height, width), lq, lq_size, scale, exact=alignment == "exact")
-    # A damaged file shall be found before anything is computed: all are decoded.
+    # Decode every file, so that damage is found before anything is computed.
     if lq is None:
         read_image(hr)
     else:
@@ -189,7 +189,7 @@ def _partner(name: str, hr: Path, lq_files: dict[str, Path], scale: float) -> Pa
 
 
 def _orphans(hr_files: dict[str, Path], lq_files: dict[str, Path]) -> list[str]:
-    """LQ pictures that belong to no HR picture, whatever their scale."""
+    """LQ pictures that belong to no HR picture at any scale."""
     return [
         f"{path}: no HR picture named {_without_marker(name)}"
         for name, path in lq_files.items()
@@ -198,7 +198,7 @@ def _orphans(hr_files: dict[str, Path], lq_files: dict[str, Path]) -> list[str]:
 
 
 def _without_marker(name: str) -> str:
-    """The name of an LQ picture without what says that it is one."""
+    """The name of an LQ picture without the marker of LQ files."""
     return re.sub(r"(x\d+(\.\d+)?|_LR)$", "", name)
 
 

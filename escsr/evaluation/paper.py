@@ -3,7 +3,8 @@
 Source: the tables of ESC, "Emulating Self-attention with Convolution for Efficient Image
 Super-Resolution" (arXiv 2503.06671), and of ESC-RIB (arXiv 2603.06738): PSNR and SSIM of the luma,
 ``scale`` pixels cropped; trained on DIV2K, but for the rows marked DFLIP (DIV2K, Flickr2K, LSDIR,
-DiverSeg-IP). Figures stand as printed, also where they look like a misprint (ESC-FP x4 on Set5).
+DiverSeg-IP). Figures are given as printed, even where they look like a misprint (ESC-FP x4 on
+Set5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from escsr.names import unknown_name
 
 __all__ = ["PAPER_ROWS", "PaperCheck", "PaperRow", "check_paper", "find_paper_row"]
 
-# Published figures are rounded to 0.01 dB and 0.0001; the rest is what libraries differ in.
+# Published figures are rounded to 0.01 dB and 0.0001; the rest allows for library differences.
 _TOLERANCES = {"psnr_y": 0.0101, "ssim_y": 0.000201}
 _SETS = ("Set5", "Set14", "B100", "Urban100", "Manga109")
 _ALIASES = {"bsd100": "b100", "bsds100": "b100", "manga109s": "manga109"}
@@ -26,11 +27,11 @@ class PaperRow:
     """One row of a published table.
 
     Attributes:
-        name: What `find_paper_row` knows it by.
-        network: What the paper calls the network.
+        name: The name that `find_paper_row` takes.
+        network: The paper's name for the network.
         scale: Enlargement.
         figures: PSNR-Y in dB and SSIM-Y, or None where the paper gives none, by data set.
-        protocol: How they were taken.
+        protocol: How they were measured.
     """
 
     name: str
@@ -42,7 +43,7 @@ class PaperRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PaperCheck:
-    """A figure beside the published one.
+    """A measured figure and the published one.
 
     Attributes:
         data: Name of the data set.
@@ -58,12 +59,12 @@ class PaperCheck:
 
     @property
     def agrees(self) -> bool:
-        """Whether they differ by rounding only: 0.01 dB, or 0.0002 of SSIM."""
+        """Whether they differ only by rounding: 0.01 dB, or 0.0002 of SSIM."""
         return abs(self.measured - self.published) <= _TOLERANCES[self.metric]
 
 
 def _row(name: str, network: str, scale: int, *figures: float) -> PaperRow:
-    """PSNR and SSIM in turns, in the order of the data sets."""
+    """Alternating PSNR and SSIM, in the order of the data sets."""
     pairs = zip(figures[::2], figures[1::2], strict=True)
     return PaperRow(
         name=f"{name}_x{scale}",
@@ -132,15 +133,15 @@ def find_paper_row(name: str) -> PaperRow:
 
 
 def check_paper(c: Findings, row: PaperRow, model: str) -> Sequence[PaperCheck]:
-    """Lay what was measured beside what was published.
+    """Compare measured figures with the published ones.
 
     Args:
-        c: An evaluation under the row's protocol and at its scale.
+        c: An evaluation with the row's protocol and scale.
         row: The row.
         model: Name of the model in the evaluation.
 
     Returns:
-        A check for every data set and metric that both have.
+        A check for every data set and metric that both contain.
 
     Raises:
         ValueError: None of the data sets is in the row, or the model was not measured.

@@ -28,7 +28,7 @@ _PREFIX = "pyiqa:"
 _NOT_INSTALLED = "pyiqa is not installed: pip install 'escsr[metrics]'"
 # Figures of a whole set of pictures.
 _SETS = ("fid", "sfid", "fid_dinov2", "inception_score")
-# pyiqa takes more for these than a picture, or gives more than a figure.
+# For these pyiqa needs more than a picture, or returns more than one value.
 _IMPOSSIBLE = {
     "clipscore": "it needs a caption for each picture",
     "fgresq_pair": "it gives a ranking, not a value",
@@ -41,15 +41,15 @@ def find_metrics(
     """Find metrics by their names.
 
     Args:
-        names: Ours first (`OWN_METRICS`), then pyiqa's; ``pyiqa:ssim`` means pyiqa's where
-            both have one. Capitals and "-" for "_" are understood ("MS-SSIM").
+        names: Names of our metrics (`OWN_METRICS`) or of pyiqa's; where both have one,
+            ``pyiqa:ssim`` means pyiqa's. Capitals and "-" for "_" are accepted ("MS-SSIM").
         device: Where pyiqa's networks run.
 
     Returns:
-        The metrics in the order of their names, and those that cannot be had: name to reason.
+        The metrics in the order of ``names``, and the unavailable ones: name to reason.
 
     Raises:
-        ValueError: A name that neither we nor the installed pyiqa have, or none at all.
+        ValueError: A name is known neither to us nor to the installed pyiqa, or none is given.
 
     Example:
         >>> find_metrics(["psnr_y"])[0][0].better
@@ -74,7 +74,7 @@ def find_metrics(
 
 
 def find_metric(name: str, *, device: str | torch.device = "cpu") -> Metric:
-    """Make the metric of a name, ready to be called on pairs of pictures.
+    """Make a metric by name, ready to be called on pairs of pictures.
 
     Args:
         name: As for `find_metrics`.
@@ -85,8 +85,8 @@ def find_metric(name: str, *, device: str | torch.device = "cpu") -> Metric:
         direction is better, and `mean_of_finite` averages over pictures.
 
     Raises:
-        ValueError: If neither we nor the installed pyiqa have it, or if it cannot be had here:
-            pyiqa is missing, or its weights could not be downloaded.
+        ValueError: If the name is known neither to us nor to the installed pyiqa, or the metric is
+            unavailable: pyiqa is missing, or its weights could not be downloaded.
 
     Example:
         >>> ssim_y = find_metric("ssim_y")
@@ -101,7 +101,7 @@ def find_metric(name: str, *, device: str | torch.device = "cpu") -> Metric:
 
 
 def describe_metric(name: str) -> Metric:
-    """Say what a metric is, without making the network that some need, or downloading anything.
+    """Describe a metric, without making its network or downloading anything.
 
     Args:
         name: As for `find_metrics`.
@@ -110,7 +110,8 @@ def describe_metric(name: str) -> Metric:
         The metric; if it is pyiqa's, it cannot measure.
 
     Raises:
-        ValueError: If neither we nor the installed pyiqa have it, or it is none of single pictures.
+        ValueError: If the name is known neither to us nor to the installed pyiqa, or the metric is
+            not for single pictures.
     """
     short = name.strip().lower()
     own = next((OWN_METRICS[n] for n in _spellings(short) if n in OWN_METRICS), None)
@@ -126,7 +127,7 @@ def describe_metric(name: str) -> Metric:
 
 
 def list_metrics() -> list[dict[str, str]]:
-    """What can be asked for: name, direction, range and needs of every figure.
+    """List the available metrics: name, direction, range and needs of each.
 
     Imports pyiqa if it is installed; no weights are loaded.
     """
@@ -137,7 +138,7 @@ def list_metrics() -> list[dict[str, str]]:
 
 
 class _UnavailableError(Exception):
-    """A metric exists but cannot be had here; the text is the reason."""
+    """A metric exists but is unavailable here; the text is the reason."""
 
 
 def _spellings(name: str) -> tuple[str, ...]:
@@ -240,7 +241,7 @@ def _tensor(image: Array) -> torch.Tensor:
 
 @contextlib.contextmanager
 def _repeatable() -> Iterator[None]:
-    """Some networks of pyiqa look at random crops: the same ones each time, and for us alone."""
+    """Some pyiqa networks use random crops: make them repeatable without touching other draws."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

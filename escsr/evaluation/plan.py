@@ -1,4 +1,4 @@
-"""What is going to be evaluated, checked as a whole before anything is computed."""
+"""The plan of an evaluation, checked as a whole before anything is computed."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from escsr.inference import choose_model
 
 __all__ = ["Dataset", "Round", "name_models", "plan_rounds", "settle_scales"]
 
-# Folder names that say what is in them and not which data set it is.
+# Folder names that describe their contents without naming the data set.
 _KINDS = {"hr", "gt", "hq", "lq", "lr", "lr_bicubic", "original", "images", "test", "val", "valid"}
 
 
@@ -33,11 +33,11 @@ class Dataset:
     """Pictures to evaluate on.
 
     Attributes:
-        hr: Folder of ground truths; None where there are none.
+        hr: Folder of ground truths; None if there are none.
         lq: Folder of the pictures to enlarge; None to make them. "{scale}" in it stands for the
             scale, "{data}" for the name.
-        name: What it is called in tables; by default the folder's, or that of the folder above
-            where its own only says "HR" or the like.
+        name: Its name in tables; by default the folder's, or that of the parent folder if its own
+            is only "HR" or the like.
 
     Raises:
         ValueError: Neither ``hr`` nor ``lq``.
@@ -59,7 +59,7 @@ class Dataset:
             object.__setattr__(self, "name", _folder_name(str(self.hr or self.lq)))
 
     def lq_folder(self, scale: float) -> Path | None:
-        """Where the pictures to enlarge are at a scale."""
+        """The folder of the pictures to enlarge at a scale."""
         if self.lq is None:
             return None
         return Path(str(self.lq).replace("{scale}", f"{scale:g}").replace("{data}", self.name))
@@ -81,7 +81,7 @@ def _folder_name(path: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One data set at one scale, with everybody who takes part.
+    """One data set at one scale, with the models that take part.
 
     Attributes:
         data: The data set.
@@ -91,7 +91,7 @@ class Round:
         hashes: SHA-256 of the files, by path.
         contenders: Model by name in tables.
         absent: Models that do not make the scale: reason by name.
-        names: All of both, in the order of the tables.
+        names: The names in both, in the order of the tables.
     """
 
     data: Dataset
@@ -134,8 +134,8 @@ def plan_rounds(
     """Open the models, pair the pictures and hash the files.
 
     Raises:
-        ValueError: Wrong pairs; those of all data sets and scales are named, and missing folders.
-        FileNotFoundError: A model that does not exist, or folders alone are missing.
+        ValueError: Wrong pairs or missing folders; those of all data sets and scales are named.
+        FileNotFoundError: A model does not exist, or missing folders are the only problem.
     """
     found: list[tuple[Dataset, float, list[Pair]]] = []
     problems: list[ValueError | FileNotFoundError] = []
@@ -172,7 +172,7 @@ def _contenders_at(
     resize: bool,
     device: str | torch.device | None,
 ) -> tuple[dict[str, Contender], dict[str, str]]:
-    """Who makes a scale, and who does not."""
+    """The models that make a scale, and those that do not."""
     contenders, absent = {}, {}
     for name, model in models.items():
         try:
@@ -186,7 +186,7 @@ def name_models(models: Sequence[ModelLike] | Mapping[str, ModelLike]) -> dict[s
     """Models by their names in tables.
 
     Raises:
-        ValueError: None, or two of one name.
+        ValueError: There is none, or two have the same name.
     """
     if isinstance(models, Mapping):
         named = dict(models)
@@ -196,7 +196,7 @@ def name_models(models: Sequence[ModelLike] | Mapping[str, ModelLike]) -> dict[s
             name = label(model)
             if name in named:
                 raise ValueError(
-                    f"two models are called {name!r}; give each a name of its own "
+                    f"two models are called {name!r}; give each its own name "
                     f"({{'first': …, 'second': …}}, --model first=FILE)"
                 )
             named[name] = model
@@ -204,7 +204,7 @@ def name_models(models: Sequence[ModelLike] | Mapping[str, ModelLike]) -> dict[s
         raise ValueError("no model was given")
     for name in ("LQ", "GT"):
         if name in named:
-            raise ValueError(f"{name!r} is what the page calls its own pictures; name it otherwise")
+            raise ValueError(f"{name!r} is a label that the page itself uses; choose another name")
     return named
 
 
@@ -212,12 +212,12 @@ def settle_scales(models: Mapping[str, ModelLike], scales: Sequence[float] | Non
     """The scales asked for, or the one that all models of a fixed scale make.
 
     Raises:
-        ValueError: No scale was said and the models do not say it, or one is given twice or
+        ValueError: No scale is given and the models do not imply one, or a scale is repeated or
             below 1.
     """
     if scales is not None:
         if len(set(scales)) != len(scales) or not all(scale >= 1 for scale in scales):
-            raise ValueError(f"scales are different numbers from 1, not {list(scales)}")
+            raise ValueError(f"scales must be distinct numbers of at least 1, not {list(scales)}")
         return [float(scale) for scale in scales]
     own: dict[str, float] = {}
     for name, model in models.items():

@@ -1,4 +1,4 @@
-"""Plots as SVG, written by hand: three kinds do not need a plotting library."""
+"""Plots as SVG, written by hand: three kinds do not justify a plotting library."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ __all__ = ["cost_plot", "gain_plot", "plots", "scale_plot"]
 
 Points = Sequence[tuple[float, float]]
 
-# Okabe and Ito's colours, told apart by colour-blind readers; a shape each for print.
+# Okabe and Ito's colours, distinct for colour-blind readers; a shape each for print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _WIDTH, _HEIGHT = 640, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 34, 48
@@ -54,7 +54,7 @@ class _Axis:
 
 
 def plots(c: Findings) -> dict[str, str]:
-    """All plots that the figures allow: SVG text by title."""
+    """All plots that the figures allow, as SVG text by title."""
     found: dict[str, str] = {}
     if not c.metrics:
         return found
@@ -80,13 +80,13 @@ def plots(c: Findings) -> dict[str, str]:
 def gain_plot(
     group: Sequence[Result], metric: Metric, title: str, *, order: Sequence[str] = ()
 ) -> str:
-    """What each model gains over bicubic on each picture.
+    """The gain of each model over bicubic on each picture.
 
     Args:
         group: Results of one data set at one scale.
         metric: The figure.
-        title: Above the plot.
-        order: All models, which give each its colour; by default those of the plot.
+        title: Title above the plot.
+        order: All models; a model's position sets its colour. By default those of the plot.
 
     Returns:
         SVG, or "" without bicubic or without another model.
@@ -112,7 +112,7 @@ def gain_plot(
 def scale_plot(
     results: Sequence[Result], metric: Metric, title: str, *, order: Sequence[str] = ()
 ) -> str:
-    """The mean figure against the scale; "" for less than two scales."""
+    """The mean figure against the scale; "" for fewer than two scales."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for r in results:
         if r.report is not None and math.isfinite(r.report.means.get(metric.name, math.nan)):
@@ -143,7 +143,7 @@ def cost_plot(
     }
     if len(lines) < 2:
         return ""
-    bottom = "multiply-adds for 1280 x 720, in thousand millions"
+    bottom = "multiply-adds for 1280 x 720, in billions"
     level = means.get(BICUBIC)
     return _draw(lines, order, title=title, logarithmic=True, bottom=bottom, level=level)
 

@@ -24,15 +24,16 @@ __all__ = [
 ]
 
 Rounding = Literal["uint8", "none"]
-"""What becomes of the result before it is measured: rounded half up to 8 bits, or left float."""
+"""How the result is treated before it is measured: rounded half up to 8 bits, or left float."""
 
 Resizer = Literal["matlab_clamp", "matlab", "pillow"]
 """Filter that makes low-quality pictures: MATLAB's bicubic as the benchmarks' files were made
 (edge repeated), MATLAB's of today (mirrored), or Pillow's bicubic."""
 
 Alignment = Literal["top_left", "centre", "exact", "whole"]
-"""Which part of a ground truth that is a little too large is compared. "exact" refuses it. "whole"
-asks for the size of the ground truth itself, whatever its ratio to the picture on each axis."""
+"""Which part of a slightly too large ground truth is compared. "exact" refuses such pictures.
+"whole" makes results of the ground truth's own size, whatever its ratio to the picture on each
+axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Protocol:
     """The rules of an evaluation.
 
     Attributes:
-        name: What it is called in reports.
+        name: Its name in reports.
         metrics: Names of the metrics that are measured by default.
         rounding: See `Rounding`. The result is clipped to the range of 8 bits in any case.
         crop_scales: Pixels left out on each side, as a multiple of the scale (rounded up).
@@ -49,7 +50,7 @@ class Protocol:
         alignment: See `Alignment`.
 
     Raises:
-        ValueError: An unknown word or a negative crop.
+        ValueError: An unknown value or a negative crop.
 
     Example:
         >>> CLASSIC.crop(4), DIV2K.crop(4), CLASSIC.crop(2.5)
@@ -65,7 +66,7 @@ class Protocol:
     alignment: Alignment = "top_left"
 
     def __post_init__(self) -> None:
-        """Check the words."""
+        """Check the values."""
         for field, words in (
             ("rounding", Rounding),
             ("resizer", Resizer),
@@ -83,7 +84,7 @@ class Protocol:
 
     @property
     def crop_text(self) -> str:
-        """The crop as one writes it: "scale+6"; `parse_crop` reads it."""
+        """The crop as text, e.g. "scale+6"; `parse_crop` reads it."""
         parts = []
         if self.crop_scales:
             parts.append("scale" if self.crop_scales == 1 else f"{self.crop_scales:g}*scale")
@@ -112,7 +113,7 @@ class Protocol:
         """A protocol with some rules replaced, and a name that shows it.
 
         Args:
-            parts: Attributes by name; None leaves one as it is.
+            parts: Attributes by name; None keeps the present value.
 
         Returns:
             The protocol itself if nothing differs.
@@ -128,17 +129,16 @@ class Protocol:
 CLASSIC = Protocol(name="classic", metrics=("psnr_y", "ssim_y"))
 """Set5, Set14, BSD100, Urban100, Manga109: luma, ``scale`` pixels cropped, uint8.
 
-LQ pictures made on the fly equal the distributed ones bit for bit.
+LQ pictures made on the fly are bit-identical to the distributed ones.
 """
 
 DIV2K = Protocol(name="div2k", metrics=("psnr", "ssim"), crop_pixels=6)
 """DIV2K's validation set as NTIRE and EDSR measured it: RGB, ``scale + 6`` pixels cropped."""
 
 LIIF = Protocol(name="liif", metrics=("psnr_y",), rounding="none", resizer="pillow")
-"""Arbitrary scales as LIIF (arXiv 2012.09161) measures the classic benchmarks: luma of a result
-that is not rounded, ``scale`` pixels cropped, LQ of floor(H / scale) pixels by Pillow's bicubic
-where no files are given. For its DIV2K figures use the metric ``psnr`` and the crop
-``scale+6``."""
+"""Arbitrary scales as LIIF (arXiv 2012.09161) measures the classic benchmarks: luma of the
+unrounded result, ``scale`` pixels cropped, LQ of floor(H / scale) pixels by Pillow's bicubic where
+no files are given. For its DIV2K figures use the metric ``psnr`` and the crop ``scale+6``."""
 
 REAL = Protocol(
     name="real",
@@ -156,7 +156,7 @@ PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in (CLASSIC, DIV2K, LIIF, R
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of a name.
+    """Find a protocol by name.
 
     Raises:
         ValueError: There is none; the message lists them.

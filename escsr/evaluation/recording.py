@@ -1,4 +1,4 @@
-"""What a run keeps: values, crops and whole results, and the reports made of them."""
+"""The records of a run: values, crops and whole results, and the reports made from them."""
 
 from functools import partial
 from pathlib import Path
@@ -26,18 +26,18 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Keeps what was measured, in memory or in a folder, and makes results of it.
+    """Keeps measurements, in memory or in a folder, and turns them into results.
 
     Args:
         protocol: The rules.
-        metrics: What is measured.
+        metrics: The metrics to measure.
         precision: Of the networks.
-        folder: Where values and pictures are kept, or None; created if missing.
-        crops: How many pictures of each round a part is kept of.
-        crop_side: Side of these parts, in pixels.
+        folder: Folder for values and pictures, or None; created if missing.
+        crops: For how many pictures of each round a crop is kept.
+        crop_side: Side of these crops, in pixels.
 
     Attributes:
-        crops: The parts that were kept, in order.
+        crops: The crops that were kept, in order.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Recorder:
         )
 
     def crop_files(self, r: Round, pair: Pair) -> dict[str, Path]:
-        """Files of the parts of a picture, by what they show; none where no part is kept."""
+        """Crop files of a picture, by what they show; empty if no crop is kept."""
         shown = any(pair is one for one in r.pairs[: self._cropped])
         return self._layout.crop_files(r, pair) if shown else {}
 
     def is_complete(self, r: Round, pair: Pair, contender: Contender) -> bool:
-        """Whether all about one model on one picture is on record."""
+        """Whether everything about one model on one picture is on record."""
         key = self._layout.key(r, pair, contender)
         crops = self.crop_files(r, pair)
         files = [crops[contender.name]] if contender.name in crops else []
@@ -88,7 +88,7 @@ class Recorder:
     def record(
         self, r: Round, pair: Pair, contender: Contender, pixels: Pixels, made: Measurement
     ) -> None:
-        """Keep what was measured of one picture and one model."""
+        """Keep the measurements of one picture and one model."""
         crops = self.crop_files(r, pair)
         if contender.name in crops:
             save_picture(crops[contender.name], cut(made.sr, self._region(pixels)))
@@ -98,11 +98,11 @@ class Recorder:
             )
             if pixels.gt is not None:
                 save_picture(self._layout.truth_file(r, pair), pixels.gt)
-        # Last: what is on record is complete.
+        # Last, so that whatever is on record is complete.
         self._records.add(self._layout.key(r, pair, contender), made.values, seconds=made.seconds)
 
     def record_surroundings(self, r: Round, pair: Pair, pixels: Pixels) -> None:
-        """Keep what stands beside the models' crops: the input, bicubic and the ground truth."""
+        """Keep the crops shown next to the models': the input, bicubic and the ground truth."""
         crops = self.crop_files(r, pair)
         if crops:
             _save_surroundings(crops, pixels.lq, pixels.gt, self._region(pixels), pixels.size)
@@ -134,7 +134,7 @@ class Recorder:
         ]
 
     def _region(self, pixels: Pixels) -> Region:
-        """The part of a picture that is kept, the same for all models."""
+        """The crop of a picture, the same for all models."""
         if self._found is None or self._found[0] is not pixels:
             region = choose_region(pixels.lq, pixels.gt, pixels.size, self._crop_side)
             self._found = (pixels, region)
@@ -205,7 +205,7 @@ class Recorder:
 def _save_surroundings(
     files: dict[str, Path], lq: Rgb, gt: Rgb | None, region: Region, size: tuple[int, int]
 ) -> None:
-    """What stands beside the models: the picture they were given, bicubic, and the truth."""
+    """The crops shown next to the models': their input, bicubic and the ground truth."""
     save_picture(files["LQ"], cut(enlarge_by_repeating(lq, size), region))
     if gt is not None:
         save_picture(files["GT"], cut(gt, region))

@@ -1,4 +1,4 @@
-"""Figures that are kept while an evaluation runs, so that it can go on after an interruption."""
+"""Figures saved while an evaluation runs, so that it can continue after an interruption."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ __all__ = ["Missing", "Records", "Value", "from_json_value", "record_key", "to_j
 
 
 class Missing(str):
-    """Stands where a figure could not be taken; the text is the reason."""
+    """Takes the place of a figure that could not be measured; the text is the reason."""
 
 
 Value = float | Missing
 
 
 def to_json_value(value: Value) -> float | str | dict[str, str]:
-    """A value as strict JSON can hold it: infinity is the string "inf"."""
+    """A value in strict JSON: infinity is the string "inf"."""
     if isinstance(value, Missing):
         return {"missing": str(value)}
     return value if math.isfinite(value) else str(value)
@@ -36,11 +36,11 @@ def record_key(conditions: Mapping[str, Any]) -> str:
 
 
 class Records:
-    """Figures by key and metric, in memory and, if there is a file, in it.
+    """Figures by key and metric, in memory and, if there is one, in a file.
 
-    One line is appended per picture and model and flushed. A line that an interruption cut short
-    is passed over and its picture measured again. Figures taken under other conditions have other
-    keys, so one file can serve several evaluations.
+    One line is appended and flushed per picture and model. A line cut short by an interruption is
+    skipped and its picture measured again. Figures measured under other conditions have other keys,
+    so one file can serve several evaluations.
 
     Args:
         path: The file (JSON lines), or None to keep nothing.
@@ -57,7 +57,7 @@ class Records:
         return len(self._values)
 
     def values(self, key: str) -> dict[str, Value]:
-        """What is known under a key: value by metric."""
+        """The values stored under a key, by metric."""
         return self._values.get(key, {})
 
     def seconds(self, key: str) -> float | None:
@@ -65,7 +65,7 @@ class Records:
         return self._seconds.get(key)
 
     def add(self, key: str, values: Mapping[str, Value], *, seconds: float | None = None) -> None:
-        """Keep figures, those of the same key and metric being replaced."""
+        """Keep figures, replacing those of the same key and metric."""
         self._values.setdefault(key, {}).update(values)
         line: dict[str, Any] = {
             "key": key,
@@ -78,7 +78,7 @@ class Records:
             return
         text = json.dumps(line, ensure_ascii=False, allow_nan=False)
         with self._path.open("a+b") as file:
-            # After a line that was cut short, begin a new one.
+            # Start a new line after one that was cut short.
             whole = file.seek(0, 2) == 0 or (file.seek(-1, 2), file.read(1))[1] == b"\n"
             file.write(b"" if whole else b"\n")
             file.write(text.encode() + b"\n")

@@ -1,4 +1,4 @@
-"""What an evaluation of one model on one data set found, and how it was taken."""
+"""The report on one model and one data set: figures and conditions."""
 
 import csv
 import io
@@ -25,8 +25,8 @@ class Row:
         height: Pixels compared, before the crop.
         width: Likewise.
         values: Figure by metric.
-        missing: Metrics that could not be taken of this picture, with the reason.
-        seconds: How long the enlargement took, where it is known.
+        missing: Metrics that could not be measured on this picture, with the reason.
+        seconds: How long the enlargement took, if known.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Figures per picture and their means, with the conditions under which they were taken.
+    """Figures per picture and their means, with the conditions of the measurement.
 
     Attributes:
         rows: One per picture.
-        conditions: Everything that moves a figure (protocol, crop, colour, rounding, resizer,
+        conditions: Everything that affects a figure (protocol, crop, colour, rounding, resizer,
             counts, versions), as plain words and numbers.
         set_values: Figures that belong to the set as a whole (FID).
-        left_out: By metric, the pictures that are not in its mean, as the value is infinite there
-            for this model or for one that it is compared with (a flat picture, enlarged exactly).
+        left_out: By metric, the pictures left out of its mean because the value is infinite for
+            this model or for one it is compared with (a flat picture, enlarged exactly).
     """
 
     rows: tuple[Row, ...]
@@ -63,12 +63,12 @@ class Report:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the figures taken of pictures."""
+        """Names of the per-picture figures."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row.values))
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many pictures each mean is over."""
+        """The number of pictures in each mean."""
         return {name: len(self._rows_in_mean(name)) for name in self.metrics}
 
     @property
@@ -126,7 +126,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def remarks(self) -> list[str]:
-        """What must be said beside the means: pictures that are not in them."""
+        """The remarks on the means: pictures left out of them."""
         return [
             f"not in the mean of {metric}: {', '.join(names)} (enlarged exactly, the value is "
             "infinite)"
@@ -141,7 +141,7 @@ class Report:
 
         Raises:
             ValueError: Another ending.
-            OSError: It cannot be written there, e.g. for want of its folder.
+            OSError: It cannot be written there, e.g. because the folder is missing.
         """
         path = Path(path)
         write = {".json": self.to_json, ".csv": self.to_csv, ".md": self.to_markdown}
@@ -150,12 +150,12 @@ class Report:
 
 
 def leave_out_infinite(reports: Sequence[Report]) -> list[Report]:
-    """Leave pictures out of the means whose value is infinite for any of several models.
+    """Leave out of the means the pictures whose value is infinite for any of several models.
 
-    So all means are over the same pictures. Where that would leave none, they stay infinite.
+    All means are then over the same pictures. Where none would be left, they stay infinite.
 
     Args:
-        reports: Of one data set at one scale.
+        reports: Reports on one data set at one scale.
     """
     left_out: dict[str, tuple[str, ...]] = {}
     for metric in dict.fromkeys(name for report in reports for name in report.metrics):
@@ -170,11 +170,11 @@ def leave_out_infinite(reports: Sequence[Report]) -> list[Report]:
 
 
 def check_writable(path: Path, endings: tuple[str, ...] = (".json", ".csv", ".md")) -> None:
-    """Refuse a report's file name early.
+    """Check a report's file name early.
 
     Args:
-        path: Where a report shall go.
-        endings: What can be written.
+        path: Where the report will be written.
+        endings: The endings allowed.
 
     Raises:
         ValueError: Another ending.
@@ -190,12 +190,12 @@ def check_writable(path: Path, endings: tuple[str, ...] = (".json", ".csv", ".md
 
 
 def show(metric: str, value: float) -> str:
-    """A figure with the digits that papers give: 2 for decibels, mostly 4 otherwise."""
+    """A figure with as many digits as in papers: 2 for decibels, mostly 4 otherwise."""
     if metric in OWN_METRICS:
         return OWN_METRICS[metric].show(value)
     return f"{value:.2f}" if metric.startswith(("psnr", "pyiqa:psnr")) else f"{value:.4f}"
 
 
 def _finite_or_text(values: Mapping[str, float]) -> dict[str, float | str]:
-    """JSON knows no infinity."""
+    """JSON has no infinity."""
     return {k: v if math.isfinite(v) else str(v) for k, v in values.items()}

@@ -1,4 +1,4 @@
-"""What an evaluation of several models found."""
+"""The results of an evaluation of several models."""
 
 import zlib
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Result:
         model: Name of the model.
         data: Name of the data set.
         scale: Enlargement.
-        report: The figures, or None where the model does not make the scale.
+        report: The figures, or None if the model does not make the scale.
         reason: Why not.
     """
 
@@ -37,7 +37,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Crops:
-    """Kept parts of one picture.
+    """The crops kept of one picture.
 
     Attributes:
         data: Name of the data set.
@@ -54,16 +54,16 @@ class Crops:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Figures of several models, with the conditions under which they were taken.
+    """Figures of several models, with the conditions of the measurement.
 
     Attributes:
-        conditions: What is the same for all.
+        conditions: The conditions common to all.
         metrics: The figures, in the order of the tables.
-        unavailable: Figures that were asked for and cannot be had: reason by name.
-        models: What each model is at each scale.
-        data: What each data set is at each scale, with the hashes of its files.
+        unavailable: Requested figures that are unavailable: reason by name.
+        models: A description of each model at each scale.
+        data: A description of each data set at each scale, with the hashes of its files.
         results: By data set, scale and model.
-        crops: Parts of pictures to look at.
+        crops: Crops of pictures to look at.
     """
 
     conditions: Mapping[str, str]
@@ -90,7 +90,7 @@ class Findings:
     def differences(self) -> list[dict[str, Any]]:
         """Each model against the best one, picture by picture, with 95 % intervals.
 
-        The draws depend on nothing but the names, so they are the same in every run.
+        The draws depend only on the names, so they are the same in every run.
         """
         found = []
         for (data, scale), group in self.groups().items():
@@ -109,7 +109,7 @@ class Findings:
 
     @cached_property
     def alike(self) -> frozenset[tuple[str, float, str, str]]:
-        """(data, scale, metric, model) where a model cannot be told from the best one."""
+        """(data, scale, metric, model) where a model is not distinguishable from the best one."""
         return frozenset(
             (d["data"], d["scale"], d["metric"], d["a"])
             for d in self.differences()
@@ -135,7 +135,7 @@ def _difference(a: Result, b: Result, metric: Metric, seed: str) -> Difference |
     assert a.report is not None
     assert b.report is not None
     if metric.name in a.report.set_values:
-        return None  # one number a set: nothing to draw from
+        return None  # one number per set: nothing to draw from
     out = a.report.left_out.get(metric.name, ())
     values = [
         [row.values[metric.name] for row in r.rows if row.name not in out]

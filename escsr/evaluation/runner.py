@@ -27,7 +27,7 @@ from escsr.evaluation.small_pictures import MakeLq, Shrunk
 __all__ = ["Progress", "compare", "evaluate"]
 
 Progress = Callable[[str, int, int], None]
-"""Called as (what was done, how much is done, how much there is)."""
+"""Called as (name of the step done, steps done, steps in total)."""
 
 
 def evaluate(
@@ -50,11 +50,11 @@ def evaluate(
         model: A network, the name or file of one, or "bicubic" for MATLAB's filter.
         data: Folder of HR pictures.
         lq: Folder of LQ pictures, paired by name (see `find_pairs`); None to make them.
-        scale: How much is enlarged; may be left out for a network of one fixed scale.
+        scale: The enlargement; may be left out for a network of one fixed scale.
         protocol: The rules.
         metrics: Names of the metrics (see `find_metrics`); None for those of the protocol.
-        device: Where the network runs; None leaves a network where it is. A network that was
-            passed as an object is moved there for good.
+        device: Where the network runs; None leaves a network where it is. A network passed as an
+            object stays on that device afterwards.
         progress: Called after each picture.
 
     Returns:
@@ -114,14 +114,14 @@ def compare(
         protocol: The rules.
         metrics: Names of the metrics (see `find_metrics`); None for those of the protocol.
         make_lq: Makes LQ pictures where a data set has none; None for the protocol's resizer.
-        resize: Let a network of one fixed scale make others, its result being resized. Otherwise
-            it is reported as not making them.
+        resize: Let a network of one fixed scale serve others by resizing its result. Otherwise it
+            is reported as not making them.
         device: Where networks run; None leaves them where they are.
         precision: "fp32", "bf16" or "fp16".
         folder: Where results, crops and pictures are kept; created if missing.
-        crops: Of how many pictures of each data set a part is kept for the page (the first ones
-            by name); needs a folder.
-        crop_side: Side of these parts, in pixels of the result.
+        crops: For how many pictures of each data set a crop is kept for the page (the first ones by
+            name); needs a folder.
+        crop_side: Side of these crops, in pixels of the result.
         progress: Called after each picture of each model.
 
     Returns:
@@ -187,7 +187,7 @@ def compare(
 def _measure_pair(
     r: Round, pair: Pair, recorder: Recorder, report_progress: Callable[[str], None]
 ) -> None:
-    """Measure one picture by every model that is not on record yet."""
+    """Measure one picture with every model that is not on record yet."""
     todo = [one for one in r.contenders.values() if not recorder.is_complete(r, pair, one)]
     if todo or not all(path.exists() for path in recorder.crop_files(r, pair).values()):
         pixels = read_pixels(r, pair)
@@ -209,7 +209,7 @@ def _measure_pair(
 
 
 def _counting(rounds: Sequence[Round], progress: Progress | None) -> Callable[[str], None]:
-    """Call ``progress`` with how much is done, out of all pictures of all models."""
+    """Call ``progress`` with the number done, out of all pictures of all models."""
     total = sum(len(r.pairs) * len(r.contenders) for r in rounds)
     done = itertools.count(1)
 
@@ -244,7 +244,7 @@ def _conditions(
 
 
 def _without_truth(rounds: Sequence[Round], metrics: Sequence[Metric]) -> dict[str, str]:
-    """Metrics that some data sets cannot have."""
+    """Metrics that cannot be measured on some data sets."""
     return {
         f"{metric.name} on {r.data.name}": "there is no ground truth"
         for r in rounds
@@ -255,7 +255,7 @@ def _without_truth(rounds: Sequence[Round], metrics: Sequence[Metric]) -> dict[s
 
 
 def _facts_of_models(rounds: Sequence[Round]) -> tuple[dict[str, Any], ...]:
-    """What each model is at each scale, and what it costs there."""
+    """The description and cost of each model at each scale."""
     facts: dict[tuple[str, float], dict[str, Any]] = {}
     for r in rounds:
         for name, contender in r.contenders.items():

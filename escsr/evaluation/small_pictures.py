@@ -57,21 +57,21 @@ class Shrunk:
 class Degraded:
     """Damage drawn from a preset of `escsr.degradations`.
 
-    Each picture has draws of its own, from the seed and its name: they do not depend on the other
-    pictures, on their order or on the models.
+    Each picture has its own draws, from the seed and its name: they do not depend on the other
+    pictures, their order or the models.
 
     Attributes:
         preset: Name of the preset.
-        seed: Of all draws, from 0.
+        seed: Seed of all draws, at least 0.
     """
 
     preset: str
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Find the preset now rather than in the middle of a run."""
+        """Look up the preset now rather than in the middle of a run."""
         if self.seed < 0:
-            raise ValueError(f"a seed is a whole number from 0, not {self.seed}")
+            raise ValueError(f"a seed must be a whole number of at least 0, not {self.seed}")
         self._pipeline()
 
     def __call__(self, gt: Rgb, size: tuple[int, int], name: str) -> Rgb:
@@ -85,7 +85,7 @@ class Degraded:
         return from_float(lq.numpy())
 
     def _pipeline(self) -> "Pipeline":
-        from escsr.degradations import preset  # only for those who degrade
+        from escsr.degradations import preset  # needed only to degrade
 
         return preset(self.preset)
 

@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["Difference", "compare_means"]
 
 _LEAST = 5
-"""With fewer pictures the bootstrap knows too few arrangements to say anything at 95 %."""
+"""With fewer pictures the bootstrap has too few arrangements for any claim at 95 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,9 @@ class Difference:
         mean: Mean of a - b over the pictures.
         low: Lower end of the 95 % interval.
         high: Its upper end.
-        pictures: How many.
+        pictures: The number of pictures.
         verdict: "a better", "b better", "no difference shown", "negligible" (shown, but smaller
-            than what correct resizers and rounding move) or "too few pictures".
+            than the effect of correct resizers and rounding) or "too few pictures".
     """
 
     mean: float
@@ -43,22 +43,23 @@ def compare_means(
 ) -> Difference:
     """Compare two models picture by picture.
 
-    The differences are drawn again with replacement ``draws`` times, and quantiles of the means
-    are the interval (Efron, "Bootstrap methods: another look at the jackknife", 1979), expanded for
-    few pictures by the factor sqrt(n / (n - 1)) and Student's t for the normal distribution
-    (Hesterberg, "What teachers should know about the bootstrap", arXiv 1411.5279). It says how
-    much the result hangs on which pictures were in the set, not whether the set stands for others.
+    The differences are resampled with replacement ``draws`` times, and quantiles of the means give
+    the interval (Efron, "Bootstrap methods: another look at the jackknife", 1979), expanded for few
+    pictures by the factor sqrt(n / (n - 1)) and Student's t for the normal distribution
+    (Hesterberg, "What teachers should know about the bootstrap", arXiv 1411.5279). It shows how
+    much the result depends on the choice of pictures, not whether the set is representative of
+    others.
 
     Args:
         a: Finite values of one model, one per picture.
         b: Those of the other, in the same order.
-        rng: Where the draws come from.
+        rng: Source of the draws.
         better: "higher" or "lower".
         meaningful: Differences below this are called negligible.
-        draws: How many.
+        draws: The number of draws.
 
     Returns:
-        The difference with its interval and what it amounts to.
+        The difference with its interval and verdict.
 
     Raises:
         ValueError: Different lengths, nothing, or values that are not finite.
@@ -86,7 +87,7 @@ def compare_means(
 
 
 def _tail(n: int) -> float:
-    """What is left out on each side for 95 %."""
+    """The share left out on each side for 95 %."""
     from scipy.stats import norm, t
 
     if n < 2:

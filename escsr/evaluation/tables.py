@@ -22,7 +22,7 @@ class Cell:
     """One mean in a table.
 
     Attributes:
-        text: The figure, with what must be said beside it.
+        text: The figure, with its remarks.
         best: Whether it is the best of its group.
     """
 
@@ -31,7 +31,7 @@ class Cell:
 
 
 def cells(c: Findings, group: list[Result], result: Result) -> list[Cell]:
-    """The means of one model beside those of its group, one cell a metric."""
+    """The means of one model compared with its group, one cell per metric."""
     row = []
     for metric in c.metrics:
         report = result.report
@@ -54,7 +54,7 @@ def cells(c: Findings, group: list[Result], result: Result) -> list[Cell]:
 
 
 def markdown_tables(c: Findings) -> str:
-    """One table per data set and scale, what could not be had, and the conditions."""
+    """One table per data set and scale, the unavailable figures, and the conditions."""
     lines: list[str] = []
     for (data, scale), group in c.groups().items():
         count = max((len(r.report.rows) for r in group if r.report), default=0)
@@ -95,9 +95,9 @@ def latex_table(c: Findings) -> str:
 
 
 def csv_table(c: Findings) -> str:
-    """One line per picture and model; times stand last where they are known.
+    """One line per picture and model; times come last where they are known.
 
-    Times differ from run to run, so they stand here and not in the JSON.
+    Times differ from run to run, so they are given here and not in the JSON.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -113,7 +113,7 @@ def csv_table(c: Findings) -> str:
 
 
 def notes(c: Findings) -> list[str]:
-    """What a reader must know beside the figures."""
+    """The remarks that a reader of the figures needs."""
     lines = [f"{key}: {value}" for key, value in c.conditions.items()]
     lines += [
         f"{m.name}: {m.looks_at}, {m.range}, {m.better} is better, by {m.source}" for m in c.metrics

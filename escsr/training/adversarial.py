@@ -1,4 +1,4 @@
-"""Adversarial training: what it is scored by, and how a recipe asks for it."""
+"""Adversarial training: the scores, and the settings in a recipe."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from escsr.training.discriminator import UNetDiscriminator, from_published
 from escsr.training.tensor_files import fill, read_tensors
 
 GanKind = Literal["vanilla", "lsgan", "hinge"]
-"""What a discriminator's logits are scored by."""
+"""The loss on a discriminator's logits."""
 
 # ---------------------------------------------------------------------------- scores
 
@@ -24,7 +24,7 @@ def vanilla(logits: Tensor, *, real: bool) -> Tensor:
 
     Args:
         logits: Any shape; above 0 where the discriminator sees a photograph.
-        real: Whether photographs are what it ought to see.
+        real: Whether the logits should be those of photographs.
 
     Returns:
         Scalar ≥ 0.
@@ -66,7 +66,7 @@ _SCORES: dict[str, Callable[..., Tensor]] = {"vanilla": vanilla, "lsgan": lsgan,
 
 
 def generator_loss(fake: Tensor, kind: GanKind) -> Tensor:
-    """What a generator lowers: its pictures should pass for photographs.
+    """The loss of a generator, whose pictures should pass for photographs.
 
     Args:
         fake: Logits of its pictures, any shape.
@@ -84,11 +84,11 @@ def generator_loss(fake: Tensor, kind: GanKind) -> Tensor:
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: GanKind) -> Tensor:
-    """What a discriminator lowers: the sum of its scores for photographs and for made pictures.
+    """The loss of a discriminator: the sum of its scores for photographs and generated pictures.
 
     Args:
         real: Logits of photographs, any shape.
-        fake: Logits of made pictures, any shape.
+        fake: Logits of generated pictures, any shape.
         kind: "vanilla", "lsgan" or "hinge".
 
     Returns:
@@ -110,11 +110,11 @@ def _check_kind(kind: str) -> None:
 
 
 class Adversary:
-    """A discriminator with all that trains it: what a recipe's ``adversary`` describes.
+    """A discriminator and its training settings, as described by a recipe's ``adversary``.
 
-    In every step the network that is trained gets the gradient of its loss plus ``weight`` times
-    the adversarial loss, through the discriminator as it is; the discriminator that of telling
-    the photographs from the pictures just made. Then both are changed.
+    In every step the trained network gets the gradient of its loss plus ``weight`` times the
+    adversarial loss, through the current discriminator; the discriminator gets that of telling
+    photographs from the pictures just generated. Then both are updated.
 
     Args:
         optimizer: ``optimizer(params)`` gives the discriminator's `torch.optim.Optimizer`.
@@ -122,19 +122,20 @@ class Adversary:
             [0, 1], into logits of any shape, above 0 for photographs. By default the network of
             Real-ESRGAN.
         kind: "vanilla", "lsgan" or "hinge".
-        weight: Of the adversarial loss beside the recipe's loss, above 0; 0.1 in the paper.
+        weight: Weight of the adversarial loss added to the recipe's loss, above 0; 0.1 in the
+            paper.
         schedule: ``schedule(step, steps=...)`` gives the factor of the discriminator's learning
-            rate; None: that of the recipe.
+            rate; None: the recipe's schedule.
         grad_clip: Largest norm of the discriminator's gradient; None: no limit.
         start_from: Weights of the discriminator to start from: ``discriminator.safetensors`` of
-            an earlier run, or a file of Real-ESRGAN's. None: drawn weights.
+            an earlier run, or one of Real-ESRGAN's files. None: random weights.
 
     Attributes:
         network: The discriminator.
 
     Raises:
         ValueError: If a number or the kind is out of range.
-        TypeError: If ``discriminator()`` gives no module.
+        TypeError: If ``discriminator()`` does not return a module.
 
     Example:
         >>> adversary = partial(Adversary, optimizer=partial(torch.optim.Adam, lr=1e-4))
@@ -173,7 +174,7 @@ class Adversary:
         self.start_from = start_from
 
     def initialise(self) -> None:
-        """Start from the weights of ``start_from``, if it names some.
+        """Load the weights of ``start_from``, if given.
 
         Raises:
             FileNotFoundError: If there is no such file.

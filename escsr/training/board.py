@@ -1,4 +1,4 @@
-"""Where the curves of a run go: TensorBoard and other trackers, together."""
+"""The curves of a run, sent to TensorBoard and other trackers together."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,8 +15,8 @@ class Board:
     """TensorBoard and trackers as one.
 
     Args:
-        tensorboard: Gets curves and pictures.
-        trackers: Get curves.
+        tensorboard: Receives curves and pictures.
+        trackers: Receive curves.
     """
 
     def __init__(self, tensorboard: TensorBoard, trackers: Trackers) -> None:
@@ -38,7 +38,7 @@ class Board:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write and send what is left."""
+        """Write and send the remaining data."""
         self._open.close()
 
     def scalars(self, step: int, figures: Mapping[str, float | None], *, group: str) -> None:

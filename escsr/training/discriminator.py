@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 _DRAWN_ITERATIONS = 15
-"""Power iterations at the beginning, after which the estimate of the norm is a good one."""
+"""Initial power iterations, after which the estimate of the norm is good."""
 
 # ---------------------------------------------------------------------------- spectral norm
 
@@ -49,7 +49,7 @@ class SpectralNorm(nn.Module):
             matrix = weight.flatten(1)
             if self.training:
                 self._iterate(matrix, 1)
-            # copies: the backward pass wants those of this use, the next use changes them
+            # copies: the backward pass needs the vectors of this use, and the next use changes them
             norm = torch.dot(self.u.clone(), torch.mv(matrix, self.v.clone()))
             return weight / norm
 
@@ -57,8 +57,8 @@ class SpectralNorm(nn.Module):
 def refresh_norms(network: nn.Module) -> None:
     """Do one power iteration of every spectral norm, and stop them until the next call.
 
-    The engine calls this once at the beginning of a step. All passes of the step, for however
-    many pieces of the batch, then see one and the same discriminator. It serves
+    The engine calls this once at the beginning of a step. All passes of the step, over any number
+    of pieces of the batch, then see the same discriminator. It works with
     `torch.nn.utils.parametrizations.spectral_norm` as well as ours.
 
     Args:
@@ -84,11 +84,11 @@ def _normalised(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 class UNetDiscriminator(nn.Module):
-    """Tells for every pixel of a picture how much it looks like part of a photograph.
+    """Scores every pixel of a picture by how much it looks like part of a photograph.
 
     Three halvings and three enlargements with skips between equal sizes; every convolution but
     the first and the last is divided by its spectral norm, which steadies the training. Bilinear
-    enlargement goes to the size of the skip, so that any picture from 8 x 8 is taken; for
+    enlargement goes to the size of the skip, so pictures of any size from 8 x 8 are accepted; for
     multiples of 8 it is the network of the paper.
 
     Args:
@@ -137,7 +137,7 @@ class UNetDiscriminator(nn.Module):
         """
         if min(pictures.shape[-2:]) < 8:
             raise ValueError(
-                "the discriminator wants pictures of at least 8 x 8 pixels, got "
+                "the discriminator needs pictures of at least 8 x 8 pixels, got "
                 f"{pictures.shape[-2]} x {pictures.shape[-1]}"
             )
         skips = [_leaky(self.first(pictures))]

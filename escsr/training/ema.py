@@ -11,7 +11,7 @@ class WeightAverage:
     """Moving average of all floating-point weights and buffers of a network.
 
     Step t (from 0) uses the decay min(decay, (1 + t) / (10 + t)): the average follows closely
-    at first, so that it never remembers the drawn weights for long. Other buffers are copied.
+    at first, so the random initial weights are soon forgotten. Other buffers are copied.
 
     Args:
         model: The network to follow. It is copied once, on its device.
@@ -31,7 +31,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the present weights of the network."""
+        """Update the average with the present weights of the network."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.decay else 0.0
         source = model.state_dict()
         averages: list[Tensor] = []

@@ -24,7 +24,7 @@ from escsr.training.processes import Processes
 
 
 class TrainingError(RuntimeError):
-    """A run that cannot go on: loss or gradient stay without finite values."""
+    """A run cannot continue: loss or gradient stay non-finite."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StepResult:
     """Figures of one step.
 
     Attributes:
-        loss: Mean over the batch, as it was trained on.
+        loss: Mean over the batch, as used for training.
         grad_norm: Norm of the gradient before clipping.
         terms: The parts of the loss, if it has several, and those of an adversary: ``gan``, its
             weighted part of the loss, and ``d_loss``, ``d_real``, ``d_fake`` and ``d_grad_norm``
@@ -45,11 +45,11 @@ class StepResult:
 
 
 ASKED = ("lq", "gt", "coords", "cells")
-"""What of a batch the network is called with; the rest is for losses."""
+"""The entries of a batch that the network is called with; the rest is for losses."""
 
 
 class Enlarging(nn.Module):
-    """A network called with what a batch holds: whole pictures, or single pixels of them."""
+    """Calls a network according to the batch: for whole pictures, or single pixels of them."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -58,11 +58,11 @@ class Enlarging(nn.Module):
     def forward(
         self, lq: Tensor, gt: Tensor, coords: Tensor | None = None, cells: Tensor | None = None
     ) -> Tensor:
-        """Make what ``gt`` is compared with.
+        """Make the pictures or pixels to compare with ``gt``.
 
         Args:
             lq: (B, 3, H, W) in [0, 1].
-            gt: (B, 3, H', W'), or (B, Q, 3) at coordinates; only its shape is looked at.
+            gt: (B, 3, H', W'), or (B, Q, 3) at coordinates; only its shape is used.
             coords: (B, Q, 2) or None.
             cells: (B, Q, 2) or None.
         """
@@ -74,14 +74,14 @@ class Enlarging(nn.Module):
 
 
 class Engine:
-    """The network of a run with all that changes it, and its opponent if the recipe names one.
+    """The network of a run with all that trains it, and its opponent if the recipe names one.
 
-    Weights are drawn from torch's global generator when it is made. Losses that have a method
-    ``prepare`` get it called then: they read or download what they need.
+    On construction, weights are drawn from torch's global generator, and the method ``prepare`` of
+    losses that have one is called, so that they can read or download what they need.
 
     Args:
         recipe: A checked recipe.
-        processes: Who shares the run; None: found out.
+        processes: The processes that share the run; None: detected.
     """
 
     def __init__(self, recipe: Recipe, processes: Processes | None = None) -> None:
@@ -114,10 +114,10 @@ class Engine:
         self.skipped = 0
         self.bad_in_a_row = 0
         self.updating = False
-        """Whether weights are being changed: what stops now leaves them half changed."""
+        """Whether weights are being updated: stopping now would leave them half updated."""
 
     def initialise(self) -> None:
-        """Start from the recipe's weights, and the adversary's, if they name some."""
+        """Load the recipe's and the adversary's initial weights, if given."""
         if self.recipe.start_from is not None:
             initialise_from(
                 self.model,  # type: ignore[arg-type]
@@ -136,14 +136,14 @@ class Engine:
         Args:
             pieces: The batch, or the parts of this process's share of it, all of one size:
                 ``lq`` (B, 3, H, W) and ``gt`` (B, 3, H', W'), in [0, 1], or ``gt`` (B, Q, 3) with
-                ``coords`` and ``cells`` (B, Q, 2). ``photo``, like ``gt``, is what an adversary
-                is shown in its place, if given; losses may want more. Gradients add up over them.
-            step: Which step of the run this is, from 0.
-            place: Which step of the schedule that is; None: the same.
+                ``coords`` and ``cells`` (B, Q, 2). ``photo``, like ``gt``, is shown to an adversary
+                in its place, if given; losses may need more entries. Gradients add up over them.
+            step: Index of the step in the run, from 0.
+            place: Index of the step in the schedule; None: the same.
 
         Returns:
-            Its figures, averaged over all processes, or None if it was skipped because something
-            was not finite.
+            The step's figures, averaged over all processes, or None if it was skipped because a
+            value was not finite.
 
         Raises:
             TrainingError: If too many steps in a row had to be skipped.
@@ -176,9 +176,9 @@ class Engine:
         return StepResult(loss, norm, terms)
 
     def _add_gradients(self, batch: Batch, pieces: int, number: int) -> dict[str, float]:
-        """Go forwards and backwards through one piece; return its loss and the loss's terms."""
+        """Run the forward and backward pass of one piece; return its loss and the loss's terms."""
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        # What the discriminator takes for a photograph: the truth, unless that was sharpened.
+        # The discriminator's photograph is the ground truth, unless that was sharpened.
         photo = batch.get("photo", batch["gt"])
         with ExitStack() as stack:
             if number < pieces - 1:
@@ -215,7 +215,7 @@ class Engine:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next step depends on."""
+        """Return everything that the next step depends on."""
         adversary = {} if self.opponent is None else {"adversary": self.opponent.state_dict()}
         return {
             **self.optimized.state_dict(),
@@ -232,7 +232,7 @@ class Engine:
         if self.opponent is not None:
             if "adversary" in state:
                 self.opponent.load_state_dict(state["adversary"])
-            else:  # the recipe was changed: it comes in only now
+            else:  # the recipe was changed: the adversary joins only now
                 self.opponent.adversary.initialise()
         self.skipped = state["skipped"]
         self.bad_in_a_row = state["bad_in_a_row"]
@@ -241,15 +241,15 @@ class Engine:
         """Write the averaged weights as a file that `escsr.load` opens.
 
         Args:
-            path: Where to.
+            path: Path of the file.
             facts: Notes on the weights.
-            trained: Whether any step was done; weights that a run starts from may be trained, too.
+            trained: Whether any step was done; a run's initial weights may be trained already, too.
         """
         network = unwrapped(self.average.model)
         network.trained = network.trained or trained
         checkpoints.save(network, path, facts=facts)
 
     def export_discriminator(self, path: Path) -> None:
-        """Write the discriminator, for ``adversary.start_from``; without one write nothing."""
+        """Write the discriminator, for ``adversary.start_from``; without one, write nothing."""
         if self.opponent is not None:
             checkpoints.write_tensors(self.opponent.network.state_dict(), path)

@@ -1,4 +1,4 @@
-"""The metrics of a validation, beside those of bicubic enlargement."""
+"""The metrics of a validation, along with those of bicubic enlargement."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,21 @@ Picture = NDArray[np.uint8]
 Scores = Mapping[str, float]
 
 BASELINE = "bicubic_"
-"""Stands before the names of the figures of bicubic enlargement."""
+"""Prefix of the names of the figures of bicubic enlargement."""
 
 
 class Figures:
-    """Metrics by name, taken of pictures by a network and by bicubic enlargement.
+    """Metrics by name, measured on pictures enlarged by a network and by bicubic interpolation.
 
     Args:
         names: See `escsr.evaluation.find_metrics`. Nothing is downloaded before `prepare`.
 
     Attributes:
-        names: Those of all figures, the first of the network, and all again of bicubic.
-        lower_is_better: Which of them are better the lower they are.
+        names: Names of all figures: those of the network, then those of bicubic.
+        lower_is_better: The names of figures for which lower is better.
 
     Raises:
-        ValueError: If there is no such metric, or it is none of single pictures.
+        ValueError: If there is no such metric, or it is not for single pictures.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -44,10 +44,10 @@ class Figures:
         """Make the networks that some metrics need; their weights may be downloaded now.
 
         Args:
-            device: Where they run.
+            device: Where the networks run.
 
         Raises:
-            ValueError: If a metric cannot be had; with the reason.
+            ValueError: If a metric is unavailable; with the reason.
         """
         for name, metric in self._plain.items():
             if name not in self._metrics:
@@ -55,15 +55,15 @@ class Figures:
                 self._metrics[name] = metric if ours else find_metric(name, device=device)
 
     def measure(self, sr: Picture, gt: Picture, lq: Picture, *, crop: int) -> dict[str, float]:
-        """Take all metrics of one picture; call `prepare` before."""
+        """Measure all metrics on one picture; call `prepare` first."""
         return {name: metric(sr, gt, lq=lq, crop=crop) for name, metric in self._metrics.items()}
 
     def average(self, scores: Sequence[Scores], bicubic: Sequence[Scores]) -> dict[str, float]:
-        """Average over photos, as names say; a photo that bicubic makes exactly does not count.
+        """Average over photos, by name; photos that bicubic reproduces exactly do not count.
 
         Args:
-            scores: Of the network, per photo.
-            bicubic: Of bicubic enlargement, likewise.
+            scores: Scores of the network, per photo.
+            bicubic: Scores of bicubic enlargement, likewise.
         """
         means: dict[str, dict[str, float]] = {"": {}, BASELINE: {}}
         for name in self._plain:

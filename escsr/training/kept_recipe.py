@@ -1,4 +1,4 @@
-"""The recipe that a run's folder keeps, with all that it is made from."""
+"""The copy of the recipe in a run's folder, with all the files it is made from."""
 
 import json
 import shutil
@@ -19,8 +19,8 @@ def keep_recipe(folder: Path, source: str | Path | None, overrides: Sequence[str
 
     Args:
         folder: The run's folder; the file becomes ``recipe.py`` in it, the others go to ``recipe``.
-        source: The recipe's file, as `escsr.recipe.load` ran it; None: the one that is kept.
-        overrides: What was changed in it, as `escsr.recipe.apply` takes it.
+        source: The recipe's file, as `escsr.recipe.load` ran it; None: the copy in the folder.
+        overrides: The changes made to it, as `escsr.recipe.apply` takes them.
     """
     record = folder / _FOLDER / _LIST
     if source is None:
@@ -48,17 +48,17 @@ def keep_recipe(folder: Path, source: str | Path | None, overrides: Sequence[str
 
 
 def kept_recipe(folder: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list[str], list[str]]:
-    """Read the recipe of a run from its folder, with what was changed in it then.
+    """Read the recipe of a run from its folder, with the changes made to it.
 
     Args:
         folder: The run's folder.
-        overrides: What is to be changed beside.
+        overrides: Further changes.
 
     Returns:
-        The recipe, the problems that `escsr.recipe.apply` found, and all overrides.
+        The recipe, the problems found by `escsr.recipe.apply`, and all overrides.
 
     Raises:
-        FileNotFoundError: If the folder keeps no recipe.
+        FileNotFoundError: If the folder contains no recipe.
         ValueError: If it cannot be read.
     """
     copy = folder / "recipe.py"
@@ -69,11 +69,11 @@ def kept_recipe(folder: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, li
         every = [*kept["overrides"], *overrides]
         with reading_copies(copies, folder / _FOLDER):
             recipe, problems = apply(load(kept["recipe"]), every)
-    elif copy.is_file():  # of an older version, which kept this file alone
+    elif copy.is_file():  # from an older version, which kept only this file
         every = list(overrides)
         recipe, problems = apply(load(copy), every)
     else:
-        raise FileNotFoundError(f"{folder} keeps no recipe to go on with: name its file")
+        raise FileNotFoundError(f"{folder} contains no recipe to continue with: name its file")
     return recipe, problems, every
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from escsr.names import did_you_mean
 
 _TAKEN = ("loss", "grad_norm", "gan", "d_loss", "d_real", "d_fake", "d_grad_norm")
-"""Names of figures that the engine logs itself."""
+"""Names of the figures that the engine logs itself."""
 
 
 class L1(nn.Module):
@@ -24,7 +24,7 @@ class L1(nn.Module):
         tensor(1.)
     """
 
-    def __init__(self) -> None:  # without it, any keyword argument would seem to be welcome
+    def __init__(self) -> None:  # without it, any keyword argument would appear to be accepted
         super().__init__()
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
@@ -75,11 +75,11 @@ class WeightedSum(nn.Module):
     """Several losses added up, each with a factor and a name for the log.
 
     Args:
-        factors: Factor of each term, by name, above 0; 1 for those that are left out.
-        **terms: ``term()`` gives a loss that is called as ``loss(sr, gt)`` and returns a scalar.
+        factors: Factor of each term, by name, above 0; 1 for terms left out.
+        **terms: ``term()`` gives a loss called as ``loss(sr, gt)`` that returns a scalar.
 
     Raises:
-        TypeError: If a term gives no module.
+        TypeError: If a term does not give a module.
         ValueError: If there is no term, a factor belongs to none or is not above 0, or a name is
             one of the engine's own figures.
 
@@ -121,13 +121,13 @@ class WeightedSum(nn.Module):
 
     @property
     def uses_batch(self) -> bool:
-        """Whether a term wants the whole batch."""
+        """Whether a term needs the whole batch."""
         return any(getattr(term, "uses_batch", False) for term in self.terms.values())
 
     def forward(
         self, sr: Tensor, gt: Tensor, *, batch: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Compare two batches; the sum of what is returned is the loss."""
+        """Compare two batches; the loss is the sum of the returned terms."""
         return {
             name: self.factors[name] * compare(term, sr, gt, batch)
             for name, term in self.terms.items()
@@ -139,16 +139,16 @@ class WeightedSum(nn.Module):
 
 
 def compare(loss: nn.Module, sr: Tensor, gt: Tensor, batch: Mapping[str, Tensor] | None) -> Any:
-    """Call a loss as it wants to be called: with all that the data gave, or without.
+    """Call a loss with or without the whole batch, as it requires.
 
     Args:
         loss: One with ``uses_batch`` gets ``batch=``.
-        sr: What the network made.
+        sr: The network's result.
         gt: The truth.
-        batch: What the data gave.
+        batch: The batch from the data.
 
     Returns:
-        What the loss returns.
+        The value that the loss returns.
     """
     if getattr(loss, "uses_batch", False):
         return loss(sr, gt, batch=batch)

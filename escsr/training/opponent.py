@@ -16,15 +16,15 @@ from escsr.training.processes import Processes
 
 
 class Opponent:
-    """A discriminator with what trains it.
+    """A discriminator with all that trains it.
 
-    Within a step it stays as it is until `optimized` is updated, for both sides and all pieces of
+    Within a step it stays unchanged until `optimized` is updated, for both sides and all pieces of
     the batch; its spectral norms advance by one power iteration in `begin` and not again.
 
     Args:
         adversary: The discriminator and its settings.
         recipe: The run's recipe.
-        processes: Who shares the run.
+        processes: The processes that share the run.
     """
 
     def __init__(self, adversary: Adversary, recipe: Recipe, processes: Processes) -> None:
@@ -50,8 +50,8 @@ class Opponent:
     def judge(self, sr: Tensor) -> Tensor:
         """Score pictures for the network that made them, weighted.
 
-        The gradient goes to the pictures alone. The bare network is called, not the one whose
-        gradients are shared between processes: it would wait for gradients that do not come.
+        The gradient goes only to the pictures. The bare network is called, not the one whose
+        gradients are shared between processes: it would wait for gradients that never come.
 
         Args:
             sr: (B, 3, H, W), with the graph that made them.
@@ -64,19 +64,19 @@ class Opponent:
         return self.adversary.weight * generator_loss(logits.float(), self.adversary.kind)
 
     def learn(self, sr: Tensor, photo: Tensor, pieces: int) -> dict[str, float]:
-        """Add the gradient of telling photographs from made pictures.
+        """Add the gradient of telling photographs from generated pictures.
 
-        Both go through the discriminator as one batch: one pass and one backward pass, which is
-        what sharing gradients between processes wants.
+        Both go through the discriminator as one batch: one forward and one backward pass, as
+        required for sharing gradients between processes.
 
         Args:
             sr: (B, 3, H, W), without a graph.
             photo: (B, 3, H, W).
-            pieces: In how many pieces the batch is cut; gradients are averaged over them.
+            pieces: Number of pieces the batch is cut into; gradients are averaged over them.
 
         Returns:
-            ``d_loss``, and the mean logits ``d_real`` of photographs and ``d_fake`` of made
-            pictures, which drift apart where the discriminator wins.
+            ``d_loss``, and the mean logits ``d_real`` of photographs and ``d_fake`` of generated
+            pictures, which drift apart when the discriminator wins.
         """
         with autocast(self.device, self.precision):
             logits = self.optimized.runs(torch.cat([photo, sr.to(photo.dtype)]))
@@ -87,7 +87,7 @@ class Opponent:
         return {name: float(figure.detach()) for name, figure in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next step depends on."""
+        """Return everything that the next step depends on."""
         return self.optimized.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

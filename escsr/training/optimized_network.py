@@ -1,4 +1,4 @@
-"""One network with what changes it: optimiser, schedule, clipping, and scaled gradients."""
+"""One network with all that trains it: optimiser, schedule, clipping, and scaled gradients."""
 
 import math
 from typing import Any
@@ -16,14 +16,14 @@ class OptimizedNetwork:
     Gradients add up over `backward` until `update` clips them at their true size and steps.
 
     Args:
-        network: What is trained, on its device.
-        runs: The module that is called, if it is another one: a wrapper, or a compiled one.
+        network: The network to train, on its device.
+        runs: The module to call, if it differs: a wrapper or a compiled module.
         optimizer: Makes the optimiser of its parameters.
         schedule: ``schedule(step, steps=...)``, the factor of the learning rate.
         steps: Length of the run.
         grad_clip: Largest norm of the gradient, or None.
         precision: "fp32", "bf16" or "fp16".
-        processes: Who shares the run.
+        processes: The processes that share the run.
     """
 
     def __init__(
@@ -66,18 +66,18 @@ class OptimizedNetwork:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def gradient_norm(self) -> float:
-        """Unscale the gradients, clip them, and return the norm that they had before."""
+        """Unscale and clip the gradients; return their norm before clipping."""
         self.scaler.unscale_(self.optimizer)
         return float(nn.utils.clip_grad_norm_(self.parameters, self.limit))
 
     def update(self, *, step: bool) -> None:
-        """Change the weights, or with ``step`` False leave them; call `gradient_norm` before."""
+        """Update the weights, or leave them if ``step`` is False; call `gradient_norm` first."""
         if step:
             self.scaler.step(self.optimizer)
         self.scaler.update()  # lowers the scale where gradients overflowed
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next step depends on."""
+        """Return everything that the next step depends on."""
         return {
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -1,4 +1,4 @@
-"""A loss that compares what a network for recognition sees in two pictures."""
+"""A loss that compares two pictures by the features of a recognition network."""
 
 import importlib.util
 import math
@@ -64,7 +64,7 @@ class Perceptual(nn.Module):
     """
 
     needs_pictures = True
-    """Single pixels cannot be compared: a recipe whose data gives those is refused."""
+    """Single pixels cannot be compared, so a recipe whose data gives pixels is refused."""
 
     mean: Tensor
     std: Tensor
@@ -83,7 +83,7 @@ class Perceptual(nn.Module):
 
     @property
     def to_download(self) -> str | None:
-        """What `prepare` will download, or None if the weights are on this machine."""
+        """The download that `prepare` will start, or None if the weights are on this machine."""
         if str(self.weights) not in _NAMES or self.vgg is not None:
             return None
         return None if _cached() is not None else f"{_REPOSITORY} ({_SIZE})"
@@ -93,7 +93,7 @@ class Perceptual(nn.Module):
 
         Raises:
             OSError: If they cannot be downloaded.
-            ValueError: If the file holds no VGG19.
+            ValueError: If the file does not contain VGG19.
         """
         if self.vgg is not None:
             return
@@ -128,11 +128,11 @@ class Perceptual(nn.Module):
             x = conv(x)
             if name in self.layers:
                 found[name] = x
-            x = F.relu(x)  # never in place: what was found stays as it was before the ReLU
+            x = F.relu(x)  # never in place: the features kept are those before the ReLU
         return found
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
-        """Compare two batches; the gradient goes to ``sr`` alone.
+        """Compare two batches; the gradient goes only to ``sr``.
 
         Raises:
             ValueError: If the shapes differ, or the pictures are too small.
@@ -190,8 +190,8 @@ def _convolutions(*, last: str) -> tuple[nn.ModuleDict, dict[str, str]]:
     """Make VGG19's convolutions up to one of them.
 
     Returns:
-        The convolutions by name, their weights not yet filled in, and the names that they have
-        in files: numbers in a row of convolutions, ReLUs and poolings.
+        The convolutions by name, their weights not yet filled in, and their names in files: indices
+        into the sequence of convolutions, ReLUs and poolings.
     """
     convolutions, names = nn.ModuleDict(), {}
     channels, place = 3, 0
@@ -227,7 +227,7 @@ def _download() -> dict[str, Tensor]:
                 return read_tensors(cached)
             raise ConnectionError(forbidden)
         tensors: dict[str, Tensor] = load_state_dict_from_hf(_REPOSITORY)
-    except Exception as error:  # each way of having no network has an error of its own
+    except Exception as error:  # every kind of network failure raises its own error
         raise OSError(
             f"the weights of VGG19 ({_REPOSITORY}, {_SIZE}) cannot be downloaded: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"

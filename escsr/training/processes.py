@@ -1,7 +1,7 @@
 """The processes that share a run, on Hugging Face accelerate.
 
-``accelerate launch`` and ``torchrun`` start several. Started plainly a run is one process; then
-accelerate is not even imported.
+``accelerate launch`` and ``torchrun`` start several. Otherwise a run is one process, and accelerate
+is not even imported.
 """
 
 import atexit
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from escsr.devices import pick_device, refuse_after_fork
 
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Variables of the environment in which launchers say how many processes they started."""
+"""Environment variables in which launchers give the number of processes."""
 
 
 class Processes:
-    """Who shares this run: devices, gradients, and figures that all must agree on.
+    """The processes of a run: their devices, shared gradients, and figures all must agree on.
 
     Args:
-        device: "auto" or a torch device's name. With several processes "auto" gives each a GPU
-            of its own where there are any; "cpu" keeps all on the CPU.
+        device: "auto" or a torch device's name. With several processes "auto" gives each its own
+            GPU if there are any; "cpu" keeps all on the CPU.
 
     Attributes:
         count: How many processes share the run.
@@ -33,7 +33,7 @@ class Processes:
 
     Raises:
         ImportError: If accelerate is not installed.
-        ValueError: If several processes ask for one and the same GPU.
+        ValueError: If several processes ask for the same GPU.
         RuntimeError: See `escsr.devices.refuse_after_fork`.
     """
 
@@ -46,7 +46,7 @@ class Processes:
         if device not in ("auto", "cpu", "cuda"):
             raise ValueError(
                 f"device {device!r} is one device, but several processes share this run; leave "
-                'it at "auto", or take "cpu"'
+                'it at "auto", or use "cpu"'
             )
         try:
             from accelerate import Accelerator
@@ -73,24 +73,24 @@ class Processes:
         return wrapped
 
     def keep_gradients(self, network: nn.Module) -> AbstractContextManager[Any]:
-        """While entered, gradients add up in this process and are not exchanged."""
+        """Within the context, gradients add up in this process and are not exchanged."""
         if self.count == 1:
             return nullcontext()
         context: AbstractContextManager[Any] = self._accelerator.no_sync(network)
         return context
 
     def means(self, values: Sequence[float]) -> list[float]:
-        """Average figures over the processes, in double precision; every process calls this."""
+        """Average figures over the processes, in double precision; every process must call this."""
         if self.count == 1:
             return [float(value) for value in values]
-        # float64 is missing on some devices; figures pass through float32 only there
+        # some devices lack float64; only there do figures pass through float32
         dtype = torch.float32 if self.device.type == "mps" else torch.float64
         together: Tensor = torch.tensor(values, dtype=dtype, device=self.device)
         reduced: Tensor = self._accelerator.reduce(together, reduction="mean")
         return [float(value) for value in reduced]
 
     def gather(self, value: Any) -> list[Any]:
-        """Collect one object of every process, in order of their numbers, in every process."""
+        """Collect one object from every process, in order of their numbers, in every process."""
         if self.count == 1:
             return [value]
         from accelerate.utils import gather_object
@@ -99,7 +99,7 @@ class Processes:
         return gathered
 
     def wait(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process gets here."""
         if self.count > 1:
             self._accelerator.wait_for_everyone()
 

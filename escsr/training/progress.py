@@ -1,4 +1,4 @@
-"""What a person sees of a run: one line, kept tidy on a terminal and in a log file."""
+"""The progress of a run as shown to people: one tidy line, on a terminal or in a log file."""
 
 import time
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from escsr.training.timing import Length
 
 @dataclass
 class Window:
-    """Sums of a step's figures since the last line of the log; steps that were skipped left out.
+    """Sums of the steps' figures since the last line of the log, without skipped steps.
 
     Attributes:
         sums: Figure to the sum of its values.
-        steps: How many there are.
+        steps: Number of steps.
     """
 
     sums: dict[str, float] = field(default_factory=dict)
     steps: int = 0
 
     def add(self, figures: Mapping[str, float]) -> None:
-        """Take in a step."""
+        """Add a step."""
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.steps += 1
 
     def means(self) -> dict[str, float | None]:
-        """Return the mean of every figure; loss and gradient norm None if all was skipped."""
+        """Return the mean of every figure; loss and gradient norm are None if all were skipped."""
         if not self.steps:
             return {"loss": None, "grad_norm": None}
         return {name: value / self.steps for name, value in self.sums.items()}
@@ -40,7 +40,7 @@ class Window:
 
 @dataclass
 class Pace:
-    """How fast it went since the last line of the log."""
+    """The speed since the last line of the log."""
 
     images: int = 0
     steps: int = 0
@@ -48,7 +48,7 @@ class Pace:
     seconds: float = 0.0
 
     def add(self, images: int, waited: float, seconds: float) -> None:
-        """Take in a step: its images, and the seconds it waited for data and took in all."""
+        """Add a step: its images, the seconds it waited for data, and its seconds in total."""
         self.images += images
         self.steps += 1
         self.waited += waited
@@ -60,7 +60,7 @@ class Pace:
         return {"images_per_s": self.images / seconds, "wait": self.waited / seconds}
 
     def seconds_per_step(self) -> float:
-        """Return the mean length of a step."""
+        """Return the mean duration of a step."""
         return self.seconds / max(self.steps, 1)
 
 
@@ -74,16 +74,16 @@ def opening(
     precision: str,
     processes: int,
 ) -> str:
-    """Say in a line what is trained, on what, and where.
+    """Describe in one line the network, the photos and the device of a run.
 
     Args:
-        network: The network in words.
-        parameters: Numbers that are trained.
-        photos: How many photos it is trained on; 0: unknown.
-        held_out: How many are validated on; 0: none, or unknown.
+        network: Description of the network.
+        parameters: Number of trained parameters.
+        photos: Number of training photos; 0: unknown.
+        held_out: Number of validation photos; 0: none, or unknown.
         device: Where the run computes.
-        precision: In what arithmetic.
-        processes: How many share it.
+        precision: Arithmetic of the run.
+        processes: Number of processes that share it.
     """
     parts = [f"{network}, {parameters:,} parameters"]
     if photos:
@@ -95,19 +95,19 @@ def opening(
 
 
 _FORECAST_AFTER = 10.0
-"""Seconds of steps that a forecast is made from."""
+"""Seconds of steps that a forecast is based on."""
 
 _WARM_UP = 2
-"""Steps that are not counted for it: they read photos, choose kernels, or compile."""
+"""Steps excluded from the forecast: they read photos, choose kernels, or compile."""
 
 
 class Display:
     """Shows a run: a live bar on a terminal, a plain line per report elsewhere.
 
     Args:
-        length: Of the run.
+        length: Length of the run.
         start: Step at which it begins.
-        console: Where to; None: standard output.
+        console: Where to print; None: standard output.
     """
 
     def __init__(self, length: Length, *, start: int, console: Console | None = None) -> None:
@@ -152,7 +152,7 @@ class Display:
             self._live.update(self._task, completed=step)
 
     def forecast(self, step: int) -> None:
-        """Say once how fast it goes and when it will end, as soon as that can be told."""
+        """Print the speed and the expected end once, as soon as they are known."""
         now = time.monotonic()
         if self._first is None:
             if step >= self._forecast_at:
@@ -181,7 +181,7 @@ class Display:
         Args:
             step: Steps done.
             record: ``loss``, ``lr``, ``images_per_s`` and ``wait``.
-            metrics: The last validation's figures; the first one is shown.
+            metrics: The figures of the last validation; the first one is shown.
             left: Seconds to the end of the run.
         """
         loss = "-" if record["loss"] is None else f"{record['loss']:.5f}"

@@ -32,15 +32,15 @@ class Summary:
     """How a run ended.
 
     Attributes:
-        steps: Steps done in all, earlier parts of a resumed run included.
-        finished: Whether that is all of the run.
+        steps: Steps done in total, including earlier parts of a resumed run.
+        finished: Whether the run is complete.
         signal: The signal that stopped it (e.g. 15 for SIGTERM), or None.
         metrics: The last validation's figures.
         best: The best value of the recipe's ``best`` figure, or None.
-        best_step: The step that reached it, or None.
+        best_step: The step at which it was reached, or None.
         skipped: Steps skipped because the loss or the gradient was not finite.
-        seconds: Time taken by this call.
-        weights: File with the averaged weights.
+        seconds: Duration of this call.
+        weights: File of the averaged weights.
     """
 
     steps: int
@@ -55,13 +55,13 @@ class Summary:
 
 
 class Run:
-    """A run in progress: the engine, its folder, and what is counted on the way.
+    """A run in progress: the engine, its folder, and the running counts.
 
     Args:
         recipe: A checked recipe.
-        folder: Where everything is written, by the main process alone.
-        processes: Who shares the run.
-        deadline: When this call has to be over.
+        folder: Where everything is written, by the main process only.
+        processes: The processes that share the run.
+        deadline: When this call has to end.
         console: Where progress is shown; None: standard output.
     """
 
@@ -102,7 +102,7 @@ class Run:
         source: str | Path | None,
         overrides: Sequence[str] = (),
     ) -> None:
-        """Begin, or go on from the last checkpoint."""
+        """Begin, or continue from the last checkpoint."""
         state = self.folder.latest_state() if resume else None
         if state is not None:
             self._go_on(state, changing)
@@ -112,7 +112,7 @@ class Run:
             if self.processes.is_main:
                 self.folder.begin(self.description, source, overrides, anew=resume)
             self.engine.initialise()
-            if self.processes.number:  # the weights are drawn alike; what follows is not
+            if self.processes.number:  # the weights are the same everywhere, later draws differ
                 torch.manual_seed(self.recipe.seed + self.processes.number)
         self.processes.wait()
 
@@ -125,7 +125,7 @@ class Run:
         self.length.seconds = state.get("seconds", 0.0)
         self.metrics = state["metrics"]
         self.best, self.best_step = state["best"], state["best_step"]
-        generators = state["rng"]  # one of each process
+        generators = state["rng"]  # one per process
         if self.processes.count == len(generators):
             set_rng_state(generators[self.processes.number])
         if self.processes.is_main:
@@ -159,7 +159,7 @@ class Run:
             device=processes.device,
         )
         display = Display(self.length, start=self.step, console=self.console)
-        # after the display, whose first line then stands above what TensorBoard may say
+        # after the display, so that its first line comes before any output of TensorBoard
         board = Board(
             TensorBoard(self.folder.path, start=self.step, wanted=self._wants_board(display)),
             Trackers(
@@ -187,7 +187,7 @@ class Run:
         return self._summary(stop(), time.monotonic() - began)
 
     def _opening(self, dataset: Any) -> str:
-        """What is going to be trained, on what and where, in a line."""
+        """The network, the photos and the device of the run, in one line."""
         network = unwrapped(self.engine.model)
         photos = len(getattr(dataset, "paths", ()))
         held_out = len(getattr(self.validation, "paths", ()))
@@ -210,9 +210,9 @@ class Run:
         return True
 
     def _all_stop(self, signal: int | None) -> bool:
-        """Whether any of the processes was asked to stop: then all stop after the same step.
+        """Whether any process was asked to stop; all then stop after the same step.
 
-        Time may have run out, too: for another step, and a validation where one follows it.
+        The same holds if there is no time for another step and the validation that may follow it.
         """
         next_one = self.step + 1
         validated = self.validation is not None and (
@@ -235,7 +235,7 @@ class Run:
         )
 
     def _advance(self, batches: Iterator[Batch]) -> None:
-        """Do one step, and note its figures and times."""
+        """Do one step, and record its figures and times."""
         began = time.perf_counter()
         pieces = [next(batches) for _ in range(self.recipe.accumulate)]
         got = time.perf_counter()
@@ -249,11 +249,11 @@ class Run:
             self.window.add({"loss": result.loss, "grad_norm": result.grad_norm, **result.terms})
         taken = time.perf_counter() - began
         self.pace.add(self.recipe.batch, got - began, taken)
-        # of all processes the same, as they must end together
+        # the same in all processes, as they must end together
         self.length.seconds += self.processes.means([taken])[0] if self.length.is_timed else taken
 
     def _report(self, display: Display, board: Board) -> None:
-        """Log, validate and save, where this step is one for it."""
+        """Log, validate and save, if due after this step."""
         recipe, step = self.recipe, self.step
         last = self.length.is_over(step)
         display.advance(step)
@@ -283,7 +283,7 @@ class Run:
         self.window, self.pace = Window(), Pace()
 
     def _validate(self, display: Display, board: Board) -> bool:
-        """Validate the averaged weights; tell whether they are the best so far."""
+        """Validate the averaged weights; return whether they are the best so far."""
         assert self.validation is not None
         model = self.engine.average.model
         found = dict(self.validation(model)) if self.processes.is_main else {}
@@ -314,18 +314,18 @@ class Run:
         return value < than if lower else value > than
 
     def _rescue(self, display: Display, error: BaseException) -> None:
-        """Save before an error ends the run, so that no step is lost by it."""
+        """Save before an error ends the run, so that no step is lost."""
         if not self.processes.is_main or self.step == self.saved_step:
             return
         if self.engine.updating:
-            display.say(f"interrupted while weights changed: step {self.step} cannot be saved")
+            display.say(f"interrupted during a weight update: step {self.step} cannot be saved")
             return
         if isinstance(error, TrainingError):
-            self.engine.bad_in_a_row = 0  # who goes on from here will have changed something
+            self.engine.bad_in_a_row = 0  # whoever resumes will have changed something
         try:
-            self._write([rng_state()], new_best=False)  # the others may not come to gather theirs
+            self._write([rng_state()], new_best=False)  # others may never gather theirs
             self._export(self.folder.weights)
-        except Exception as second:  # the first error is the one to be told
+        except Exception as second:  # the first error is the one to report
             display.say(f"step {self.step} could not be saved: {second}")
         else:
             display.say(f"saved at step {self.step}; continue with --resume")
@@ -336,7 +336,7 @@ class Run:
         self.processes.wait()
 
     def _write(self, generators: list[dict[str, Any]], *, new_best: bool) -> None:
-        """Write a checkpoint, with the states of each process's generators."""
+        """Write a checkpoint with the generator states of every process."""
         if self.processes.is_main:
             state = {
                 "format": FORMAT,

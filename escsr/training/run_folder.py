@@ -1,4 +1,4 @@
-"""The folder of a run: what was asked for, what happened, and what came out."""
+"""The folder of a run: its recipe, its logs and its results."""
 
 import json
 import platform
@@ -30,7 +30,7 @@ NEUTRAL = frozenset(
         "data.cache_folder",
     }
 )
-"""Keys of a recipe that change how a run goes but not what comes out; free on resume."""
+"""Keys of a recipe that affect how a run proceeds but not its result; free on resume."""
 
 _DEFAULTS = {
     field.name: list(field.default) if isinstance(field.default, tuple) else field.default
@@ -42,14 +42,14 @@ _PACKAGES = ("torch", "numpy", "safetensors", "pyvips", "timm", "accelerate")
 
 
 class RunFolder:
-    """Names and writes the files of one run.
+    """The files of one run: their names, and how they are written.
 
-    ``recipe.py`` and ``recipe`` (the recipe's file, and what it is made from), ``recipe.json``
-    (every value, overrides and defaults included), ``environment.json`` (versions, git revision),
+    ``recipe.py`` and ``recipe`` (the recipe's file and the files it is made from), ``recipe.json``
+    (every value, including overrides and defaults), ``environment.json`` (versions, git revision),
     ``log.jsonl`` (figures), ``events.jsonl`` (what happened when).
 
     Args:
-        path: The folder; made when a run begins.
+        path: The folder; created when a run begins.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -68,16 +68,16 @@ class RunFolder:
         *,
         anew: bool = False,
     ) -> None:
-        """Make the folder and write what was asked for.
+        """Create the folder and write the recipe.
 
         Args:
             description: The recipe's values.
-            source: The recipe's file, to be kept with what it is made from, or None.
-            overrides: What was changed in it.
-            anew: Whether a run that has no checkpoint yet may be begun again here.
+            source: The recipe's file, to be copied with the files it is made from, or None.
+            overrides: The changes made to it.
+            anew: Whether a run that has no checkpoint yet may be started again here.
 
         Raises:
-            FileExistsError: If the folder holds a run already.
+            FileExistsError: If the folder already contains a run.
         """
         begun = self.log_path.exists() and not anew
         if begun or checkpoints(self.checkpoints):
@@ -97,7 +97,7 @@ class RunFolder:
         write_json(self.path / "recipe.json", description)
 
     def has_checkpoint(self) -> bool:
-        """Whether there is anything to go on from."""
+        """Whether there is a checkpoint to continue from."""
         return bool(checkpoints(self.checkpoints))
 
     def latest_state(self) -> dict[str, Any] | None:
@@ -115,12 +115,12 @@ class RunFolder:
     def refuse_changes(
         self, before: dict[str, Any], now: dict[str, Any], changing: Sequence[str] = ()
     ) -> dict[str, tuple[Any, Any]]:
-        """Compare a resumed recipe with the one that the run began with.
+        """Compare a resumed recipe with the one the run began with.
 
         Args:
             before: The values it began with.
-            now: The values it is to go on with.
-            changing: Keys that may differ; the name of a part stands for all of its keys.
+            now: The values it is to continue with.
+            changing: Keys that may differ; the name of a part covers all of its keys.
 
         Returns:
             The changes that are harmless or allowed: key to (old, new).
@@ -128,7 +128,7 @@ class RunFolder:
         Raises:
             ValueError: If anything else was changed; every key is named.
         """
-        # a setting that an older version did not have had the value that is the default now
+        # a setting that an older version lacked behaved like the present default
         before = {key: value for key, value in _DEFAULTS.items() if key in now} | before
         changed = differences(before, now)
         lines = [
@@ -139,16 +139,16 @@ class RunFolder:
         if lines:
             raise ValueError(
                 f"the recipe was changed since {self.path} began, so its result would be neither "
-                "the old nor the new recipe's; change it back, begin anew in another folder, or "
+                "the old nor the new recipe's; change it back, start again in another folder, or "
                 "name the keys that may change (--change KEY):" + "".join(lines)
             )
         return changed
 
     def keep_batch(self, pieces: Sequence[dict[str, Tensor]], step: int, process: int) -> Path:
-        """Write a batch that gave no finite loss or gradient, to be looked at.
+        """Write a batch whose loss or gradient was not finite, for inspection.
 
         Returns:
-            Path of the file; ``torch.load`` opens it.
+            Path of the file, which ``torch.load`` opens.
         """
         path = self.path / f"bad_batch_{step}_process_{process}.pt"
         write_atomically(path, {"step": step, "pieces": list(pieces)})
@@ -159,12 +159,12 @@ class RunFolder:
         _append(self.log_path, record)
 
     def note(self, record: dict[str, Any]) -> None:
-        """Append what happened, with the time, to ``events.jsonl``."""
+        """Append an event, with the time, to ``events.jsonl``."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         _append(self.events_path, {"time": now, **record})
 
     def forget_after(self, step: int) -> None:
-        """Drop lines of the log after a step: they will be written again on resume."""
+        """Drop lines of the log after a step; they will be written again on resume."""
         if not self.log_path.exists():
             return
         kept = [line for line in self._lines() if json.loads(line).get("step", 0) <= step]
@@ -182,7 +182,7 @@ def _append(path: Path, record: dict[str, Any]) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, machine and git revision, as far as they can be found out."""
+    """Return versions, machine and git revision, as far as they are known."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -203,7 +203,7 @@ def environment() -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Return the revision of the working directory, marked if there are changes beside it."""
+    """Return the revision of the working directory, marked if there are uncommitted changes."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

@@ -1,6 +1,6 @@
 """Learning-rate schedules: pure functions from a step to a factor of the base rate.
 
-Being pure, they have no state to save: step k has the same rate however the run got there.
+Being pure, they have no state to save: step k always has the same rate, also after a resume.
 """
 
 import math
@@ -15,7 +15,7 @@ def cosine(step: int, *, steps: int, warmup: int = 0, floor: float = 0.0) -> flo
         steps: Length of the run.
         warmup: Steps of the warm-up; its last one, ``warmup`` - 1, has factor 1. A run that is
             cut short may end before.
-        floor: Factor that is approached at the end, 0 to 1.
+        floor: Factor approached at the end, 0 to 1.
 
     Returns:
         Factor in [0, 1].
@@ -47,8 +47,8 @@ def multistep(
     Args:
         step: Step, from 0 to ``steps`` - 1.
         steps: Length of the run.
-        milestones: Steps from which on one more factor applies, rising; those after the end of
-            a run that is cut short never come.
+        milestones: Steps from which one more factor applies, rising; those after the end of a run
+            that is cut short have no effect.
         gamma: That factor, above 0 and at most 1.
         warmup: Steps of the warm-up; its last one, ``warmup`` - 1, has factor 1.
 

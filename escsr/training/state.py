@@ -13,7 +13,7 @@ import torch
 from escsr.files import remove_leftovers, replacing
 
 FORMAT = 1
-"""Version of the layout of a checkpoint; raised when an older program could not read it."""
+"""Version of the checkpoint layout; raised when older programs could not read it."""
 
 _NAME = re.compile(r"step_(\d+)\.pt")
 
@@ -21,14 +21,14 @@ _NAME = re.compile(r"step_(\d+)\.pt")
 def save_state(folder: Path, state: dict[str, Any], *, keep: int, best: bool = False) -> Path:
     """Write the checkpoint of ``state["step"]`` and remove the oldest ones.
 
-    The file appears under its name only when all of it is on the disk, so that a crash or a
-    full disk at any moment leaves the previous checkpoint as it was.
+    The file appears under its name only when it is completely on the disk, so a crash or a full
+    disk at any moment leaves the previous checkpoint intact.
 
     Args:
-        folder: Where checkpoints are kept; made if missing.
+        folder: Where checkpoints are kept; created if missing.
         state: Tensors, numbers, strings and plain containers of them.
-        keep: How many of the latest checkpoints stay, at least 1.
-        best: Whether to keep this one as ``best.pt`` too.
+        keep: Number of latest checkpoints to keep, at least 1.
+        best: Whether to keep this one as ``best.pt``, too.
 
     Returns:
         Path of the checkpoint.
@@ -37,7 +37,7 @@ def save_state(folder: Path, state: dict[str, Any], *, keep: int, best: bool = F
         OSError: If it cannot be written; the message names the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)  # a run that was killed while saving leaves as much as a checkpoint
+    remove_leftovers(folder)  # a run killed while saving leaves a file as large as a checkpoint
     path = folder / f"step_{state['step']:09d}.pt"
     write_atomically(path, state)
     if best:
@@ -66,7 +66,7 @@ def load_state(path: Path) -> dict[str, Any]:
         OSError: If the file cannot be opened.
         ValueError: If the file is no checkpoint of a run, or is damaged.
     """
-    with path.open("rb") as file:  # here a missing file or permission raises as it should
+    with path.open("rb") as file:  # so that a missing file or permission raises its own error
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
         except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, KeyError) as error:
@@ -78,7 +78,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, state: dict[str, Any]) -> None:
-    """Write with `torch.save`, complete and forced to the disk, or not at all."""
+    """Write with `torch.save`, completely and synced to the disk, or not at all."""
     try:
         with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
@@ -96,7 +96,7 @@ def rng_state() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        # as a tensor, since weights_only loading takes no NumPy arrays
+        # as a tensor, since weights_only loading does not accept NumPy arrays
         "numpy": (name, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, cached),
         "python": random.getstate(),
     }

@@ -1,4 +1,4 @@
-"""Learning from another network: a loss against what a teacher makes of the same small picture."""
+"""Learning from another network: a loss against a teacher's result for the same small picture."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,13 +19,13 @@ from escsr.training.losses import L1
 class Teacher(nn.Module):
     """Distance of the network's picture from a teacher's.
 
-    A teacher's picture has no noise and no detail that cannot be told from the small picture, so a
-    small network learns more from it in a short time than from photographs alone. Take it as a term
-    beside the loss against the truth, `WeightedSum`.
+    A teacher's picture has no noise and no detail that cannot be inferred from the small picture,
+    so a small network learns more from it in a short time than from photographs alone. Use it as a
+    term next to the loss against the ground truth, see `WeightedSum`.
 
-    The teacher's pictures come with the data, from `escsr.data.TeacherDataset`, or are made while
-    training by a network, which costs its time in every step. Where a network makes one scale only,
-    its pictures are reduced to smaller ones by MATLAB's bicubic filter.
+    The teacher's pictures come with the data, from `escsr.data.TeacherDataset`, or are made during
+    training by a network, which costs time in every step. If the network makes one scale only, its
+    pictures are reduced to smaller scales by MATLAB's bicubic filter.
 
     Args:
         network: None: the pictures come with the data. Otherwise the weights of a network, as for
@@ -35,7 +35,7 @@ class Teacher(nn.Module):
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        TypeError: If ``distance()`` or ``network()`` gives no module.
+        TypeError: If ``distance()`` or ``network()`` does not give a module.
 
     Shape:
         ``sr`` (B, 3, H, W) or (B, Q, 3), and the batch, to a scalar ≥ 0.
@@ -63,7 +63,7 @@ class Teacher(nn.Module):
     ) -> None:
         super().__init__()
         if isinstance(network, str):
-            with suppress(NotFetchedError):  # `prepare` will bring it
+            with suppress(NotFetchedError):  # `prepare` will fetch it
                 locate(network)
         self.describes = network
         self.distance: nn.Module = distance()
@@ -73,12 +73,12 @@ class Teacher(nn.Module):
 
     @property
     def needs_teacher_pictures(self) -> bool:
-        """Whether the data must bring the teacher's pictures."""
+        """Whether the data must supply the teacher's pictures."""
         return self.describes is None
 
     @property
     def needs_pictures(self) -> bool:
-        """Whether single pixels cannot be compared."""
+        """Whether only whole pictures can be compared."""
         return getattr(self.distance, "needs_pictures", False) or self.describes is not None
 
     @property
@@ -112,11 +112,11 @@ class Teacher(nn.Module):
 
         Args:
             sr: The network's picture.
-            gt: Only its shape is looked at.
-            batch: What the data gave: ``teacher``, of the shape of ``gt``, or ``lq``.
+            gt: Only its shape is used.
+            batch: The batch from the data, with ``teacher``, of the shape of ``gt``, or ``lq``.
 
         Raises:
-            ValueError: If the data brings no teacher's pictures and there is no network, or its
+            ValueError: If the data has no teacher's pictures and there is no network, or its
                 pictures are too small.
         """
         if self.describes is not None:
@@ -147,5 +147,5 @@ class Teacher(nn.Module):
         return resized(made.permute(0, 2, 3, 1), size).permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
-        """Say where the pictures come from, in ``print(loss)``."""
+        """Show where the pictures come from, in ``print(loss)``."""
         return "with the data" if self.describes is None else f"made by {self.describes}"

@@ -23,7 +23,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, or holds other things than tensors.
+        ValueError: If the file is damaged, or contains anything but tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,9 +42,9 @@ def fill(
     """Copy tensors into a network that has exactly these.
 
     Args:
-        network: What to fill.
+        network: The network to fill.
         tensors: Name to tensor.
-        source: Where they are from, for the message.
+        source: Where they come from, for the message.
         kind: What the network is, for the message.
 
     Raises:

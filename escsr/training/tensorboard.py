@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: curves, and pictures side by side."""
+"""The TensorBoard files of a run: curves, and pictures side by side."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 PANELS = 4
-"""How many photos are shown at each validation."""
+"""Number of photos shown at each validation."""
 
 
 class TensorBoard:
@@ -19,8 +19,8 @@ class TensorBoard:
 
     Args:
         folder: The run's folder; files go to ``tensorboard`` in it.
-        start: Step from which on the run writes; what an earlier part of the run wrote after it
-            is not shown.
+        start: Step from which the run writes; later entries of an earlier part of the run are not
+            shown.
         wanted: Whether to write at all.
     """
 
@@ -50,7 +50,7 @@ class TensorBoard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what is left, and close."""
+        """Write the remaining data, and close."""
         if self._writer is not None:
             self._writer.close()
 
@@ -66,7 +66,8 @@ class TensorBoard:
 
         Args:
             step: Steps done.
-            validation: One with ``panels(model, count)``, as `escsr.training.CropValidation`.
+            validation: A validation with ``panels(model, count)``, such as
+                `escsr.training.CropValidation`.
             model: The network.
         """
         if self._writer is not None and hasattr(validation, "panels"):

@@ -11,13 +11,13 @@ import torch
 class Trackers:
     """Sends a run's figures to trackers that accelerate knows; does nothing if none are named.
 
-    Where a tracker keeps its data, and under which account, is its own affair: by its variables
-    of the environment, such as ``WANDB_MODE``.
+    Where a tracker keeps its data, and under which account, is set by its own environment
+    variables, such as ``WANDB_MODE``.
 
     Args:
-        names: Such as "wandb" or "mlflow"; none in processes that are not the main one.
-        project: What the trackers call the project.
-        folder: For those that write files.
+        names: Names such as "wandb" or "mlflow"; empty in all processes but the main one.
+        project: The project's name in the trackers.
+        folder: Folder for trackers that write files.
         config: The recipe's values.
         device: Where the run computes.
     """
@@ -39,7 +39,7 @@ class Trackers:
         self._accelerator: Any = None
 
     def __enter__(self) -> Self:
-        """Begin to follow the run."""
+        """Start tracking the run."""
         if self._names:
             from accelerate import Accelerator
 
@@ -57,7 +57,7 @@ class Trackers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Send what is left."""
+        """Send the remaining data."""
         if self._accelerator is not None:
             for tracker in self._accelerator.trackers:
                 tracker.finish()
@@ -70,7 +70,7 @@ class Trackers:
 
 
 def _plain(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values with dotted names, as trackers take them."""
+    """Nested values flattened to dotted names, as trackers expect them."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

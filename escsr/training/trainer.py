@@ -33,32 +33,32 @@ def train(
     minutes: float | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Train a network as a recipe says.
+    """Train a network as described by a recipe.
 
-    The run's folder gets the recipe, all resolved values, versions, a log of figures
-    (``log.jsonl``) and one of what happened when and how fast (``events.jsonl``), TensorBoard's
-    files, checkpoints, and at the end ``model.safetensors`` with the averaged weights, which
-    `escsr.load` opens. ``best.safetensors`` holds those of the best validation so far.
+    The run's folder contains the recipe, all resolved values, versions, a log of figures
+    (``log.jsonl``) and one of events with times and speeds (``events.jsonl``), TensorBoard's files,
+    checkpoints, and at the end ``model.safetensors`` with the averaged weights, which `escsr.load`
+    opens. ``best.safetensors`` contains those of the best validation so far.
 
-    Whatever ends a run but a kill (Ctrl-C, SIGTERM, an error) saves its state first. Resumed, it
-    goes on from the last checkpoint: on a CPU its weights and its log are then those of an
-    uninterrupted run, bit for bit.
+    Whatever ends a run except a kill (Ctrl-C, SIGTERM, an error) saves its state first. When
+    resumed, it continues from the last checkpoint: on a CPU its weights and log are then those of
+    an uninterrupted run, bit for bit.
 
     Several processes, started by ``accelerate launch`` or ``torchrun``, share each batch.
 
     Args:
-        recipe: What to do. It is checked first.
+        recipe: The recipe, which is checked first.
         out: Folder of the run.
-        resume: Go on from the last checkpoint in ``out``; if there is none, begin.
-        changing: Keys of the recipe that may differ from those that the run began with, e.g.
-            "steps" or "optimizer.lr"; "optimizer" stands for all of its keys. Other changes are
-            refused on resume. What was changed is written to ``events.jsonl``.
+        resume: Continue from the last checkpoint in ``out``; if there is none, begin.
+        changing: Keys of the recipe whose values may differ from the run's start, e.g. "steps" or
+            "optimizer.lr"; "optimizer" covers all of its keys. Other changes are refused on resume.
+            Changes are recorded in ``events.jsonl``.
         source: The recipe's file as `escsr.recipe.load` read it: the folder keeps a copy, also of
             the recipes it builds on and the modules beside it.
-        overrides: What was changed in it (`escsr.recipe.apply`), to be kept with it.
-        minutes: Stop in time, so that this call takes no longer: all is saved, and the run can be
-            gone on with. It stops before a step, and a validation after it, that would end too
-            late by what they took so far. None: no limit.
+        overrides: The changes made to it (`escsr.recipe.apply`), to be kept with it.
+        minutes: Time limit of this call: when it is reached, everything is saved, and the run can
+            be resumed. The call stops before a step and its validation if, judging by their
+            durations so far, they would end too late. None: no limit.
         console: Where progress is shown; None: standard output.
 
     Returns:
@@ -67,12 +67,13 @@ def train(
 
     Raises:
         RecipeError: If the recipe has problems; all are listed, and nothing is written.
-        FileExistsError: If ``out`` holds a run and ``resume`` is False, or a run goes on there.
+        FileExistsError: If ``out`` contains a run and ``resume`` is False, or a run is in progress
+            there.
         ValueError: If a resumed run's recipe was changed, or its checkpoint is damaged.
-        OSError: If something cannot be written, e.g. as the disk is full; the checkpoints
-            written before stay as they are.
-        TrainingError: If loss or gradient stay without finite values; the last batch is kept
-            in the run's folder.
+        OSError: If something cannot be written, e.g. because the disk is full; earlier checkpoints
+            stay intact.
+        TrainingError: If loss or gradient stay non-finite; the last batch is kept in the run's
+            folder.
 
     Example:
         >>> summary = train(load("recipes/smoke.py"), out="runs/smoke")
@@ -86,8 +87,8 @@ def train(
     if problems:
         raise RecipeError(problems)
     processes = Processes(recipe.device)
-    # From the first moment, as what a run writes first it writes only after a while.
-    advice = "wait for its end, stop it, or name another folder (--out)"
+    # From the start, since a run writes its first file only after a while.
+    advice = "wait until it ends, stop it, or name another folder (--out)"
     alone = only_run(folder.path, advice=advice) if processes.is_main else nullcontext()
     with alone, _random_state(recipe.seed):
         run = Run(recipe, folder, processes, deadline=deadline, console=console)
@@ -98,10 +99,10 @@ def train(
 
 @contextmanager
 def _random_state(seed: int) -> Iterator[None]:
-    """Seed the global generators for the run, and give the caller's back afterwards.
+    """Seed the global generators for the run, and restore the caller's states afterwards.
 
-    Our own parts have generators of their own; weights of networks are drawn from torch's
-    global one, and other people's parts may draw from any.
+    Our own parts have their own generators; network weights are drawn from torch's global one, and
+    third-party parts may draw from any.
     """
     before = rng_state()
     torch.manual_seed(seed)
@@ -115,9 +116,9 @@ def _random_state(seed: int) -> Iterator[None]:
 
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Turn Ctrl-C and SIGTERM into a question that the loop asks after each step.
+    """Turn Ctrl-C and SIGTERM into a flag that the loop checks after each step.
 
-    A second Ctrl-C interrupts at once. Outside the main thread signals cannot be caught, and
+    A second Ctrl-C interrupts immediately. Outside the main thread signals cannot be caught, and
     nothing is changed.
     """
     received: list[int] = []

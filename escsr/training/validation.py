@@ -1,4 +1,4 @@
-"""Validation during training: held-out photos, cut to their centres."""
+"""Validation during training, on the centres of held-out photos."""
 
 import math
 from collections.abc import Sequence
@@ -18,38 +18,37 @@ from escsr.training.figures import Figures
 from escsr.training.tensorboard import side_by_side
 
 _SEED = 7_001_207
-"""Of the degradations of validation pictures: no stream of training samples begins with it."""
+"""Seed of the degradations of validation pictures; no stream of training samples starts with it."""
 
 
 class CropValidation:
     """Figures of a network, and of bicubic enlargement, on the centres of held-out photos.
 
-    A figure to follow a run by; for figures to be compared with papers use
-    `escsr.evaluation.evaluate`. The small pictures are MATLAB's bicubic of the centre crops,
-    ``scale`` pixels (rounded up) on each side do not count, and figures are averaged over the
-    photos.
-    A photo whose centre is flat, which bicubic reproduces exactly, has an infinite PSNR; it is left
-    out of both means.
+    The figures are meant for following a run; to compare with papers use
+    `escsr.evaluation.evaluate`. The small pictures are made from the centre crops by MATLAB's
+    bicubic filter, ``scale`` pixels (rounded up) on each side do not count, and figures are
+    averaged over the photos. A photo whose centre is flat, which bicubic reproduces exactly, has an
+    infinite PSNR; it is left out of both means.
 
     Args:
         roots: Folders of photos.
         scale: Factor, at least 1.
-        crop: Side of the centre crop in pixels of the photo; rounded down to what ``scale``
-            makes of whole pixels. Smaller photos are taken as they are.
-        count: How many photos, the last ones by name; None: all of them.
+        crop: Side of the centre crop in pixels of the photo; rounded down to what ``scale`` makes
+            from whole pixels. Smaller photos are used whole.
+        count: Number of photos, the last ones by name; None: all of them.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
-        sharpen: Whether to sharpen the crops first, for networks that are trained so.
+        sharpen: Whether to sharpen the crops first, for networks trained on sharpened photos.
         lq_from: Makes the small pictures in place of bicubic, see
             `escsr.data.ArbitraryScaleDataset`; the same ones in every run. The baseline is
             bicubic enlargement of the same small picture.
-        metrics: What to measure: any of `escsr.evaluation.list_metrics` of single pictures, e.g.
-            "psnr_y", "ssim_y", "lpips", "dists". Weights of pyiqa's networks are fetched when the
-            run begins.
+        metrics: Metrics to measure: any of `escsr.evaluation.list_metrics` for single pictures,
+            e.g. "psnr_y", "ssim_y", "lpips", "dists". Weights of pyiqa's networks are fetched when
+            the run begins.
 
     Attributes:
-        figures: Names of the figures that a call returns: the metrics, and ``bicubic_`` each.
-        lower_is_better: Which of them are better the lower they are.
+        figures: Names of the figures that a call returns: the metrics, and each with ``bicubic_``.
+        lower_is_better: The names of figures for which lower is better.
 
     Raises:
         FileNotFoundError: If a root is missing, or no photo is left.
@@ -95,24 +94,24 @@ class CropValidation:
         self._bicubic_scores: list[dict[str, float]] = []
 
     def prepare(self, device: torch.device | str = "cpu") -> None:
-        """Make what the metrics need, which may be downloaded now; a call does it, too.
+        """Prepare the metrics, which may download weights; a call does so, too.
 
         Args:
-            device: Where networks of metrics run.
+            device: Where the metrics' networks run.
 
         Raises:
-            ValueError: If a metric cannot be had here.
+            ValueError: If a metric is unavailable here.
         """
         self._figures.prepare(device)
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Enlarge every crop; the network must be in eval mode and is left as it is.
+        """Enlarge every crop; the network must be in eval mode and is left unchanged.
 
         Args:
             model: Called as ``model(lq, size=(H, W))`` with one picture at a time.
 
         Returns:
-            Each metric, and with ``bicubic_`` before its name that of bicubic enlargement.
+            Each metric, and that of bicubic enlargement under its name with ``bicubic_`` in front.
         """
         self.prepare(next(model.parameters()).device)
         if not self._pairs:
@@ -130,7 +129,7 @@ class CropValidation:
 
         Args:
             model: As for a call.
-            count: How many photos at most.
+            count: Largest number of photos.
 
         Returns:
             Name of the photo to (H, about 4 W, 3) uint8.
@@ -149,7 +148,7 @@ class CropValidation:
         return shown
 
     def _read(self) -> None:
-        """Decode the photos once, cut and shrink them, and score the baseline."""
+        """Decode, crop and shrink the photos once, and score the baseline."""
         for index, path in enumerate(self.paths):
             photo = read_rgb(path)
             small = [int(min(self.crop, side) / self.scale + 1e-9) for side in photo.shape[:2]]
@@ -172,13 +171,13 @@ class CropValidation:
 
 
 class ScalesValidation:
-    """`CropValidation` at several scales, for networks that make any.
+    """`CropValidation` at several scales, for networks of any scale.
 
     Args:
         roots: Folders of photos.
-        scales: Factors, each at least 1, also such as 2.5.
-        crop: See `CropValidation`; likewise the others.
-        count: How many photos.
+        scales: Factors, each at least 1; they may be fractional, such as 2.5.
+        crop: See `CropValidation`, also for the other arguments.
+        count: Number of photos.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
         sharpen: See `CropValidation`.
@@ -240,7 +239,7 @@ class ScalesValidation:
             model: As for `CropValidation`.
 
         Returns:
-            The figures of `CropValidation`, averaged over the scales, and those of each scale
+            The figures of `CropValidation`, averaged over the scales, and those for each scale
             (``psnr_y_x2``, ...).
         """
         found = {name: part(model) for name, part in self._parts.items()}

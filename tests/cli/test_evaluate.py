@@ -138,7 +138,7 @@ def test_paper_and_card(bench, tmp_path):
         assert code != 0
         assert told in said
     code, said = run(*data, "-m", "esc_tiny_x4", "--paper", "esc_x4", "--crop", "0")
-    assert "the rules are not those of the paper" in said
+    assert "the rules differ from the paper's" in said
     code, said = run(*data, "-m", "esc_tiny_x4", "--paper", "esc_x4", "--scale", 2)
     assert code != 0
     assert "leave out --scale" in said
@@ -157,7 +157,7 @@ def test_list_of_metrics(monkeypatch):
     ("args", "message"),
     [
         ((), "give a folder of HR pictures"),
-        (("--data", "{b}/One/HR", "--scale", "two"), "like 2,3,4"),
+        (("--data", "{b}/One/HR", "--scale", "two"), "such as 4 or 2,3,4"),
         (("--data", "{b}/One/HR", "--data", "{b}/One/HR", "--scale", "2"), "NAME=FOLDER"),
         (
             ("--data", "{b}/One/HR", "--data", "{b}/Two/HR", "--lq", "{b}/One/X2", "--scale", "2"),

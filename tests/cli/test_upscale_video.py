@@ -68,7 +68,7 @@ def test_existing_videos(tmp_path: Path) -> None:
         (("{t}/a.mp4", "-o", "{t}/x.mp4", "--fps", "0"), "--fps is a number"),
         (("{t}/a.mp4", "-o", "{t}/x.mp4", "--encoder-option", "tune"), "NAME=VALUE"),
         (("{t}/a.mp4", "-o", "{t}/x.mp4", "--codec", "x264"), "unknown codec"),
-        (("{t}/a.mp4", "-o", "{t}/f/", "--format", "jpg"), "as --format png"),
+        (("{t}/a.mp4", "-o", "{t}/f/", "--format", "jpg"), "with --format png"),
         (("{t}/a.mp4", "-o", "{t}/f/", "--name", "{{stem}}.mp4"), "--name is for pictures"),
     ],
 )

@@ -80,7 +80,7 @@ def test_scale_is_found_where_models_say_it(bench, weights):
     four = escsr.build("esc_tiny", scale=4)
     with pytest.raises(ValueError, match="different scales"):
         compare({"a": weights, "b": four}, data=mini(bench))
-    with pytest.raises(ValueError, match="scales are different numbers"):
+    with pytest.raises(ValueError, match="scales must be distinct numbers"):
         compare([weights], data=mini(bench), scales=[2, 2])
 
 

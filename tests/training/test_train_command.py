@@ -215,7 +215,7 @@ def test_functions_of_recipes_are_sent_to_workers(own_recipe, tmp_path):
 
 def test_time_that_is_over_is_told(tmp_path):
     late = run(SMOKE, "--minutes", "0.0001", "--out", tmp_path / "run")
-    assert "were over before the training began" in str(late.exception)
+    assert "the time was up before training began" in str(late.exception)
     assert run(SMOKE, "steps=2", "--minutes", "9999", "--out", tmp_path / "run").exit_code == 0
 
 
@@ -243,7 +243,7 @@ def test_recipe_is_named_or_there_is_a_run_to_resume(tmp_path):
     unknown = run("clasic_tiny", "--check")
     assert "classic_tiny" in str(unknown.exception)
     empty = run("--resume", "--out", tmp_path)
-    assert "keeps no recipe" in str(empty.exception)
+    assert "contains no recipe" in str(empty.exception)
     assert run("smoke", "--check").exit_code == 0
 
 
