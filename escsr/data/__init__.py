@@ -1,4 +1,4 @@
-"""Photographs in, training samples out: folders, crops, augmentation and loading ahead."""
+"""From photographs to training samples: folders, crops, augmentation and prefetching."""
 
 from escsr.data.arbitrary import ArbitraryScaleDataset, LqFrom, degraded, sharpened
 from escsr.data.augment import D4_VARIANTS, d4

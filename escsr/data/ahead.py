@@ -1,4 +1,4 @@
-"""A thread that makes batches before they are asked for."""
+"""A thread that makes batches before they are requested."""
 
 import queue
 import threading
@@ -15,10 +15,10 @@ class ThreadAhead:
 
     Args:
         make: Makes a batch from the indices of its samples.
-        indices: Those of all batches.
-        ahead: How many batches may lie ready.
-        device: Where `make` works, if that is a GPU: it then gets a stream of its own, and a batch
-            is given out when it is complete.
+        indices: Sample indices of all batches.
+        ahead: How many batches may be ready.
+        device: Device on which `make` works, if it is a GPU: it then gets a stream of its own, and
+            batches are returned once they are complete.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class ThreadAhead:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and wait until it has."""
+        """Stop the thread and wait for its end."""
         self._stopping.set()
         self._thread.join()
 
     def __iter__(self) -> Iterator[_Batch]:
-        """Give out the batches in order, and raise what `make` raised."""
+        """Yield the batches in order, and raise any error from `make`."""
         while (item := self._ready.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             if self._on_gpu:
-                for tensor in item.values():  # its memory is not free before this stream is done
+                for tensor in item.values():  # keeps its memory until this stream is done
                     tensor.record_stream(torch.cuda.current_stream(tensor.device))
             yield item
 
@@ -66,7 +66,7 @@ class ThreadAhead:
                     self._stream.synchronize()
                 self._put(batch)
             self._put(None)
-        except BaseException as error:  # handed over to the loop, which raises it
+        except BaseException as error:  # passed to the loop, which raises it
             self._put(error)
 
     def _put(self, item: _Batch | BaseException | None) -> None:

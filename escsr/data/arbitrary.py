@@ -37,8 +37,8 @@ def degraded(name: str, *, sharpened: bool = False, **options: Any) -> LqFrom:
 
     Args:
         name: Name of the preset, e.g. "real_light".
-        sharpened: Whether the large pictures are sharpened already; a preset that begins with it,
-            as "real" does, then leaves it out.
+        sharpened: Whether the large pictures are already sharpened; a preset that begins with
+            sharpening, such as "real", then skips it.
         options: The preset's keyword arguments.
 
     Returns:
@@ -53,7 +53,7 @@ def degraded(name: str, *, sharpened: bool = False, **options: Any) -> LqFrom:
 
 
 class _Degraded:
-    """Small pictures by a pipeline; a class, which other processes can be sent."""
+    """Small pictures by a pipeline; a class, so that it can be sent to other processes."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -68,7 +68,7 @@ class _Degraded:
 
 
 def sharpened(gt: Photo) -> Photo:
-    """Sharpen as Real-ESRGAN does its truth; see `escsr.degradations.usm_sharpen`.
+    """Sharpen like the ground truth of Real-ESRGAN; see `escsr.degradations.usm_sharpen`.
 
     Args:
         gt: (H, W, 3) uint8.
@@ -80,25 +80,25 @@ def sharpened(gt: Photo) -> Photo:
 
 
 class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
-    """Random pairs whose scale is drawn too, from folders of photographs.
+    """Random pairs of random scale, from folders of photographs.
 
-    A scale s is drawn evenly from `scales`; a square of P = round(s * patch) pixels is cut out
-    of a photo at any position, flipped or rotated, and made into ``patch`` x ``patch`` pixels.
-    The true scale is P / patch, which is what coordinates and cells follow. The small picture is
-    MATLAB's bicubic, 8-bit, of the crop by itself, mirrored at its edges: P / patch is no whole
-    number, so the crop of a small photo would lie on another grid for each photo.
+    A scale s is drawn uniformly from `scales`; a square of P = round(s * patch) pixels is cut out
+    of a photo at any position, flipped or rotated, and reduced to ``patch`` x ``patch`` pixels.
+    The true scale is P / patch, which coordinates and cells follow. The small picture is MATLAB's
+    bicubic, 8-bit, of the crop alone, mirrored at its edges: P / patch is not a whole number, so
+    the crop of a reduced photo would lie on a different grid for each photo.
 
     Samples come in one of two forms:
 
-    - With a number of `queries` as pixels drawn from the large crop, all samples of one shape:
+    - With `queries`: pixels drawn from the large crop, so that all samples have one shape:
       ``lq`` (3, p, p), ``gt`` (Q, 3), ``coords`` (Q, 2) and ``cells`` (Q, 2).
-    - With ``queries=None`` as whole pictures: ``lq`` (3, p, p) and ``gt`` (3, P, P). Samples
-      that are stacked must then share P, so each `group` of samples in a row has one scale.
+    - With ``queries=None``: whole pictures, ``lq`` (3, p, p) and ``gt`` (3, P, P). Stacked
+      samples must then share P, so each `group` of consecutive samples has one scale.
 
     Pictures are float32 RGB in [0, 1]. Coordinates are pixel centres, (y, x), -1 + (2 i + 1) / P;
     a cell is the size of a pixel, (2 / P, 2 / P).
 
-    Sample ``n`` depends on ``(seed, n)``, the settings and the files alone, as in
+    Sample ``n`` depends only on ``(seed, n)``, the settings and the files, as in
     `escsr.data.FolderDataset`.
 
     Args:
@@ -106,11 +106,11 @@ class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
         patch: Side of the small picture in pixels.
         scales: Least and largest scale, at least 1.
         multiple: The side of the large crop is rounded to a multiple of this, at least 1. With a
-            quarter of the patch, scales come in quarters, and whole pictures have few distinct
-            places inside a pixel of the small one, which makes some heads much faster.
+            quarter of the patch, scales are multiples of 1/4, and pixels of whole pictures have few
+            distinct positions within a pixel of the small one, which makes some heads much faster.
         queries: Pixels drawn per sample, without repetition; None for whole pictures.
-        group: How many samples in a row have the same scale: the batch size, or that of one
-            process or accumulation step. Only with ``queries=None``, where it must be said.
+        group: Number of consecutive samples with the same scale: the batch size, or that of one
+            process or accumulation step. Required with ``queries=None``, not allowed otherwise.
         seed: Seed of the stream, at least 0.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
@@ -119,15 +119,15 @@ class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
             crop: "refuse" raises and names them, "skip" logs a warning and leaves them out.
         cache_bytes: Memory for decoded photos, in bytes; per worker process, if there are any.
         cache_folder: Folder for decoded photos; see `escsr.data.PhotoCache`.
-        sharpen: Whether to sharpen the large crop first, as ESC-Real's training does; what is
-            sharpened is then both the truth and what the small picture is made of.
-        keep_photo: Whether samples also hold ``photo`` (3, P, P), the large crop as it was before
-            it was sharpened: what an adversary should take for a photograph, as in Real-ESRGAN.
-        lq_from: Makes the small picture in place of bicubic: the name of a preset of
+        sharpen: Whether to sharpen the large crop first, as in the training of ESC-Real; the
+            sharpened crop is then the ground truth and the source of the small picture.
+        keep_photo: Whether samples also hold ``photo`` (3, P, P), the large crop before
+            sharpening: the real picture for a discriminator, as in Real-ESRGAN.
+        lq_from: Makes the small picture instead of bicubic: the name of a preset of
             `escsr.degradations` such as "real_light", or a function. It gets the large crop
-            (P, P, 3) uint8, the size (p, p) and the sample's own generator, draws all its numbers
-            from that, and returns (p, p, 3) uint8.
-        on_device: Whether batches are made on the device that trains; see `FolderDataset`. Not with
+            (P, P, 3) uint8, the size (p, p) and the sample's own generator, which must be its only
+            source of random numbers, and returns (p, p, 3) uint8.
+        on_device: Whether batches are made on the training device; see `FolderDataset`. Not with
             `lq_from`, which makes one picture at a time on the CPU.
 
     Raises:
@@ -205,7 +205,7 @@ class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
         self.paths = [path for (path,) in self._pool.entries]
 
     def _checked_keep_photo(self, keep_photo: bool) -> bool:
-        """See that there is a difference, and somebody who looks at whole pictures."""
+        """Check that the photo differs from the ground truth and samples are whole pictures."""
         if keep_photo and not (self.sharpen and self.queries is None):
             raise ValueError(
                 "keep_photo is for sharpen=True and queries=None: only then is the photo another "
@@ -219,7 +219,7 @@ class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
         Raises:
             IndexError: If the index is negative.
             ValueError: If a photo turns out to be damaged and bad files are refused, or `lq_from`
-                returns something other than it should.
+                returns a wrong shape or type.
         """
         rng = sample_rng(self.seed, index)
         side = self.drawing.side(index)
@@ -240,11 +240,11 @@ class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
         """Make samples on the device; see `open_on`.
 
         Args:
-            indices: Which ones, from 0 on; without queries all of one group, whose scale they
-                share.
+            indices: Sample indices, from 0; without queries all of one group, which shares a
+                scale.
 
         Returns:
-            As single samples, with a leading dimension.
+            The tensors of single samples, with a leading batch dimension.
         """
         by_side = [
             self._of_one_side(list(some), side)
@@ -275,7 +275,7 @@ class ArbitraryScaleDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
     def _place(
         self, rng: np.random.Generator, size: Sequence[int], side: int
     ) -> tuple[int, int, int]:
-        """Draw the crop's place in the photo, and its variant."""
+        """Draw the position of the crop in the photo, and its variant."""
         top = int(rng.integers(size[0] - side + 1))
         left = int(rng.integers(size[1] - side + 1))
         return top, left, int(rng.integers(D4_VARIANTS)) if self.augment else 0

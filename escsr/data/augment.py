@@ -1,4 +1,4 @@
-"""Augmentation that loses nothing: the eight flips and rotations of the square."""
+"""Lossless augmentation: the eight flips and rotations of the square."""
 
 from typing import TypeVar
 
@@ -17,9 +17,9 @@ def d4(
 
     The bits of ``variant`` are independent: 1 flips left-right, 2 flips top-bottom and
     4 exchanges rows and columns (after the flips). All eight are distinct, and 0 is the
-    identity. Shrinking with a symmetric kernel commutes with every one of them (but for the
-    order in which 8-bit passes are rounded), so a pair stays aligned when both pictures get
-    the same variant.
+    identity. Shrinking with a symmetric kernel commutes with all of them (except for the order
+    in which 8-bit passes are rounded), so a pair stays aligned if both pictures get the same
+    variant.
 
     Args:
         image: Array of shape (H, W) or (H, W, C), any type.

@@ -1,4 +1,4 @@
-"""Decoded photographs, kept in memory within a stated budget, or in a folder."""
+"""A cache of decoded photographs, in memory within a given budget, or in a folder."""
 
 import hashlib
 import logging
@@ -23,20 +23,20 @@ Photo = NDArray[np.uint8]
 class PhotoCache:
     """Decoded photographs by path, in memory or in a folder.
 
-    Photos are decoded when they are first asked for. What a photo looks like never depends
-    on the state of the cache, so results are the same with any budget; only the speed is not.
+    Photos are decoded when first requested. Their pixels never depend on the state of the cache,
+    so the budget affects only the speed, not the results.
 
-    In memory the least recently used photos are forgotten first. With a ``folder`` each decoded
-    photo is written there once and mapped into memory whenever it is asked for, so that a crop
-    reads only its own rows and all workers, processes and later runs share the work. That needs
-    as many bytes of disk as the photos have pixels, times 3. A photo that has changed since
-    (another time or size of its file) is decoded anew; what is in the folder may be deleted at
-    any time. When the disk is full, a warning is given and memory is used instead.
+    In memory, the least recently used photos are dropped first. With a ``folder``, each decoded
+    photo is written there once and mapped into memory on request, so that a crop reads only its
+    own rows, and all workers, processes and later runs share the work. This needs 3 bytes of disk
+    per pixel. A photo that has changed since (by time or size of its file) is decoded again. The
+    contents of the folder may be deleted at any time. If the disk is full, a warning is logged
+    and memory is used instead.
 
     Args:
         decode: Reads one file, e.g. `escsr.images.read_rgb`.
-        budget: Bytes that may be kept in memory. A photo that does not fit on its own is not kept.
-        folder: Folder for decoded photos, made if it is missing; None: memory only.
+        budget: Bytes that may be kept in memory. A photo larger than that is not kept.
+        folder: Folder for decoded photos, created if missing; None: memory only.
 
     Raises:
         ValueError: If the budget is negative.
@@ -55,16 +55,16 @@ class PhotoCache:
         self._photos: OrderedDict[Path, Photo] = OrderedDict()
         self._lock = threading.Lock()
         self.bytes_held = 0
-        """Bytes of the photos held in memory at present."""
+        """Bytes of the photos currently in memory."""
         self.decoded = 0
-        """How many times a file was decoded; with a sufficient budget, once per photo."""
+        """How many times files were decoded; with a sufficient budget, once per photo."""
 
     def __call__(self, path: Path, *, keep: bool = True) -> Photo:
-        """Return the photo of a path, decoded now or kept from before; do not write to it.
+        """Return the photo of a path, decoded now or from the cache; do not write to it.
 
         Args:
             path: The file.
-            keep: Whether to keep it in memory, if it is not there yet.
+            keep: Whether to keep it in memory if it is not there yet.
         """
         if self._folder is not None:
             return self._from_folder(path, self._folder)
@@ -90,10 +90,10 @@ class PhotoCache:
         return photo
 
     def _from_folder(self, path: Path, folder: Path) -> Photo:
-        """Map the decoded photo into memory; decode and write it first if it is not there.
+        """Map the decoded photo into memory; if needed, decode and write it first.
 
-        It is mapped anew each time (0.1 ms): a mapping holds a file descriptor, and there are
-        more photos than a process may have of those.
+        It is mapped again each time (0.1 ms), because a mapping holds a file descriptor and there
+        may be more photos than descriptors.
         """
         facts = path.stat()
         key = f"{path.resolve()}|{facts.st_mtime_ns}|{facts.st_size}"
@@ -101,7 +101,7 @@ class PhotoCache:
         try:
             mapped: Photo = np.load(stored, mmap_mode="r")
             return mapped
-        except (OSError, EOFError, ValueError):  # not there, or cut short by a crash
+        except (OSError, EOFError, ValueError):  # missing, or cut short by a crash
             photo = self._decoded(path)
         try:
             with replacing(stored) as temporary, temporary.open("wb") as file:
@@ -112,13 +112,13 @@ class PhotoCache:
         return photo
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave photos and lock out of a pickle: a worker process starts with an empty cache."""
+        """Pickle without photos and lock: a worker process starts with an empty cache."""
         state = self.__dict__.copy()
         state.update(_photos=OrderedDict(), bytes_held=0, decoded=0)
         del state["_lock"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what `__getstate__` left."""
+        """Restore the state from `__getstate__`."""
         self.__dict__.update(state)
         self._lock = threading.Lock()

@@ -35,17 +35,17 @@ class Pair(TypedDict):
 
 
 class FolderDataset(DeviceBatches, Dataset[Pair]):
-    """Random aligned pairs from folders of photographs; the small picture is made on the fly.
+    """Random aligned pairs from folders of photographs; small pictures are made on the fly.
 
-    Sample ``n`` of the endless stream depends on ``(seed, n)`` and on the files alone: not on
-    how many workers there are, on what was drawn before, or on the cache. To go on after k
-    samples, ask for sample k.
+    Sample ``n`` of the endless stream depends only on ``(seed, n)`` and the files, not on the
+    number of workers, on earlier samples, or on the cache. To resume after k samples, request
+    sample k.
 
-    Per sample: a photo is drawn with a probability in proportion to its area (so that every
-    pixel is about equally likely), a crop at a position that is a multiple of ``scale``, and
+    For each sample, a photo is drawn with a probability proportional to its area (so that every
+    pixel is about equally likely), then a crop at a position that is a multiple of ``scale``, and
     one of the eight flips and rotations. The small picture is MATLAB's bicubic, 8-bit, of the
-    whole photo (cut from the top left to multiples of ``scale``): it is computed from a crop
-    with enough context, so that its border pixels are those of the whole photo too.
+    whole photo (cut from the top left to multiples of ``scale``). It is computed from a crop with
+    enough context, so that its border pixels also equal those of the whole photo.
 
     Args:
         roots: Folders, searched recursively; see `escsr.data.list_images`.
@@ -53,7 +53,7 @@ class FolderDataset(DeviceBatches, Dataset[Pair]):
         patch: Side of the small crop in pixels; the large one has ``patch * scale``.
         seed: Seed of the stream, at least 0.
         include: Glob patterns of file names to take.
-        exclude: Glob patterns of file names to leave out (e.g. photos held out).
+        exclude: Glob patterns of file names to leave out (e.g. held-out photos).
         augment: Whether to flip and rotate.
         bad_files: What to do about files that cannot be read or are too small for the crop:
             "refuse" raises and names them, "skip" logs a warning and leaves them out.
@@ -61,8 +61,8 @@ class FolderDataset(DeviceBatches, Dataset[Pair]):
             A photo of W x H needs 3 W H bytes.
         cache_folder: Folder for decoded photos, for pictures that do not fit in memory; see
             `escsr.data.PhotoCache`.
-        on_device: Whether the photos are kept as one tensor on the device that trains, and batches
-            made there: for a GPU, which one process would not feed otherwise. The samples are the
+        on_device: Whether to keep the photos as one tensor on the training device and make batches
+            there, for a GPU that one process could not keep busy otherwise. The samples are the
             same. The device needs 3 bytes per pixel of all photos.
 
     Raises:
@@ -125,7 +125,7 @@ class FolderDataset(DeviceBatches, Dataset[Pair]):
         """Make samples on the device; see `open_on`.
 
         Args:
-            indices: Which ones, from 0 on.
+            indices: Sample indices, from 0.
 
         Returns:
             `lq` (B, 3, p, p) and `gt` (B, 3, s p, s p).
@@ -148,7 +148,7 @@ class FolderDataset(DeviceBatches, Dataset[Pair]):
         return {name: to_floats(turned(p, variant_of)) for name, p in pictures.items()}
 
     def _place(self, rng: np.random.Generator, size: Sequence[int]) -> tuple[int, int, int]:
-        """Draw the crop's place, in pixels of the small photo, and its variant."""
+        """Draw the position of the crop, in pixels of the small photo, and its variant."""
         top = int(rng.integers(size[0] // self.scale - self.patch + 1))
         left = int(rng.integers(size[1] // self.scale - self.patch + 1))
         return top, left, int(rng.integers(D4_VARIANTS)) if self.augment else 0
@@ -157,7 +157,7 @@ class FolderDataset(DeviceBatches, Dataset[Pair]):
 def crop_pair(
     photo: Photo, *, scale: int, top: int, left: int, patch: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Cut an aligned pair out of a photo, as if the whole photo had been made small first.
+    """Cut an aligned pair out of a photo, as if the whole photo had been reduced first.
 
     Args:
         photo: (H, W, 3) uint8.

@@ -1,4 +1,4 @@
-"""What is in the files of a collection of photographs: faults, duplicates, statistics."""
+"""Inspecting a collection of photographs: faults, duplicates, statistics."""
 
 import hashlib
 import statistics
@@ -16,15 +16,15 @@ _SAMPLED = 4  # colours are averaged over every fourth row and column: 0.01 s in
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoFacts:
-    """What was found in one file.
+    """The findings about one file.
 
     Attributes:
         path: The file.
-        target: Where its sub-images go: a path below the output folder without number and ending.
+        target: Path of its sub-images below the output folder, without number and ending.
         problem: Why it is left out, or None.
         size: (H, W), or None if it cannot be read.
         gray: Whether it has no colours.
-        digest: Hash of its pixels, the same for files that show the same.
+        digest: Hash of its pixels, the same for identical pictures.
         mean: Mean of R, G, B in [0, 1].
         squares: Mean of their squares.
     """
@@ -40,17 +40,17 @@ class PhotoFacts:
 
 
 def inspect_photo(path: Path, target: str, *, least: int, gray: bool) -> PhotoFacts:
-    """Decode one photo and say what is in it, and why it is to be left out, if it is.
+    """Decode and examine one photo; the result says why it is left out, if it is.
 
     Args:
         path: The file.
-        target: Passed on.
+        target: Passed on to the result.
         least: Photos with a shorter side are left out.
         gray: Whether photos without colours are kept.
     """
     try:
         picture = read_image(path)
-    except Exception as error:  # decoders raise many kinds; none may end the whole collection
+    except Exception as error:  # decoders raise many kinds; none may stop the whole collection
         return PhotoFacts(path=path, target=target, problem=f"unreadable: {error}")
     pixels = picture.pixels
     colourless = picture.gray or all(np.array_equal(pixels[..., 0], pixels[..., c]) for c in (1, 2))
@@ -77,7 +77,7 @@ def inspect_photo(path: Path, target: str, *, least: int, gray: bool) -> PhotoFa
 
 
 def mark_duplicates(facts: Iterable[PhotoFacts]) -> list[PhotoFacts]:
-    """Mark every photo as a problem that shows the same pixels as an earlier one."""
+    """Mark every photo with the same pixels as an earlier one as a problem."""
     first: dict[str, Path] = {}
     marked = []
     for photo in facts:

@@ -24,15 +24,15 @@ Batch = dict[str, Tensor]
 
 
 def _leave_interrupts_to_the_loop(worker: int) -> None:
-    """Let workers live on after Ctrl-C, which reaches them too, until the loop ends them."""
+    """Keep workers alive after Ctrl-C, which reaches them too, until the loop ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _handlers_kept() -> Iterator[None]:
-    """Undo what a DataLoader does to SIGCHLD: raise in the middle of whatever the loop does.
+    """Remove a DataLoader's SIGCHLD handler, which raises in the middle of other code.
 
-    That a worker was killed is found out in any case when its batch is waited for.
+    A killed worker is noticed anyway when the loop waits for its batch.
     """
     signals = hasattr(signal, "SIGCHLD") and current_thread() is main_thread()
     before = signal.getsignal(signal.SIGCHLD) if signals else None
@@ -42,10 +42,10 @@ def _handlers_kept() -> Iterator[None]:
 
 
 class _Seeded(Dataset[Any]):
-    """A dataset whose samples are made with the global generators in a state of their own.
+    """A dataset that seeds the global generators for each sample.
 
-    Samples that draw from Python's, numpy's or PyTorch's global generator then depend on
-    ``(seed, n)`` alone as well, at 0.015 ms each. Only for processes that do nothing else.
+    Samples that draw from Python's, numpy's or PyTorch's global generator then depend only on
+    ``(seed, n)`` too, at 0.015 ms each. Only for processes that do nothing else.
     """
 
     def __init__(self, dataset: Dataset[Any], *, seed: int) -> None:
@@ -56,12 +56,12 @@ class _Seeded(Dataset[Any]):
         state = np.random.SeedSequence([self.seed, index]).generate_state(3)
         random.seed(int(state[0]))
         np.random.seed(state[1])
-        # of the CPU only: torch.manual_seed would prepare each device's too
+        # the CPU generator only: torch.manual_seed would also prepare those of all devices
         torch.default_generator.manual_seed(int(state[2]))
         return self.dataset[index]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Bring functions of recipes along to the worker."""
+        """Pickle functions of recipes for the worker."""
         return _seeded_again, (pack((self.dataset, self.seed)),)
 
 
@@ -71,7 +71,7 @@ def _seeded_again(packed: Packed) -> _Seeded:
 
 
 def check_sendable(dataset: Dataset[Any]) -> None:
-    """Refuse a dataset that worker processes cannot be sent.
+    """Refuse a dataset that cannot be sent to worker processes.
 
     Raises:
         ValueError: If something in it cannot be pickled.
@@ -86,10 +86,10 @@ def check_sendable(dataset: Dataset[Any]) -> None:
 
 
 def stack(samples: list[dict[str, Tensor]]) -> Batch:
-    """Stack samples to a batch.
+    """Stack samples into a batch.
 
     Args:
-        samples: Named tensors; those of one name have one shape.
+        samples: Named tensors; tensors of the same name have the same shape.
 
     Returns:
         The tensors with a leading dimension.
@@ -105,15 +105,15 @@ def stack(samples: list[dict[str, Tensor]]) -> Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """Which part of every batch a process loads, and in how many pieces.
+    """The part of every batch that a process loads, and its number of pieces.
 
     Piece a of process r is part ``a * processes + r`` of the batch's ``pieces * processes`` parts,
-    so that a batch holds the same samples however it is shared out.
+    so that a batch holds the same samples however it is divided.
 
     Attributes:
-        pieces: Parts of a process's share, given out one after the other, at least 1.
+        pieces: Parts of a process's share, returned one after the other, at least 1.
         process: Number of this process, from 0.
-        processes: How many processes share each batch.
+        processes: Number of processes that share each batch.
     """
 
     pieces: int = 1
@@ -126,7 +126,7 @@ WHOLE = Share()
 
 
 class _Indices:
-    """Sample indices, one list per piece of a batch, made as they are asked for."""
+    """Sample indices, one list per piece of a batch, generated on demand."""
 
     def __init__(self, *, batch: int, start: int, stop: int, share: Share) -> None:
         parts = share.pieces * share.processes
@@ -157,33 +157,33 @@ class BatchLoader:
 
     Batch k holds samples k * batch to (k + 1) * batch - 1, in this order, for any number of
     workers. With ``workers=0`` a thread of this process prepares batches ahead: decoding and
-    resizing mostly run outside Python's lock, and all photos are cached once. With workers,
-    that many processes do, each with a cache of its own.
+    resizing mostly run outside Python's lock, and all photos are cached once. Otherwise that
+    many worker processes do so, each with a cache of its own.
 
-    The datasets of this package draw from generators of their own. One that draws from the
-    global generators (Python's, numpy's, PyTorch's) repeats exactly, for any number of workers and
-    after a resumption, with ``workers`` of at least 1, where those are seeded for each sample; in
-    a thread that is not possible, as the training loop draws from the same ones.
+    The datasets of this package draw from their own generators. A dataset that draws from the
+    global generators (Python's, numpy's, PyTorch's) is reproducible, for any number of workers and
+    after a resumption, only with ``workers`` of at least 1, where they are seeded for each sample.
+    In a thread that is impossible, as the training loop draws from the same generators.
 
-    A dataset with ``on_device`` set makes whole batches on `device`, in a thread and a CUDA stream
-    of its own; `workers` then do not count.
+    A dataset with ``on_device`` set makes whole batches on `device`, in its own thread and CUDA
+    stream; `workers` is then ignored.
 
-    Use it as a context manager, so that threads and processes end with the loop. Entered again it
-    begins again with batch `start`.
+    Use it as a context manager, so that threads and processes end with the loop. When entered
+    again, it starts again with batch `start`.
 
     Args:
         dataset: Map-style dataset that answers for every index from 0 on.
         batch: Samples per batch, at least 1.
         start: First batch, at least 0.
         stop: One past the last batch.
-        share: The part of every batch that is loaded, and in how many pieces it is given out.
+        share: The part of every batch to load, and the number of pieces to return it in.
         workers: Number of worker processes; 0 for a thread of this process.
-        ahead: How many batches may lie ready (per worker, if there are any).
+        ahead: How many batches may be ready (per worker, if there are any).
         seed: Seed of the global generators in worker processes, at least 0.
-        device: Where datasets that make batches on a device make them.
+        device: Device for datasets that make batches on a device.
 
     Raises:
-        ValueError: If a number is out of range, or a batch cannot be shared out evenly.
+        ValueError: If a number is out of range, or a batch cannot be divided evenly.
     """
 
     def __init__(
@@ -218,10 +218,10 @@ class BatchLoader:
         self._source: Iterator[Batch] | None = None
 
     def __enter__(self) -> "BatchLoader":
-        """Start loading ahead, from the first batch on.
+        """Start loading ahead, from the first batch.
 
         Raises:
-            RuntimeError: If it is entered already.
+            RuntimeError: If it is already entered.
         """
         if self._source is not None:
             raise RuntimeError("this loader is in use; make another one for the same data")
@@ -247,7 +247,7 @@ class BatchLoader:
             self._thread = None
 
     def __iter__(self) -> Iterator[Batch]:
-        """Return the iterator itself; batches are given out once."""
+        """Return the iterator itself; each batch is returned once."""
         return self
 
     def __next__(self) -> Batch:
@@ -255,7 +255,7 @@ class BatchLoader:
 
         Raises:
             RuntimeError: If the loader was not entered with ``with``.
-            Exception: Whatever the dataset raised while it made this batch.
+            Exception: Any error that the dataset raised while making this batch.
         """
         if self._source is None:
             raise RuntimeError("enter the loader first: with BatchLoader(...) as batches: ...")
@@ -276,9 +276,9 @@ class BatchLoader:
                 batch_sampler=self._indices,
                 num_workers=self._workers,
                 prefetch_factor=self._ahead,
-                # not forked: libvips has threads, which do not survive a fork
+                # not forked, because libvips has threads, which do not survive a fork
                 multiprocessing_context="spawn",
                 worker_init_fn=_leave_interrupts_to_the_loop,
-                generator=torch.Generator(),  # else a number is drawn from the global one
+                generator=torch.Generator(),  # otherwise the global one would be used
             )
         )

@@ -1,7 +1,6 @@
-"""Training samples made on the device that trains: photos as one tensor, crops and small pictures.
+"""Training samples made on the training device: photos as one tensor, crops and small pictures.
 
-The samples are those of the data sets, which draw them; here are the photos and the arithmetic on
-batches.
+The data sets draw the samples; this module holds the photos and does the arithmetic on batches.
 """
 
 from collections.abc import Sequence
@@ -21,10 +20,10 @@ from escsr.resize import axis_taps
 
 
 class DeviceBatches:
-    """A data set that can make whole batches on the device that trains.
+    """A data set that can make whole batches on the training device.
 
     Attributes:
-        on_device: Whether it is asked to.
+        on_device: Whether it should do so.
     """
 
     on_device: bool
@@ -32,7 +31,7 @@ class DeviceBatches:
     _photos: "DevicePhotos | None" = None
 
     def open_on(self, device: torch.device) -> None:
-        """Bring the photos to a device; before the first call of `batch`.
+        """Copy the photos to a device; call it before `batch`.
 
         Raises:
             ValueError: If a photo is damaged and bad files are refused.
@@ -45,17 +44,17 @@ class DeviceBatches:
 
     @property
     def files(self) -> list[Path]:
-        """All picture files that samples are made of."""
+        """All picture files that samples are made from."""
         pools = self._all_pools()
         return list(dict.fromkeys(path for p in pools for entry in p.entries for path in entry))
 
     @property
     def skips_damaged(self) -> bool:
-        """Whether damaged files are passed over (``bad_files="skip"``)."""
+        """Whether damaged files are skipped (``bad_files="skip"``)."""
         return self._all_pools()[0].skips_damaged
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """Make the samples of some indices, stacked, on the device."""
+        """Make the samples of some indices on the device, stacked."""
         raise NotImplementedError
 
     @property
@@ -74,8 +73,8 @@ class DevicePhotos:
     """All photos of some pools, decoded, in one uint8 tensor on a device.
 
     Args:
-        pools: The photos; a file that is in several of them is brought once.
-        device: Where to.
+        pools: The photos; a file that is in several pools is copied once.
+        device: Target device.
 
     Raises:
         MemoryError: If the device has too little memory.
@@ -84,7 +83,7 @@ class DevicePhotos:
     def __init__(self, pools: Sequence[PhotoPool], device: torch.device) -> None:
         self._first = pools[0]
         readers = {path: pool for pool in pools for entry in pool.entries for path in entry}
-        with ThreadPoolExecutor(4) as threads:  # decoders leave Python's lock
+        with ThreadPoolExecutor(4) as threads:  # decoders release Python's lock
             found = dict(
                 zip(readers, threads.map(_decoded, readers, readers.values()), strict=True)
             )
@@ -104,10 +103,10 @@ class DevicePhotos:
                 self._photos[path] = photo
                 continue
             view = memory[begin : begin + photo.size].view(photo.shape)
-            view.copy_(torch.from_numpy(np.array(photo)))  # a copy, for torch wants it writable
+            view.copy_(torch.from_numpy(np.array(photo)))  # a copy, as torch needs it writable
             self._photos[path] = view
             begin += photo.size
-        if device.type == "cuda":  # batches are made in another stream
+        if device.type == "cuda":  # other streams make the batches
             torch.cuda.synchronize(device)
 
     def draw(self, rng: np.random.Generator, pool: PhotoPool | None = None) -> tuple[Tensor, ...]:
@@ -115,7 +114,7 @@ class DevicePhotos:
 
         Args:
             rng: Generator of the sample.
-            pool: Which of the pools; None: the first one.
+            pool: The pool to draw from; None: the first one.
 
         Returns:
             Its pictures, (H, W, 3) uint8 each.
@@ -142,13 +141,13 @@ def _decoded(path: Path, pool: PhotoPool) -> Photo | ValueError:
 
 
 def mirrored(photo: Tensor, *, top: int, left: int, side: int) -> Tensor:
-    """Cut a square out of a photo, which is mirrored at its edges.
+    """Cut a square out of a photo that is mirrored at its edges.
 
     Args:
         photo: (H, W, 3).
         top: First row; may be negative.
         left: First column; likewise.
-        side: Rows and columns.
+        side: Number of rows and columns.
 
     Returns:
         (side, side, 3), a view where nothing is mirrored.
@@ -169,20 +168,19 @@ def _reflected(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
 
 
 def resized(pictures: Tensor, size: tuple[int, int], *, context: int = 0) -> Tensor:
-    """Resize pictures by MATLAB's bicubic filter; uint8 as `escsr.resize.imresize`, to the bit.
+    """Resize with MATLAB's bicubic filter; for uint8 bit-identical to `escsr.resize.imresize`.
 
-    A matrix product for each axis. Sums of uint8 that lie between two levels are then added up once
-    more in the order of `imresize`, because a product rounds them either way. (Apple's GPUs have no
-    float64; with float32 levels may differ by one.)
+    Each axis is a matrix product. Sums of uint8 close to halfway between two levels are then added
+    up again in the order of `imresize`, because a product may round them either way. (Apple's GPUs
+    have no float64; with float32, levels may differ by one.)
 
     Args:
         pictures: (B, H, W, C), uint8 or float.
         size: (height, width) of the result, with its context.
-        context: Pixels of the result to leave out on each side, so that they only lend their share
-            to their neighbours.
+        context: Pixels of the result to drop on each side, which only serve as context.
 
     Returns:
-        (B, height - 2 context, width - 2 context, C) of the same number type.
+        (B, height - 2 context, width - 2 context, C) of the same dtype.
     """
     scales = [out / length for out, length in zip(size, pictures.shape[1:3], strict=True)]
     order = (1, 2) if scales[0] <= scales[1] else (2, 1)
@@ -210,11 +208,11 @@ def _resized_rows(pictures: Tensor, out: int, context: int) -> Tensor:
 
 
 _HALF = 1e-7
-"""How near to a half a sum is undecided: errors of float64 are below 1e-12."""
+"""Distance from a half within which a sum is undecided: float64 errors are below 1e-12."""
 
 
 def _add_up_halves(sums: Tensor, exact: Tensor, filter_: "_Filter") -> None:
-    """Add up the sums near a half again, from the first tap to the last."""
+    """Recompute the sums near a half, from the first tap to the last."""
     batch, row, column = ((sums - sums.floor() - 0.5).abs() < _HALF).nonzero(as_tuple=True)
     terms = exact[batch[:, None], filter_.indices[row], column[:, None]] * filter_.weights[row]
     total = torch.zeros_like(terms[:, 0])
@@ -236,7 +234,7 @@ def _filter(length: int, out: int, context: int, device: torch.device) -> _Filte
     indices, weights = axis_taps(length, out)
     indices, weights = indices[context : out - context], weights[context : out - context]
     matrix = np.zeros((len(indices), length))
-    # mirrored taps may fall on one sample several times, so they are added up
+    # mirrored taps may hit the same sample several times, so weights are added up
     np.add.at(matrix, (np.arange(len(indices))[:, None], indices), weights)
     dtype = torch.float32 if device.type == "mps" else torch.float64
     return _Filter(
@@ -247,12 +245,12 @@ def _filter(length: int, out: int, context: int, device: torch.device) -> _Filte
 
 
 def as_variants(variants: Sequence[int], device: torch.device) -> Tensor:
-    """Put the drawn variants of a batch on its device, for `turned`."""
+    """Copy the drawn variants of a batch to its device, for `turned`."""
     return torch.tensor(variants, device=device)
 
 
 def turned(pictures: Tensor, variants: Tensor) -> Tensor:
-    """Flip and rotate each picture by its own variant, as `escsr.data.d4`.
+    """Flip and rotate each picture by its own variant, like `escsr.data.d4`.
 
     Args:
         pictures: (B, P, P, C).

@@ -1,4 +1,4 @@
-"""Folders of small and large pictures that belong together, as training pairs."""
+"""Folders of matching small and large pictures, as training pairs."""
 
 import logging
 from collections.abc import Sequence
@@ -33,15 +33,13 @@ _Picture = TypeVar("_Picture", Photo, Tensor)
 class PairedDataset(DeviceBatches, Dataset[Pair]):
     """Random aligned crops from pairs of picture files.
 
-    Files are paired by name and checked by their headers; nothing is decoded before it is
-    drawn. Sample ``n`` depends on ``(seed, n)`` and the files alone, as in
-    `escsr.data.FolderDataset`: a pair is drawn by area, then a position and one of the eight flips
-    and rotations.
+    Files are paired by name and checked by their headers; pictures are decoded only when drawn.
+    Sample ``n`` depends only on ``(seed, n)`` and the files, as in `escsr.data.FolderDataset`: a
+    pair is drawn by area, then a position and one of the eight flips and rotations.
 
     Args:
         roots_gt: Folders of large pictures, searched recursively.
-        roots_lq: Folders of small pictures; the first belongs to the first of `roots_gt`, and
-            so on.
+        roots_lq: Folders of small pictures, one for each of `roots_gt`, in the same order.
         scale: Integer factor between the pictures, at least 1.
         patch: Side of the small crop in pixels; the large one has ``patch * scale``.
         patterns: Names that the small picture of ``name.png`` may have, without the ending, tried
@@ -55,11 +53,11 @@ class PairedDataset(DeviceBatches, Dataset[Pair]):
             each, "skip" logs a warning for each and leaves them out.
         cache_bytes: Memory for decoded photos, in bytes; per worker process, if there are any.
         cache_folder: Folder for decoded photos; see `escsr.data.PhotoCache`.
-        on_device: Whether batches are made on the device that trains; see `FolderDataset`.
+        on_device: Whether batches are made on the training device; see `FolderDataset`.
 
     Raises:
         FileNotFoundError: If a root is missing, or no pair is left to draw from.
-        ValueError: If a number is out of range, the roots are not in pairs, a pattern is none, or
+        ValueError: If a number is out of range, the roots do not match, a pattern is invalid, or
             a file is bad and `bad_files` is "refuse".
 
     Example:
@@ -167,7 +165,7 @@ class PairedDataset(DeviceBatches, Dataset[Pair]):
     def _cut(
         self, rng: np.random.Generator, small: _Picture, large: _Picture
     ) -> tuple[_Picture, _Picture, int]:
-        """Draw a place and a variant, and cut the pair out there, as it is."""
+        """Draw a position and a variant, and cut out the pair there, not flipped yet."""
         patch, scale = self.patch, self.scale
         top = int(rng.integers(small.shape[0] - patch + 1))
         left = int(rng.integers(small.shape[1] - patch + 1))

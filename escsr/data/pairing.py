@@ -1,4 +1,4 @@
-"""Which small picture belongs to which large one: by name, and checked by size and colour."""
+"""Pairing small and large pictures by name, with checks of size and colour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from escsr.images import image_size, is_gray_file, read_rgb
 from escsr.picture_files import list_images, matches
 
 PATTERNS = ("{name}x{scale}", "{name}_LR", "{name}")
-"""How small pictures are named after large ones, tried in this order: DIV2K's ``0001x4``, ``_LR``,
-and the same name in another folder."""
+"""Names of small pictures, tried in this order: DIV2K's ``0001x4``, ``_LR``, and the same name in
+another folder."""
 
 _COLOURFUL = 2.0
-"""Mean difference between the channels of a picture that has colours, in steps of 8 bits. A gray
-photograph that went through JPEG stays below 1."""
+"""Least mean difference between the channels of a colour picture, in 8-bit steps. A gray
+photograph after JPEG stays below 1."""
 
 _GRAY = 0.05
-"""That of a gray picture kept as RGB: rounding at most."""
+"""Greatest mean difference of a gray picture stored as RGB: rounding only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedFiles:
-    """A large picture with its small one.
+    """A large picture and its small version.
 
     Attributes:
         name: Path of the large picture below its folder, without the ending.
         gt: The large picture.
         lq: The small picture.
         lq_size: (h, w) of the small picture.
-        gt_size: (H, W) of the large picture's top left part that the small picture shows.
+        gt_size: (H, W) of the top left part of the large picture that the small one shows.
     """
 
     name: str
@@ -55,8 +55,8 @@ def pair_folders(
     Args:
         root_gt: Folder of large pictures, searched recursively.
         root_lq: Folder of small pictures, likewise.
-        scale: Large size / small size, at least 1. A large picture may be up to one pixel of the
-            small picture larger than that; its top left part is then what belongs to it.
+        scale: Large size / small size, at least 1. A large picture may exceed that by up to one
+            pixel of the small one; its top left part is then used.
         patterns: Names that the small picture may have, without the ending, relative to its
             folder, tried in order. ``{name}`` is the large one's path below its folder without the
             ending, ``{scale}`` the scale: ``X{scale}/{name}x{scale}`` finds ``X4/0001x4.png``.
@@ -64,12 +64,12 @@ def pair_folders(
         exclude: Glob patterns of large pictures to leave out.
 
     Returns:
-        The pairs in the order of the large pictures; a line for each thing that is wrong;
-        and the small pictures that belong to no large one.
+        The pairs in the order of the large pictures; one line for each problem; and the small
+        pictures without a large one.
 
     Raises:
         FileNotFoundError: If a folder is missing.
-        ValueError: If a pattern is none.
+        ValueError: If a pattern is invalid.
     """
     check_patterns(patterns)
     large, problems = files_by_name(root_gt)
@@ -96,10 +96,10 @@ def pair_folders(
 
 
 def check_patterns(patterns: Sequence[str]) -> None:
-    """Refuse patterns that are not made of ``{name}`` and ``{scale}``.
+    """Refuse patterns with fields other than ``{name}`` and ``{scale}``.
 
     Raises:
-        ValueError: If one is not, or there are none.
+        ValueError: If a pattern is invalid, or there are none.
     """
     if isinstance(patterns, str) or not patterns:
         raise ValueError(f'patterns must be a list of patterns like "{{name}}", got {patterns!r}')
@@ -116,7 +116,7 @@ def check_patterns(patterns: Sequence[str]) -> None:
 
 
 def files_by_name(root: str | Path) -> tuple[dict[str, Path], list[str]]:
-    """Pictures below a folder by path without ending, and a line for each name there twice."""
+    """Pictures below a folder by path without ending, and a line for each duplicate name."""
     files: dict[str, Path] = {}
     problems = []
     for path in list_images([root]):
@@ -128,7 +128,7 @@ def files_by_name(root: str | Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def lq_names(name: str, scale: float, patterns: Sequence[str] = PATTERNS) -> list[str]:
-    """Return the names, without ending, that the small picture of a large one may have."""
+    """Return the possible names, without ending, of a large picture's small one."""
     return [pattern.format(name=name, scale=f"{scale:g}") for pattern in patterns]
 
 
@@ -141,15 +141,15 @@ def shown_size(
     *,
     exact: bool = False,
 ) -> tuple[int, int]:
-    """Return the size of the large picture's part that its small picture shows.
+    """Return the size of the part of a large picture that its small one shows.
 
     Args:
-        gt: The large picture, to be named in an error.
+        gt: The large picture, for errors.
         gt_size: Its (H, W).
-        lq: The small picture, to be named too; None where it is yet to be made.
+        lq: The small picture, for errors; None if it does not exist yet.
         lq_size: Its (h, w).
         scale: Large size / small size, at least 1.
-        exact: Whether the large picture may not be larger than that part.
+        exact: Whether the large picture must not be larger than that part.
 
     Raises:
         ValueError: If the large picture is smaller than ``scale`` times the small one, or larger
@@ -171,13 +171,13 @@ def shown_size(
 def check_colours(gt: Path, lq: Path, *, decode: bool = False) -> None:
     """Refuse a gray file beside one with colours: a wrong pair, or a wrong conversion.
 
-    A gray photo that is kept as RGB is right, beside a gray one.
+    A gray photo stored as RGB is accepted beside a gray one.
 
     Args:
         gt: The large picture.
         lq: The small one.
-        decode: Whether to decode both in any case, and so find gray that is kept as RGB, and
-            damaged files; otherwise only where just one is gray by its header.
+        decode: Whether to always decode both, which finds gray stored as RGB and damaged files;
+            otherwise they are decoded only if just one is gray by its header.
 
     Raises:
         ValueError: If one file is gray, and the other shows colours.
@@ -198,6 +198,6 @@ def _checked_pair(name: str, gt: Path, lq: Path, scale: float) -> PairedFiles:
 
 
 def _colour(path: Path) -> float:
-    """Mean range of the three channels of a picture, in steps of 8 bits."""
+    """Mean range over the three channels of a picture, in 8-bit steps."""
     pixels = read_rgb(path).astype(np.int16)
     return float((pixels.max(axis=2) - pixels.min(axis=2)).mean())

@@ -1,4 +1,4 @@
-"""The photos of a dataset: which files can be used, and drawing one of them by area."""
+"""The photos of a dataset: finding usable files, and drawing them by area."""
 
 import logging
 import os
@@ -14,26 +14,25 @@ from escsr.images import image_size, read_rgb
 from escsr.picture_files import list_images
 
 _LOG = logging.getLogger(__name__)
-_TRIES = 100  # redraws of one sample before a folder of unreadable photos is given up
+_TRIES = 100  # redraws of one sample before giving up on a folder of unreadable photos
 
 _Picture = TypeVar("_Picture")
 
 BadFiles = Literal["refuse", "skip"]
-"""What to do about files that cannot be used: raise and name them, or warn and leave them out."""
+"""How to treat unusable files: raise and name them, or warn and leave them out."""
 
 
 class PhotoPool:
-    """Pictures to draw from, each with a probability in proportion to its area.
+    """Pictures to draw from, each with a probability proportional to its area.
 
     So every pixel of all photos is about equally likely to be in a crop.
 
     Args:
-        entries: For each thing that can be drawn the files that belong to it: one photo, or a
-            photo and its small picture.
+        entries: The files of each entry: one photo, or a photo and its small picture.
         areas: Area of each entry in pixels.
         photo: Reads a file, or finds it in memory.
-        skip: Whether a file that turns out to be damaged is passed over with a warning (another
-            entry is drawn) or refused.
+        skip: Whether a damaged file is skipped with a warning (another entry is drawn) or
+            refused.
     """
 
     def __init__(
@@ -53,17 +52,17 @@ class PhotoPool:
         """Draw an entry by area and return its pictures.
 
         Raises:
-            ValueError: If a file is damaged and such files are refused, or if very many are.
+            ValueError: If a file is damaged and such files are refused, or if too many are.
         """
         return self.draw_from(lambda number: tuple(map(self.read, self.entries[number])), rng)
 
     def draw_from(
         self, read: Callable[[int], tuple[_Picture, ...]], rng: np.random.Generator
     ) -> tuple[_Picture, ...]:
-        """Draw an entry by area, and return its pictures from where `read` has them.
+        """Draw an entry by area and return its pictures, obtained from `read`.
 
         Args:
-            read: Gives the pictures of an entry by its number; raises `ValueError` for damaged
+            read: Returns the pictures of an entry by its number; raises `ValueError` for damaged
                 ones.
             rng: Generator of the sample.
 
@@ -158,12 +157,12 @@ def open_pool(
 
 
 def damaged_files(paths: Iterable[Path]) -> list[str]:
-    """Decode picture files and say which cannot be, one line each; headers may outlive the rest.
+    """Decode picture files and report failures, one line each; headers alone do not show damage.
 
     Args:
-        paths: The files; those of a size that fits in memory.
+        paths: The files, of sizes that fit in memory.
     """
-    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:  # decoders leave Python's lock
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:  # decoders release Python's lock
         return [line for line in threads.map(_damage, paths) if line is not None]
 
 
@@ -179,9 +178,9 @@ def tell_bad(bad: Sequence[str], bad_files: BadFiles, *, of: int) -> bool:
     """Refuse files, or warn that they are left out.
 
     Args:
-        bad: What is wrong, one line for each bad file.
+        bad: One line on the problem of each bad file.
         bad_files: "refuse" or "skip".
-        of: How many files were looked at.
+        of: Number of files examined.
 
     Returns:
         Whether bad files are skipped.
@@ -208,7 +207,7 @@ def open_cache(
     cache_bytes: int,
     cache_folder: str | Path | None,
 ) -> PhotoCache:
-    """Make the cache of a dataset, with a warning where it will be too small to help.
+    """Make the cache of a dataset, with a warning if it is too small to help.
 
     Args:
         decode: Reads one file.

@@ -1,4 +1,4 @@
-"""Collections of photographs made ready for training: checked, counted, and cut into sub-images."""
+"""Preparing photographs for training: checking, statistics, and cutting into sub-images."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from escsr.images import Display, Picture, read_image, write_image
 from escsr.picture_files import list_images
 
 REPORT = "prepared.json"
-"""Name of the file, beside the sub-images, that says how they were made and of what."""
+"""Name of the file beside the sub-images that records their settings and sources."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many photos are done, and how many there are."""
+"""Called with the current step, the number of finished photos, and the total."""
 
 
 def prepare_photos(
@@ -37,34 +37,34 @@ def prepare_photos(
 ) -> dict[str, Any]:
     """Check folders of photos and cut the good ones into overlapping sub-images.
 
-    A training sample then decodes a small file instead of a large one. Left out, and named, are
-    files that cannot be read, small ones, those with transparency, and all but the first of those
-    that show the same pixels. Sub-images are PNG files of the photo's depth, spread evenly over the
-    photo so that all of it is covered.
+    A training sample then decodes a small file instead of a large one. The report lists the files
+    left out: unreadable, small or transparent ones, and duplicates (all but the first with the same
+    pixels). Sub-images are PNG files of the photo's depth, spread evenly so that they cover the
+    whole photo.
 
-    Each file appears complete or not at all. Called again with the same settings after an
-    interruption, it goes on; photos that have changed since are cut anew.
+    Each file appears complete or not at all. Calling it again with the same settings resumes an
+    interrupted run; photos that have changed since are cut again.
 
     Args:
         sources: Folders of photos, searched recursively.
         out: Folder for the sub-images; new, empty, or one of an earlier call.
-        crop: Side of a sub-image in pixels. Of a photo with a shorter side, that side is kept.
+        crop: Side of a sub-image in pixels. A shorter side of a photo is kept whole.
         step: Largest distance between neighbouring sub-images, at most `crop`.
         least: Photos with a shorter side are left out; None: `crop`.
         gray: Whether photos without colours are kept.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
         workers: Threads; None: one per processor core.
-        progress: Told about each photo.
+        progress: Called for each photo.
 
     Returns:
-        The report, as in the file ``prepared.json`` beside the sub-images: the settings, the
+        The report, also written to ``prepared.json`` beside the sub-images: the settings, the
         statistics, the photos left out and why, and the photos used.
 
     Raises:
         FileNotFoundError: If a source is missing or no photo is left.
-        ValueError: If a number is out of range, two photos would be written under one name, or
-            `out` is inside a source or holds something else.
+        ValueError: If a number is out of range, two photos would get the same name, or `out` is
+            inside a source or contains other files.
         OSError: If a sub-image cannot be written.
 
     Example:
@@ -94,7 +94,7 @@ def prepare_photos(
     used = [photo for photo in facts if photo.problem is None]
     report = _begun(settings, facts, used)
     for photo in used:
-        if known.get(photo.target) != photo.digest:  # sub-images of what was there before
+        if known.get(photo.target) != photo.digest:  # outdated sub-images
             for path, _ in sub_images(photo, folder, crop=crop, step=step):
                 path.unlink(missing_ok=True)
     write_json(folder / REPORT, report, indent=1)
@@ -116,10 +116,10 @@ def prepare_photos(
 def sub_images(
     photo: PhotoFacts, folder: Path, *, crop: int, step: int
 ) -> list[tuple[Path, tuple[int, int]]]:
-    """Return the files that a photo is cut into, with the row and column where each begins.
+    """Return the files that a photo is cut into, with the first row and column of each.
 
     Args:
-        photo: What `inspect_photo` found.
+        photo: The result of `inspect_photo`.
         folder: Output folder.
         crop: Side of a sub-image in pixels.
         step: Largest distance between neighbours.
@@ -134,7 +134,7 @@ def sub_images(
 
 
 def cut_photo(photo: PhotoFacts, folder: Path, *, crop: int, step: int) -> list[Path]:
-    """Write the sub-images of a photo that are not there yet; return the paths of all.
+    """Write the missing sub-images of a photo; return the paths of all.
 
     The arguments are those of `sub_images`.
     """
@@ -152,12 +152,12 @@ def cut_photo(photo: PhotoFacts, folder: Path, *, crop: int, step: int) -> list[
 
 
 def positions(length: int, side: int, step: int) -> list[int]:
-    """Return where pieces begin that cover a length, evenly spread, at most ``step`` apart.
+    """Return evenly spaced starts of pieces that cover a length, at most ``step`` apart.
 
     Args:
-        length: What is to be covered.
-        side: Length of a piece; if it is longer than `length`, one piece begins at 0.
-        step: Largest distance between two beginnings.
+        length: Length to cover.
+        side: Length of a piece; if it is longer than `length`, one piece starts at 0.
+        step: Largest distance between two starts.
 
     Example:
         >>> positions(1000, 480, 240)
@@ -171,19 +171,19 @@ def positions(length: int, side: int, step: int) -> list[int]:
 def open_folder(
     folder: Path, sources: Sequence[str | Path], settings: dict[str, Any], *, report: str = REPORT
 ) -> dict[str, Any]:
-    """Make or check an output folder that may be of an earlier call.
+    """Create an output folder, or check one from an earlier call.
 
     Args:
         folder: The folder.
-        sources: Folders of photos, none of which it may be inside of.
-        settings: What decides its contents.
-        report: Name of the file in it that says so.
+        sources: Folders of photos; the output must not be inside any of them.
+        settings: Settings that determine its contents.
+        report: Name of the file in it that records them.
 
     Returns:
         The report of the earlier call, or nothing.
 
     Raises:
-        ValueError: If it is inside a source, holds other things, or has other settings.
+        ValueError: If it is inside a source, contains other files, or has other settings.
     """
     for source in sources:
         if folder.resolve().is_relative_to(Path(source).resolve()):
@@ -206,7 +206,7 @@ def open_folder(
 def targets_of(
     sources: Sequence[str | Path], include: Sequence[str], exclude: Sequence[str]
 ) -> dict[Path, str]:
-    """Photos and the names of what is made of them: below the source's, if there are several."""
+    """Photos and the names of their outputs, below the name of the source if there are several."""
     targets: dict[Path, str] = {}
     taken: dict[str, Path] = {}
     for source in sources:
@@ -226,16 +226,16 @@ def _parallel(
     work: Callable[[_Item], _Result],
     items: Sequence[_Item],
     workers: int,
-    told: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> list[_Result]:
-    """Results in order; the first error ends it. Threads do: codecs and hashes leave the lock."""
+    """Results in order, up to the first error. Threads suffice, as codecs release the lock."""
     results = []
     with ThreadPoolExecutor(workers) as pool:
         try:
             for result in pool.map(work, items):
                 results.append(result)
-                if told is not None:
-                    told(len(results), len(items))
+                if progress is not None:
+                    progress(len(results), len(items))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -245,7 +245,7 @@ def _parallel(
 def _begun(
     settings: dict[str, Any], facts: Sequence[PhotoFacts], used: Sequence[PhotoFacts]
 ) -> dict[str, Any]:
-    """Return the report before anything is cut."""
+    """Return the report before any photo is cut."""
     left_out = {str(photo.path): photo.problem for photo in facts if photo.problem}
     if not used:
         reasons = "\n  ".join(f"{path}: {problem}" for path, problem in left_out.items())

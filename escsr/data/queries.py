@@ -1,4 +1,4 @@
-"""Single pixels of pictures with their coordinates, for networks that answer queries."""
+"""Single pixels with their coordinates, for networks that support queries."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def checked_queries(queries: int | None, drawing: ScaleDraw) -> int | None:
     """Refuse more queries than the smallest crop has pixels.
 
     Raises:
-        ValueError: If it has fewer, or the number is none.
+        ValueError: If it has fewer, or the number is invalid.
     """
     if queries is None:
         return None
@@ -31,7 +31,7 @@ def checked_queries(queries: int | None, drawing: ScaleDraw) -> int | None:
 def choose_pixels(
     rng: np.random.Generator, queries: int | None, side: int
 ) -> NDArray[np.int64] | None:
-    """Draw the numbers of some pixels of a square, none of them twice; None for no queries."""
+    """Draw distinct pixel numbers of a square; None for no queries."""
     return None if queries is None else rng.choice(side * side, queries, replace=False)
 
 
@@ -40,11 +40,11 @@ def pixels_at(image: NDArray[np.uint8], chosen: NDArray[np.integer]) -> dict[str
 
     Args:
         image: (H, W, 3) uint8.
-        chosen: (Q,) numbers of pixels, counted row by row.
+        chosen: (Q,) pixel numbers, counted row by row.
 
     Returns:
         ``gt`` (Q, 3) in [0, 1], ``coords`` (Q, 2), pixel centres (y, x) in [-1, 1], and ``cells``
-        (Q, 2), the pixel's height and width in the same unit; all float32.
+        (Q, 2), the pixel's height and width in the same units; all float32.
     """
     height, width = image.shape[:2]
     rows, columns = np.divmod(chosen, width)
@@ -57,11 +57,11 @@ def pixels_at(image: NDArray[np.uint8], chosen: NDArray[np.integer]) -> dict[str
 
 
 def pixels_of(pictures: Tensor, chosen: Sequence[NDArray[np.integer] | None]) -> dict[str, Tensor]:
-    """Do `pixels_at` for a batch, on its device.
+    """Like `pixels_at` for a batch, on its device.
 
     Args:
         pictures: (B, P, P, 3) uint8.
-        chosen: (Q,) numbers of pixels for each.
+        chosen: (Q,) pixel numbers for each picture.
     """
     count, side = pictures.shape[:2]
     numbers = torch.from_numpy(np.stack([c for c in chosen if c is not None]))
@@ -77,7 +77,7 @@ def pixels_of(pictures: Tensor, chosen: Sequence[NDArray[np.integer] | None]) ->
 
 
 def joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Put parts of a batch one after the other.
+    """Concatenate parts of a batch.
 
     Raises:
         ValueError: If their samples differ in shape.
@@ -88,10 +88,10 @@ def joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def check_one_shape(name: str, shapes: Sequence[tuple[int, ...]]) -> None:
-    """Refuse samples of one batch that have several shapes.
+    """Refuse samples of different shapes in one batch.
 
     Raises:
-        ValueError: If they have.
+        ValueError: If shapes differ.
     """
     different = sorted(set(shapes))
     if len(different) > 1:

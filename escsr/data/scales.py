@@ -1,4 +1,4 @@
-"""Drawing the scale of a sample, where a network is trained for any scale."""
+"""Drawing the scale of a sample, for training networks of any scale."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from escsr.data.photos import check_whole_numbers
 class ScaleDraw:
     """Draws the side of the large crop, P, of every sample.
 
-    A scale s is drawn evenly, and P = round(s * patch), in multiples if wanted. The true scale is
-    P / patch.
+    A scale s is drawn uniformly, and P = round(s * patch), rounded to a multiple if requested. The
+    true scale is P / patch.
 
     Args:
         patch: Side of the small picture in pixels.
         scales: Least and largest scale, at least 1.
         multiple: P is rounded to a multiple of this, at least 1.
-        group: How many samples in a row share one scale.
+        group: Number of consecutive samples that share one scale.
         seed: Seed of the stream, at least 0.
 
     Raises:
@@ -43,7 +43,7 @@ class ScaleDraw:
 
     def side(self, index: int) -> int:
         """Return P of a sample: a function of the seed and the sample's group."""
-        # another stream than those of the samples, whatever the numbers
+        # always a different stream from those of the samples
         entropy = np.random.SeedSequence(self.seed, spawn_key=(1, index // self.group))
         scale = np.random.Generator(np.random.PCG64(entropy)).uniform(*self.scales)
         return self.rounded(scale)

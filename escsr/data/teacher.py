@@ -1,4 +1,4 @@
-"""Small pictures with what a teacher made of them, as training samples of any scale."""
+"""Small pictures and a teacher's enlargements of them, as training samples of any scale."""
 
 import itertools
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from escsr.resize import imresize
 
 
 class _Cut(NamedTuple):
-    """Where a sample lies in its pictures, and its variant."""
+    """The position of a sample in its pictures, and its variant."""
 
     top: int
     left: int
@@ -36,30 +36,30 @@ class _Cut(NamedTuple):
 
 
 class TeacherDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
-    """Random crops of small pictures and of a teacher's enlargements of them, at any scale.
+    """Random crops of small pictures and a teacher's enlargements of them, at any scale.
 
-    The folders are made once, by `prepare_teacher` (``tools/prepare_teacher.py``), for any network
-    that somebody has: a student then learns from it without running it. A sample's scale is drawn
-    as by `ArbitraryScaleDataset`; the teacher's picture comes from the folder of the least scale
-    that is large enough, and is made smaller by MATLAB's bicubic filter where it is too large.
+    The folders are made once, by `prepare_teacher` (``tools/prepare_teacher.py``), with any
+    network: a student then learns from it without running it. A sample's scale is drawn as in
+    `ArbitraryScaleDataset`; the teacher's picture comes from the folder of the smallest sufficient
+    scale and is reduced with MATLAB's bicubic filter if it is too large.
 
-    Samples hold ``lq`` (3, p, p), ``teacher`` (3, P, P), what the teacher made, for the loss
-    `escsr.training.Teacher`, and ``gt`` (3, P, P): the photo, reduced likewise, if `roots` say
-    where the photos are; otherwise the teacher's picture too. With `queries`, ``gt`` and
-    ``teacher`` are (Q, 3), with ``coords`` and ``cells`` as by `ArbitraryScaleDataset`.
+    Samples hold ``lq`` (3, p, p), ``teacher`` (3, P, P), the teacher's picture for the loss
+    `escsr.training.Teacher`, and ``gt`` (3, P, P): the photo, reduced likewise, if `roots` are
+    given; otherwise the teacher's picture again. With `queries`, ``gt`` and ``teacher`` are
+    (Q, 3), with ``coords`` and ``cells`` as in `ArbitraryScaleDataset`.
 
-    Sample ``n`` depends on ``(seed, n)``, the settings and the files alone, as in
+    Sample ``n`` depends only on ``(seed, n)``, the settings and the files, as in
     `escsr.data.FolderDataset`.
 
     Args:
         folders: Teachers' folders, one or several scales.
         patch: Side of the small picture in pixels.
         scales: Least and largest scale; the largest is at most that of a folder.
-        roots: Folders of the photos that the small pictures were made of.
+        roots: Folders of the photos that the small pictures were made from.
         multiple: See `ArbitraryScaleDataset`; likewise `queries` and `group`, which may be left
-            out where there is only one scale.
+            out if there is only one scale.
         queries: Pixels drawn per sample, or None for whole pictures.
-        group: How many samples in a row share one scale.
+        group: Number of consecutive samples that share one scale.
         seed: Seed of the stream, at least 0.
         include: Glob patterns of the photos' file names to take.
         exclude: Glob patterns of the photos' file names to leave out.
@@ -68,7 +68,7 @@ class TeacherDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
             not fit together: "refuse" or "skip".
         cache_bytes: Memory for decoded pictures, in bytes; per worker process, if there are any.
         cache_folder: Folder for decoded pictures; see `escsr.data.PhotoCache`.
-        on_device: Whether batches are made on the device that trains; see `FolderDataset`.
+        on_device: Whether batches are made on the training device; see `FolderDataset`.
 
     Raises:
         FileNotFoundError: If a folder or its ``teacher.json`` is missing, or no picture is left.
@@ -84,7 +84,7 @@ class TeacherDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
     """
 
     brings_teacher = True
-    """Samples hold what a teacher made, which some losses want."""
+    """Samples hold a teacher's picture, which some losses need."""
 
     def __init__(
         self,
@@ -191,13 +191,13 @@ class TeacherDataset(DeviceBatches, Dataset[dict[str, Tensor]]):
         )
 
     def _place(self, rng: np.random.Generator, size: Sequence[int]) -> _Cut:
-        """Draw the crop's place, in pixels of the small picture, and its variant."""
+        """Draw the position of the crop, in pixels of the small picture, and its variant."""
         top = int(rng.integers(size[0] - self.patch + 1))
         left = int(rng.integers(size[1] - self.patch + 1))
         return _Cut(top, left, int(rng.integers(D4_VARIANTS)) if self.augment else 0)
 
     def _scale_for(self, side: int) -> int:
-        """The least scale of a folder whose pictures are large enough."""
+        """The smallest scale of a folder whose pictures are large enough."""
         return min(scale for scale in self._pools if scale * self.patch >= side)
 
 
@@ -207,7 +207,7 @@ def _cut_out(picture: Any, cut: _Cut, patch: int, scale: int) -> Any:
 
 
 def _named(made: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Put together what was made of the teacher's picture, and of the photo if there is one."""
+    """Combine the values from the teacher's picture with those from the photo, if there is one."""
     teachers, truth = made[0], made[-1]
     return {**truth, "teacher": teachers["gt"]}
 
@@ -226,7 +226,7 @@ def _open_pools(
     *,
     skip: bool,
 ) -> dict[int, PhotoPool]:
-    """One pool per scale, all with the same cache."""
+    """One pool per scale, all sharing one cache."""
     areas = {s: [p.size[0] * p.size[1] for p in pictures] for s, pictures in found.items()}
     photos = {p.photo for pictures in found.values() for p in pictures if p.photo}
     needed = 3 * sum(sum(some) * (1 + scale**2) for scale, some in areas.items())

@@ -1,4 +1,4 @@
-"""The folder that holds a teacher's pictures: which there are, and of which photos."""
+"""Reading the folder of a teacher's pictures."""
 
 import json
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from escsr.images import image_size
 from escsr.picture_files import matches
 
 TEACHER = "teacher.json"
-"""Name of the file in a teacher's folder that says how its pictures were made and of what."""
+"""Name of the file in a teacher's folder that records the settings and sources of its pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtPicture:
-    """A small picture and what a teacher made of it.
+    """A small picture and a teacher's enlargement of it.
 
     Attributes:
         lq: The small picture.
-        sr: The teacher's.
-        source: The photo that the small picture was made of, where it was then.
-        photo: Where it is now, if the roots were given.
+        sr: The teacher's picture.
+        source: Path of the photo when the small picture was made from it.
+        photo: Its current path, if the roots were given.
         size: (h, w) of the small picture.
     """
 
@@ -50,15 +50,15 @@ def read_folder(
         roots: Folders of the photos, or none.
         include: Glob patterns of photos to take.
         exclude: Glob patterns of photos to leave out.
-        patch: Least side of a small picture.
+        patch: Smallest allowed side of a small picture.
 
     Returns:
-        The scale, the usable pictures, and a line for each thing that is wrong.
+        The scale, the usable pictures, and one line for each problem.
 
     Raises:
-        FileNotFoundError: If it is no teacher's folder.
-        ValueError: If its ``teacher.json`` is damaged, or roots are given and its small pictures
-            are of windows.
+        FileNotFoundError: If it is not a teacher's folder.
+        ValueError: If its ``teacher.json`` is damaged, or if roots are given although its small
+            pictures show windows of photos.
     """
     try:
         made = json.loads((folder / TEACHER).read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def read_folder(
 
 
 def _find_photo(entry: dict[str, str], roots: Sequence[str | Path]) -> Path | None:
-    """Find an entry's photo, in a root of the same name as then if there are several."""
+    """Find an entry's photo; of several roots, one with the original name comes first."""
     for root in sorted(roots, key=lambda root: Path(root).resolve().name != entry["root"]):
         path = Path(root, entry["photo"])
         if path.is_file():
@@ -102,7 +102,7 @@ def _find_photo(entry: dict[str, str], roots: Sequence[str | Path]) -> Path | No
 def _checked(
     folder: Path, entry: dict[str, str], scale: int, patch: int, photo: Path | None
 ) -> TaughtPicture:
-    """Check by their headers that an entry's pictures are there and fit together."""
+    """Check by their headers that an entry's pictures exist and match."""
     lq, sr = (folder / kind / f"{entry['name']}.png" for kind in ("lq", "sr"))
     if not (lq.is_file() and sr.is_file()):
         raise ValueError(f"{sr} or its small picture is not there: prepare the folder again")

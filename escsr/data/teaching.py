@@ -1,4 +1,4 @@
-"""A teacher's enlargements of a collection of photos, made once for students to learn from."""
+"""Preparing a teacher's enlargements of photos, made once for training students."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Enlarge = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class _Job:
-    """One small picture to be made and enlarged."""
+    """One small picture to make and enlarge."""
 
     photo: Path
     root: Path
@@ -53,39 +53,39 @@ def prepare_teacher(
 ) -> dict[str, Any]:
     """Make small pictures of photos and let a teacher enlarge them, for `TeacherDataset`.
 
-    Each photo, cut from the top left to multiples of `scale`, is made ``scale`` times smaller and
-    given to the teacher as a whole. Small pictures go to ``lq`` in the folder, the teacher's to
-    ``sr``, as 8-bit PNG files; ``teacher.json`` says of what they were made. A picture appears
-    complete or not at all; called again with the same settings after an interruption, it goes on.
+    Each photo, cut from the top left to multiples of `scale`, is reduced by ``scale`` and given to
+    the teacher as a whole. Small pictures go to ``lq`` in the folder, the teacher's to ``sr``, as
+    8-bit PNG files; ``teacher.json`` records their sources. A picture appears complete or not at
+    all; calling it again with the same settings resumes an interrupted run.
 
     Args:
         sources: Folders of photos, searched recursively.
         out: Folder for the pictures; new, empty, or one of an earlier call.
-        enlarge: The teacher, e.g. a network in evaluation mode: gets and returns pictures on the
-            CPU. It is called without gradients.
-        name: What it is, for ``teacher.json``.
-        scale: By what it enlarges, at least 1.
-        lq_from: Makes the small pictures in place of bicubic: a preset of `escsr.degradations` or a
+        enlarge: The teacher, e.g. a network in evaluation mode; it takes and returns pictures on
+            the CPU and is called without gradients.
+        name: Name of the teacher, for ``teacher.json``.
+        scale: Its enlargement factor, at least 1.
+        lq_from: Makes the small pictures instead of bicubic: a preset of `escsr.degradations` or a
             function, see `ArbitraryScaleDataset`.
-        reduce: By what bicubic reduces a photo, from 1 to `scale`, if not by `scale`: a window of
-            it is then taken, so that small pictures are as large as ever, and finer. There is no
-            photo of what the teacher makes of them, so students of it have no `roots`.
-        draws: How many small pictures are made of each photo; more than one only with `lq_from` or
-            `reduce`.
+        reduce: Factor by which bicubic reduces a photo, from 1 to `scale`, if not `scale` itself.
+            Only a window of the photo is then used, so that small pictures have the usual size but
+            finer detail. The teacher's results then have no matching photo, so `roots` cannot be
+            given to `TeacherDataset`.
+        draws: Number of small pictures per photo; more than one only with `lq_from` or `reduce`.
         seed: Seed of `lq_from` and of the windows, at least 0.
         ensemble: Whether to average over the eight flips and rotations of the small picture, at
             eight times the cost.
         include: Glob patterns of file names to take.
         exclude: Glob patterns of file names to leave out.
-        progress: Told about each picture.
+        progress: Called for each picture.
 
     Returns:
-        What ``teacher.json`` says: the settings, and each picture with its photo.
+        The contents of ``teacher.json``: the settings, and each picture with its photo.
 
     Raises:
         FileNotFoundError: If a source is missing or has no photos.
-        ValueError: If a number is out of range, the teacher makes another size, a photo cannot be
-            read, or `out` holds something else.
+        ValueError: If a number is out of range, the teacher returns a wrong size, a photo cannot be
+            read, or `out` contains other files.
         OSError: If a picture cannot be written.
 
     Example:
@@ -135,7 +135,7 @@ def prepare_teacher(
         try:
             _enlarge_one(job, folder, enlarge, scale=scale, make=make, seed=seed, ensemble=ensemble)
         except BaseException:
-            if number == 0 and not known:  # nothing is there yet: leave the folder free
+            if number == 0 and not known:  # nothing is finished yet: free the folder
                 (folder / TEACHER).unlink()
             raise
         if progress is not None:
@@ -162,7 +162,7 @@ def _jobs(
 
 
 def _window(photo: Photo, size: tuple[int, int], rng: np.random.Generator, *, reduce: int) -> Photo:
-    """A part of a photo, anywhere in it, made smaller by less than the teacher enlarges."""
+    """A random window of a photo, reduced by less than the teacher enlarges."""
     rows, columns = reduce * size[0], reduce * size[1]
     top = int(rng.integers(photo.shape[0] - rows + 1))
     left = int(rng.integers(photo.shape[1] - columns + 1))
@@ -179,7 +179,7 @@ def _enlarge_one(
     seed: int,
     ensemble: bool,
 ) -> None:
-    """Write a small picture, then the teacher's, unless that is there."""
+    """Write a small picture, then the teacher's, unless the latter exists."""
     lq_path, sr_path = (folder / kind / f"{job.name}.png" for kind in ("lq", "sr"))
     if sr_path.exists():
         return
@@ -190,19 +190,19 @@ def _enlarge_one(
     photo = np.ascontiguousarray(photo[: rows * scale, : columns * scale])
     if make is None:
         lq = imresize(photo, size=(rows, columns))
-    else:  # a function of the seed and the picture's name: files may come and go
+    else:  # depends on the seed and the picture's name only: files may come and go
         words = list(job.name.encode())
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
         lq = make(photo, (rows, columns), rng)
     sr = _enlarged(lq, enlarge, scale, ensemble=ensemble)
-    for path, pixels in ((lq_path, lq), (sr_path, sr)):  # in this order: sr says that both are
+    for path, pixels in ((lq_path, lq), (sr_path, sr)):  # sr last, as it marks both as done
         path.parent.mkdir(parents=True, exist_ok=True)
         write_image(path, Picture(pixels=pixels))
 
 
 @torch.no_grad()
 def _enlarged(lq: Photo, enlarge: Enlarge, scale: int, *, ensemble: bool) -> Photo:
-    """Call the teacher; in eight ways, and average, for an ensemble."""
+    """Call the teacher; for an ensemble, in eight orientations with the mean of the results."""
     total = torch.zeros(3, lq.shape[0] * scale, lq.shape[1] * scale)
     variants = range(D4_VARIANTS) if ensemble else (0,)
     for variant in variants:

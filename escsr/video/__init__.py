@@ -1,4 +1,4 @@
-"""Videos and folders of frames, frame by frame, at constant memory (extra ``video``: PyAV)."""
+"""Videos and folders of frames, frame by frame in constant memory (extra ``video``: PyAV)."""
 
 from escsr.video.encoding import EncoderOptions
 from escsr.video.upscaling import upscale_video

@@ -1,6 +1,6 @@
-"""Y'CbCr and RGB: what the tags of a video mean, and both ways between them.
+"""Colour tags of videos, and conversion between Y'CbCr and RGB.
 
-Source: ITU-T H.273, which numbers the tags.
+Source: ITU-T H.273, which defines the tag numbers.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ UNSPECIFIED = 2
 _RGB, _YCGCO = 0, 8
 _LIMITED, _FULL = 1, 2
 
-# Matrix: (Kr, Kb). 10 has constant luminance, which no encoder of ours writes; it is read as 9.
+# Matrix: (Kr, Kb). 10 has constant luminance, which our encoders do not write; it is read as 9.
 _LUMA = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -28,13 +28,13 @@ _HD, _SD = 1, 6
 
 @dataclass(frozen=True, kw_only=True)
 class ColourTags:
-    """How the numbers of a video are to be shown, by the numbers of H.273.
+    """The colour tags of a video, by the numbers of H.273.
 
     Attributes:
-        matrix: Of Y'CbCr.
+        matrix: Matrix of Y'CbCr.
         range: 1 limited (16 to 235), 2 full, 0 unspecified.
-        primaries: Of RGB.
-        transfer: Its curve.
+        primaries: Primaries of RGB.
+        transfer: Transfer curve.
     """
 
     matrix: int = UNSPECIFIED
@@ -44,21 +44,21 @@ class ColourTags:
 
     @property
     def is_full(self) -> bool:
-        """Whether black is 0 and white all bits; unspecified means limited."""
+        """Whether black is 0 and white has all bits set; unspecified means limited."""
         return self.range == _FULL
 
     def matrix_for(self, size: tuple[int, int]) -> int:
-        """The matrix that players take: the tag, or their guess by the picture's size."""
+        """The matrix that players use: the tag, or their guess from the picture's size."""
         if self.matrix in _LUMA or self.matrix == _YCGCO:
             return self.matrix
         return _HD if size[0] > 576 or size[1] > 1024 else _SD
 
     def as_luma(self) -> "ColourTags":
-        """The tags of RGB when it is written as Y'CbCr."""
+        """The tags for RGB that is written as Y'CbCr."""
         return replace(self, matrix=_HD, range=_LIMITED)
 
     def enlarged(self, size: tuple[int, int], new_size: tuple[int, int]) -> "ColourTags":
-        """The tags of the enlarged video: what players guessed must not change with the size."""
+        """The tags of the enlarged video: the players' guess must not change with the size."""
         if self.matrix_for(size) == self.matrix_for(new_size):
             return self
         guess = self.matrix_for(size)
@@ -74,15 +74,15 @@ def to_rgb(
     """Turn the planes of a frame into RGB.
 
     Args:
-        planes: Integers of ``bits`` bits: Y' (H, W), Cb and Cr of the same or of half the size; or
-            Y' alone; or R, G and B, where ``matrix`` is 0.
+        planes: Integers of ``bits`` bits: Y' (H, W), and Cb and Cr of the same or half the size;
+            or Y' alone; or R, G and B if ``matrix`` is 0.
         bits: 8 to 16.
         matrix: Number of the matrix.
-        full: Whether the numbers take the full range.
+        full: Whether values use the full range.
         centred: Whether chroma lies between the pixels of a row, as in JPEG, and not on them.
 
     Returns:
-        (3, H, W) float32 in [0, 1]; what lies outside is clipped.
+        (3, H, W) float32, clipped to [0, 1].
     """
     floats = [plane.float() for plane in planes]
     if matrix == _RGB and len(floats) == 3:
@@ -104,13 +104,13 @@ def to_rgb(
 def from_rgb(
     rgb: Tensor, *, bits: int, matrix: int, full: bool, shape: tuple[int, int] | None
 ) -> list[Tensor]:
-    """Turn RGB into the planes of a frame; the other way of `to_rgb`.
+    """Turn RGB into the planes of a frame; the inverse of `to_rgb`.
 
     Args:
         rgb: (3, H, W) floats in [0, 1].
         bits: 8 to 16.
         matrix: Number of the matrix.
-        full: Whether the numbers take the full range.
+        full: Whether values use the full range.
         shape: (H, W) of the chroma planes; None makes Y' alone.
 
     Returns:
@@ -161,10 +161,10 @@ def _rounded(plane: Tensor, top: int) -> Tensor:
 
 
 def _enlarge(plane: Tensor, shape: torch.Size, *, centred: bool) -> Tensor:
-    """Chroma at every pixel, linearly between its samples.
+    """Chroma at every pixel, interpolated linearly.
 
-    Rows of chroma lie between two rows of pixels; columns on every second pixel (MPEG-2 and all
-    after it), or between two as well (JPEG, MPEG-1).
+    Rows of chroma lie between two rows of pixels. Columns lie on every second pixel (MPEG-2 and
+    later), or between two as well (JPEG, MPEG-1).
     """
     for dim, is_centred in ((0, True), (1, centred)):
         old, new = plane.shape[dim], shape[dim]
@@ -181,7 +181,7 @@ def _enlarge(plane: Tensor, shape: torch.Size, *, centred: bool) -> Tensor:
 
 
 def _reduce(plane: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Chroma of 4:2:2 and 4:2:0: columns by [1 2 1] / 4 on every second pixel, rows by twos."""
+    """Chroma of 4:2:2 and 4:2:0: columns by [1 2 1] / 4 on every second pixel, rows in pairs."""
     height, width = plane.shape
     if shape[1] != width:
         columns = torch.arange(shape[1]) * 2

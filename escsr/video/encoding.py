@@ -1,4 +1,4 @@
-"""Frames to packets: encoders, their options, and what pixel formats they take."""
+"""Encoding frames into packets: encoders, their options and their pixel formats."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
-# Codec: encoders by preference, default and greatest CRF. At these the loss is hard to see.
+# Codec: encoders by preference, default and greatest CRF. At the defaults the loss is hard to see.
 _CODECS: dict[str, tuple[tuple[str, ...], int | None, int]] = {
     "h264": (("libx264",), 17, 51),
     "hevc": (("libx265",), 19, 51),
@@ -40,12 +40,12 @@ class EncoderOptions:
     """How a video is encoded.
 
     Attributes:
-        codec: "h264", "hevc", "vp9", "av1" or "ffv1" (lossless); None: that of the source where
-            the file type takes it, else the first of these that it takes.
-        crf: Constant quality: smaller is better and larger; None: 17 (h264), 19 (hevc), 22 (vp9,
-            av1).
+        codec: "h264", "hevc", "vp9", "av1" or "ffv1" (lossless); None: that of the source if the
+            file type supports it, else the first of these that it supports.
+        crf: Constant quality: smaller values mean better quality and larger files; None: 17
+            (h264), 19 (hevc), 22 (vp9, av1).
         preset: The encoder's speed, such as "slow"; None: its default.
-        options: Further options of the encoder, by its names.
+        options: Further options of the encoder, by its own names.
 
     Raises:
         ValueError: If the codec is unknown, or the CRF out of its range.
@@ -57,17 +57,17 @@ class EncoderOptions:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check what is known without a file."""
+        """Check everything that can be checked without a file."""
         if self.codec is not None and self.codec not in _CODECS:
             raise ValueError(unknown_name("codec", self.codec, tuple(_CODECS)))
         if self.crf is not None and not 0 <= self.crf <= 63:
             raise ValueError(f"a CRF is a number from 0 to 63, not {self.crf}")
 
     def resolved(self, suffix: str, source_codec: str) -> "EncoderOptions":
-        """The same with the codec and the CRF chosen.
+        """A copy with the codec and the CRF chosen.
 
         Raises:
-            ValueError: If the file type cannot be written or does not take the codec.
+            ValueError: If the file type cannot be written or does not support the codec.
         """
         if suffix not in _BY_SUFFIX:
             raise ValueError(
@@ -103,26 +103,26 @@ class EncoderOptions:
         raise ValueError(f"this PyAV cannot write {self.codec}: it has no {' or '.join(names)}")
 
     def arguments(self) -> dict[str, str]:
-        """What the encoder is told."""
-        told: dict[str, str] = {}
+        """The settings passed to the encoder."""
+        settings: dict[str, str] = {}
         if self.crf is not None:
-            told["crf"] = str(self.crf)
+            settings["crf"] = str(self.crf)
         if self.codec == "hevc":
-            told["x265-params"] = "log-level=error"
+            settings["x265-params"] = "log-level=error"
         if self.codec == "vp9":
-            told |= {"row-mt": "1", "deadline": "good", "cpu-used": "3"}
+            settings |= {"row-mt": "1", "deadline": "good", "cpu-used": "3"}
         if self.preset is not None:
-            told["cpu-used" if self.codec == "vp9" else "preset"] = self.preset
-        return told | dict(self.options)
+            settings["cpu-used" if self.codec == "vp9" else "preset"] = self.preset
+        return settings | dict(self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """What an encoder is to write.
+    """The video format that an encoder writes.
 
     Attributes:
         size: (H, W).
-        pixel_format: Of planes.
+        pixel_format: Pixel format with separate planes.
         tags: Colour tags.
         time_base: Unit of timestamps.
         rate: Frames per second, on average.
@@ -156,8 +156,8 @@ class Encoded:
 
     Attributes:
         data: Its bytes.
-        pts: When its frame is shown.
-        is_key: Whether decoding can begin there.
+        pts: Presentation time of its frame.
+        is_key: Whether decoding can start there.
     """
 
     data: bytes
@@ -166,7 +166,7 @@ class Encoded:
 
 
 def choose_pixel_format(encoder: str, wanted: str) -> str:
-    """The format nearest to the source's that an encoder takes: first depth, then chroma.
+    """The encoder's format closest to that of the source: first by depth, then by chroma.
 
     Args:
         encoder: Its name.
@@ -203,7 +203,7 @@ def _kind(name: str) -> str:
 
 
 def even_size(size: Size, pixel_format: str) -> Size:
-    """The size with sides that half-size chroma can have."""
+    """The size rounded to sides that half-size chroma allows."""
     kind = _kind(pixel_format)
     height, width = size
     if kind == "yuv420p":
@@ -214,7 +214,7 @@ def even_size(size: Size, pixel_format: str) -> Size:
 
 
 def set_up(context: "VideoCodecContext", format_: Format) -> None:
-    """Give an encoder its format; also the encoder of a stream that only muxes."""
+    """Set the format of an encoder, or of a stream that is only muxed."""
     context.width, context.height = format_.size[1], format_.size[0]
     context.pix_fmt = format_.pixel_format
     context.time_base = format_.time_base
@@ -227,11 +227,11 @@ def set_up(context: "VideoCodecContext", format_: Format) -> None:
 
 
 class Encoder:
-    """An encoder of one segment.
+    """An encoder for one segment.
 
     Args:
-        options: Resolved.
-        format_: What it writes.
+        options: Resolved options.
+        format_: The format to write.
     """
 
     def __init__(self, options: EncoderOptions, format_: Format) -> None:
@@ -250,7 +250,7 @@ class Encoder:
             ) from None
 
     def encode(self, rgb: Tensor, pts: int) -> Iterator[Encoded]:
-        """Take a frame; give the packets that are ready."""
+        """Encode a frame; return the packets that are ready."""
         frame = frame_of(self._format.planes(rgb), self._format.pixel_format)
         frame.pts, frame.time_base = pts, self._format.time_base
         tags = self._format.tags
@@ -259,7 +259,7 @@ class Encoder:
         yield from map(_packet, self._context.encode(frame))
 
     def finish(self) -> Iterator[Encoded]:
-        """The packets that are left."""
+        """The remaining packets."""
         yield from map(_packet, self._context.encode(None))
 
 

@@ -1,4 +1,4 @@
-"""Folders of frames, in and out."""
+"""Reading and writing folders of frames."""
 
 from collections.abc import Generator, Sequence
 from fractions import Fraction
@@ -13,10 +13,10 @@ from escsr.video.colour import ColourTags
 from escsr.video.reading import Frame, VideoFacts
 
 TIMESTAMPS = "timestamps.txt"
-"""Beside frames: when each is shown, in milliseconds (Matroska's timestamp format v2)."""
+"""File beside the frames with their times in milliseconds (Matroska's timestamp format v2)."""
 
 _HEADING = "# timestamp format v2"
-_MILLISECOND_PARTS = 1_000_000  # timestamps are kept to a nanosecond
+_MILLISECOND_PARTS = 1_000_000  # timestamps have nanosecond precision
 
 
 class FolderSource:
@@ -24,14 +24,14 @@ class FolderSource:
 
     Args:
         files: The pictures.
-        rate: Frames per second; None takes the folder's `TIMESTAMPS`, and 25 without them.
+        rate: Frames per second; None uses the folder's `TIMESTAMPS`, or 25 if there are none.
 
     Raises:
-        ValueError: If the timestamps cannot be read or are not as many as the pictures.
+        ValueError: If the timestamps cannot be read or their number differs from the pictures'.
     """
 
     notices: tuple[str, ...] = ()
-    """Nothing: a picture that cannot be read ends the work."""
+    """Always empty: an unreadable picture ends the work."""
 
     def __init__(self, files: Sequence[Path], *, rate: Fraction | None = None) -> None:
         self.path = files[0].parent
@@ -56,10 +56,10 @@ class FolderSource:
         )
 
     def frames(self, after: int | None = None, count: int = 0) -> Generator[Frame, None, None]:
-        """The frames behind the first ``count``; see `VideoSource.frames`.
+        """The frames after the first ``count``; see `VideoSource.frames`.
 
         Raises:
-            ValueError: If a picture is of another size.
+            ValueError: If a picture has another size.
         """
         for path, pts in list(zip(self._files, self._stamps, strict=True))[count:]:
             if image_size(path) != self.facts.size:
@@ -96,7 +96,7 @@ class FolderSink:
     """Frames as numbered PNG files, 000001.png and so on, and their timestamps.
 
     Args:
-        folder: Made if missing.
+        folder: Folder to write to; created if missing.
         depth: 8 or 16 bits.
         suffix: File type.
     """
@@ -106,11 +106,11 @@ class FolderSink:
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, number: int) -> Path:
-        """Of a frame, counted from 0."""
+        """Path of a frame, counted from 0."""
         return self.folder / f"{number + 1:06}{self._suffix}"
 
     def done(self) -> int:
-        """How many frames are there, from the first on."""
+        """Number of consecutive frames that exist, from the first."""
         count = 0
         while self.path(count).exists():
             count += 1
@@ -121,6 +121,6 @@ class FolderSink:
         write_image(self.path(number), Picture(pixels=from_tensor(rgb, depth=self._depth)))
 
     def finish(self, stamps: Sequence[int], time_base: Fraction) -> None:
-        """Write when each frame is shown."""
+        """Write the time of each frame."""
         times = [f"{float(1000 * stamp * time_base):.6f}" for stamp in stamps]
         write_text(self.folder / TIMESTAMPS, "\n".join([_HEADING, *times]) + "\n")

@@ -1,4 +1,4 @@
-"""Frames of PyAV to planes of numbers and back."""
+"""Conversion between PyAV frames and planes of numbers."""
 
 import importlib
 from functools import lru_cache
@@ -11,14 +11,14 @@ from torch import Tensor
 if TYPE_CHECKING:
     from av import VideoFrame
 
-# Formats with one plane for each component; all others are brought to one of these.
+# Formats with one plane per component; all others are converted to one of these.
 _BITS = ("", "9le", "10le", "12le", "14le", "16le")
 _PLANAR = {f"{kind}{bits}" for kind in ("yuv420p", "yuv422p", "yuv444p", "gbrp") for bits in _BITS}
 _PLANAR |= {"gray", "gray10le", "gray12le", "gray16le", "yuvj420p", "yuvj422p", "yuvj444p"}
 
 
 def pyav() -> Any:
-    """PyAV, which is an extra.
+    """The PyAV module, an optional dependency.
 
     Raises:
         ModuleNotFoundError: With the command that installs it.
@@ -34,9 +34,9 @@ def pyav() -> Any:
 
 @lru_cache
 def planar_format(name: str) -> str:
-    """The format of separate planes that a pixel format is brought to without loss.
+    """The format with separate planes that a pixel format is converted to without loss.
 
-    Transparency is left aside, and chroma of rare shapes brought to full size.
+    Transparency is ignored, and chroma of rare shapes is enlarged to full size.
     """
     if name in _PLANAR:
         return name
@@ -60,7 +60,7 @@ def bits_of(name: str) -> int:
 
 
 def planes_of(frame: "VideoFrame") -> tuple[list[Tensor], int]:
-    """The components of a frame as int32 (H, W) each, and their bits."""
+    """The components of a frame as int32 (H, W) arrays, and their bits."""
     planar = planar_format(frame.format.name)
     if planar != frame.format.name:
         frame = frame.reformat(format=planar)
@@ -76,7 +76,7 @@ def planes_of(frame: "VideoFrame") -> tuple[list[Tensor], int]:
 
 
 def frame_of(planes: list[Tensor], pixel_format: str) -> "VideoFrame":
-    """A frame of planes in the order of its format, as `planes_of` gives them."""
+    """A frame made of planes in the order of its format, as returned by `planes_of`."""
     height, width = planes[0].shape
     frame: VideoFrame = pyav().VideoFrame(width, height, pixel_format)
     for part, samples in zip(frame.format.components, planes, strict=True):

@@ -1,4 +1,4 @@
-"""The finished file: the enlarged video, and all else that the source holds, copied."""
+"""The finished file: the enlarged video and copies of the source's other streams."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -24,15 +24,15 @@ _MP4 = {".mp4", ".m4v", ".mov"}
 
 @dataclass(frozen=True, kw_only=True)
 class Muxing:
-    """What a finished file is made of.
+    """The parts of a finished file.
 
     Attributes:
         segments: Files of the encoded video.
-        format_: Of the encoded video.
-        options: Of its encoder, resolved.
-        source: Where the other streams come from, or None.
-        facts: Of the source, or None.
-        last_duration: Of the last frame, in units of `Format.time_base`.
+        format_: Format of the encoded video.
+        options: Resolved options of its encoder.
+        source: File with the other streams, or None.
+        facts: Facts of the source, or None.
+        last_duration: Duration of the last frame, in units of `Format.time_base`.
     """
 
     segments: Sequence[Path]
@@ -46,17 +46,19 @@ class Muxing:
         """Write the file.
 
         Args:
-            path: Where to.
+            path: The file to write.
             suffix: The file type.
 
         Returns:
-            What could not be kept, for the user.
+            Notices for the user about what could not be kept.
         """
         av = pyav()
-        told = {"movflags": "+faststart"} if suffix in _MP4 else {}
+        settings = {"movflags": "+faststart"} if suffix in _MP4 else {}
         kind = {".mkv": "matroska", ".m4v": "mp4"}.get(suffix, suffix[1:])
         with ExitStack() as stack:
-            out = stack.enter_context(av.open(str(path), "w", format=kind, container_options=told))
+            out = stack.enter_context(
+                av.open(str(path), "w", format=kind, container_options=settings)
+            )
             video = self._add_video(out, suffix)
             copied: dict[int, Any] = {}
             notices: list[str] = []
@@ -76,7 +78,7 @@ class Muxing:
         set_up(stream.codec_context, self.format_)
         stream.codec_context.options = self.options.arguments()
         if self.options.codec == "hevc" and suffix in _MP4:
-            stream.codec_context.codec_tag = "hvc1"  # the one that Apple's players know
+            stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players accept
         if self.facts is not None and self.facts.matrix is not None:
             stream.set_display_matrix(self._enlarged_matrix(self.facts))
         return stream
@@ -92,7 +94,7 @@ class Muxing:
         return matrix
 
     def _packets(self, stream: Any) -> "Iterator[Packet[Any]]":
-        """The encoded video, with times of decoding that rise across the segments."""
+        """The encoded video, with decoding times that increase across segments."""
         shown = np.concatenate([timestamps(path) for path in self.segments])
         decoding, durations = decoding_times(shown, self.last_duration)
         number = 0
@@ -111,15 +113,15 @@ class Muxing:
 def decoding_times(
     shown: npt.NDArray[np.int64], last_duration: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """When packets are to be decoded, from when their frames are shown.
+    """Decoding times of packets, computed from their presentation times.
 
     Args:
-        shown: (N,) timestamps in the order of decoding, all different.
-        last_duration: How long the frame that is shown last stays.
+        shown: (N,) distinct presentation timestamps in decoding order.
+        last_duration: Duration of the frame that is shown last.
 
     Returns:
-        (N,) times that rise, none of them after its frame is shown, as late as that allows; and
-        (N,) durations of the frames.
+        (N,) increasing times, as late as possible but not after the presentation of the frame;
+        and (N,) durations of the frames.
     """
     order = np.argsort(shown)
     rising = shown[order]
@@ -134,7 +136,7 @@ def decoding_times(
 def _add_others(
     given: "InputContainer", out: "OutputContainer", suffix: str, path: Path
 ) -> tuple[dict[int, Any], list[str]]:
-    """Add the streams that are copied; by their indices, and what is left out."""
+    """Add the streams to copy; return them by index, and notices about those left out."""
     av = pyav()
     main = main_stream(given, path)
     copied, notices = {}, []
@@ -198,7 +200,7 @@ def _other_packets(given: "InputContainer", copied: dict[int, Any]) -> "Iterator
 def _interleave(
     out: "OutputContainer", video: "Iterator[Packet[Any]]", others: "Iterator[Packet[Any]]"
 ) -> None:
-    """Mux two rows of packets by their times: the muxer keeps back what comes too early."""
+    """Mux two sequences of packets by time, because the muxer buffers packets that come early."""
     waiting = next(others, None)
     for packet in video:
         while waiting is not None and _time(waiting) <= _time(packet):

@@ -1,4 +1,4 @@
-"""Frames of a video file, one after another, from any of them on."""
+"""Reading the frames of a video file in order, from any position."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -26,8 +26,8 @@ class Frame:
 
     Attributes:
         rgb: (3, H, W) float32 in [0, 1].
-        pts: When it is shown, in units of the video's `time_base`.
-        duration: How long it is shown, or 0 where that is not known.
+        pts: Presentation time, in units of the video's `time_base`.
+        duration: Duration in the same units, or 0 if unknown.
     """
 
     rgb: Tensor
@@ -37,20 +37,20 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFacts:
-    """What is known of a video before its frames are.
+    """The facts about a video that are known before its frames are read.
 
     Attributes:
         size: (H, W) of the stored frames.
         rotation: Degrees by which players turn them, counter-clockwise.
-        matrix: Display matrix of that, as stored, or None.
-        pixel_format: Of planes, see `planar_format`.
+        matrix: Display matrix of the rotation, as stored, or None.
+        pixel_format: Format with separate planes, see `planar_format`.
         codec: Name of its codec.
         tags: Colour tags.
         time_base: Unit of timestamps, in seconds.
         rate: Frames per second, on average.
-        count: Frames, or None where only reading all of them would tell.
+        count: Number of frames, or None if it is unknown without reading all of them.
         pixel_shape: Width of a pixel over its height.
-        notices: What its user should know.
+        notices: Notices for the user.
     """
 
     size: Size
@@ -68,13 +68,13 @@ class VideoFacts:
 
 @dataclass
 class _Damage:
-    """What decoding came upon.
+    """The damage found while decoding.
 
     Attributes:
-        packets: That could not be decoded and were passed over, as players do.
-        frames: With holes that the decoder filled by guessing.
+        packets: Packets that could not be decoded and were skipped, as in players.
+        frames: Frames with holes that the decoder filled by guessing.
         cut: Whether the file ends in the middle of a packet.
-        missing: Seconds at the end that the file promises and does not hold.
+        missing: Seconds at the end that the file announces but does not contain.
     """
 
     packets: int = 0
@@ -105,11 +105,11 @@ class VideoSource:
         path: The file.
 
     Attributes:
-        facts: What is known of the video.
+        facts: Facts about the video.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is no video, or no frame of it can be read.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a video, or none of its frames can be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,18 +130,18 @@ class VideoSource:
 
     @property
     def notices(self) -> list[str]:
-        """What was damaged in the frames that were last read."""
+        """The damage in the frames that were read last."""
         return self._damage.notices()
 
     def frames(self, after: int | None = None, count: int = 0) -> Generator[Frame, None, None]:
-        """Frames in the order in which they are shown.
+        """Frames in presentation order.
 
         Args:
-            after: Timestamp of a frame: only those behind it are given.
-            count: How many frames there are up to that one, for files that cannot be searched.
+            after: Timestamp of a frame: only later frames are returned.
+            count: Number of frames up to and including that one, for files that cannot seek.
 
         Yields:
-            Frames with rising timestamps.
+            Frames with increasing timestamps.
 
         Raises:
             ValueError: If the size of the frames changes.
@@ -175,14 +175,14 @@ class VideoSource:
         self._damage.missing = self._missing_after(end)
 
     def _missing_after(self, end: int) -> float:
-        """Seconds between the end of the last frame and that of the video, if they are many."""
+        """Seconds from the end of the last frame to that of the video, if that is a large gap."""
         if self._seconds is None:
             return 0.0
         missing = self._seconds - float(end * self.facts.time_base)
         return missing if missing > max(0.25, 0.02 * self._seconds) else 0.0  # containers round
 
     def _can_seek_to(self, pts: int) -> bool:
-        """Whether decoding can begin at or before a timestamp that is not the beginning."""
+        """Whether decoding can start at or before a timestamp other than the beginning."""
         with self._open(pts) as (_, _, frames):
             first = next(frames, None)
             return first is not None and first.pts is not None and first.pts <= pts
@@ -201,7 +201,7 @@ class VideoSource:
 
 
 class _Opened:
-    """An open video: container, stream, and frames from a timestamp on."""
+    """An open video: container, stream, and frames from a timestamp onwards."""
 
     def __init__(self, path: Path, start: int | None, damage: _Damage) -> None:
         self._path, self._start, self._damage = path, start, damage
@@ -226,7 +226,7 @@ def open_input(path: Path) -> "InputContainer":
     """Open a file for reading.
 
     Raises:
-        ValueError: If it is no audio or video.
+        ValueError: If it is neither audio nor video.
     """
     av = pyav()
     try:
@@ -236,7 +236,7 @@ def open_input(path: Path) -> "InputContainer":
 
 
 def main_stream(container: "InputContainer", path: Path) -> "VideoStream":
-    """The stream that is enlarged: the first that is no cover picture."""
+    """The stream to enlarge: the first that is not a cover picture."""
     for stream in container.streams.video:
         if not stream.disposition & stream.disposition.__class__.attached_pic:
             if stream.codec_context is None:
@@ -248,7 +248,7 @@ def main_stream(container: "InputContainer", path: Path) -> "VideoStream":
 def _decoded(
     container: "InputContainer", stream: "VideoStream", damage: _Damage
 ) -> "Iterator[VideoFrame]":
-    """All frames; packets that are damaged are passed over, and counted."""
+    """All frames; damaged packets are skipped and counted."""
     av = pyav()
     try:
         for packet in container.demux(stream):
@@ -298,7 +298,7 @@ def _seconds_of(stream: "VideoStream") -> Fraction | None:
 
 
 def _promised_seconds(stream: "VideoStream") -> float | None:
-    """How long the frames last, where the file says it of them and not of its sound."""
+    """Duration of the frames, if the file gives it for the video and not for its sound."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     stated = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))

@@ -1,4 +1,4 @@
-"""Encoded video kept in segments, so that a run that was killed goes on where it was."""
+"""Encoded video kept in segments, so that a killed run can be resumed."""
 
 import json
 import struct
@@ -13,18 +13,18 @@ from escsr.files import remove_leftovers, replacing, write_json
 from escsr.video.encoding import Encoded
 
 FRAMES = 250
-"""Frames of a segment: x264 and x265 begin a new group of pictures there anyway."""
+"""Frames per segment: x264 and x265 start a new group of pictures there anyway."""
 
-_HEAD = struct.Struct("<qI?")  # timestamp, length, whether it is a key frame
+_HEAD = struct.Struct("<qI?")  # timestamp, length, key frame
 
 
 class Segments:
-    """The folder beside an output that holds what is encoded of it.
+    """The folder beside an output that holds its encoded segments.
 
     Args:
-        folder: Made if missing; what another job has left in it is removed.
-        job: Plain values that say what is made of what, and how: segments of an equal job are
-            gone on with.
+        folder: Created if missing; files of other jobs in it are removed.
+        job: Plain values that identify the input, the network and the settings: segments of an
+            equal job are reused.
     """
 
     def __init__(self, folder: Path, job: dict[str, Any]) -> None:
@@ -38,14 +38,14 @@ class Segments:
 
     @property
     def files(self) -> list[Path]:
-        """The segments, in their order; one that follows a missing one does not count."""
+        """The segments in order, up to the first missing one."""
         found: list[Path] = []
         while (path := self._path(len(found))).exists():
             found.append(path)
         return found
 
     def frames(self) -> tuple[int, int | None]:
-        """How many frames are done, and the timestamp of the last."""
+        """The number of finished frames, and the timestamp of the last."""
         counts = [timestamps(path) for path in self.files]
         if not counts:
             return 0, None
@@ -85,7 +85,7 @@ def read_packets(path: Path) -> Iterator[Encoded]:
 
 
 def timestamps(path: Path) -> npt.NDArray[np.int64]:
-    """The timestamps of a segment's packets, in the order of the file, without their data."""
+    """The timestamps of a segment's packets in file order, without their data."""
     found = []
     with path.open("rb") as file:
         while head := file.read(_HEAD.size):

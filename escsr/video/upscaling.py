@@ -1,4 +1,4 @@
-"""`upscale_video`: decode, enlarge and encode, side by side, at constant memory."""
+"""`upscale_video`: decode, enlarge and encode in parallel, in constant memory."""
 
 import hashlib
 import os
@@ -53,24 +53,24 @@ VIDEO_SUFFIXES = frozenset(
         ".vob",
     }
 )
-"""File name endings (lower case) that are taken for videos."""
+"""File name endings (lower case) of videos."""
 
 Size = tuple[int, int]
 Source = VideoSource | FolderSource
 
-# Frames that go through the network at once, and their pixels.
+# Most frames, and most pixels, that go through the network at once.
 _BATCH, _BATCH_PIXELS = 8, 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoResult:
-    """What was made.
+    """The result of `upscale_video`.
 
     Attributes:
         size: (H, W) of the frames.
-        frames: How many there are.
-        resumed: How many of them an earlier run had made.
-        notices: What could not be kept, and the like.
+        frames: Number of frames.
+        resumed: Number of frames that an earlier run had finished.
+        notices: Notices for the user, such as what could not be kept.
     """
 
     size: Size
@@ -92,28 +92,28 @@ def upscale_video(
 ) -> VideoResult:
     """Enlarge a video, frame by frame.
 
-    Timestamps, also of variable rate, colour tags, depth and rotation are kept; audio, subtitles,
-    chapters and metadata are copied. What is encoded is kept in segments in a hidden folder beside
-    the output: the same call after an interruption or a kill goes on where it was. The file
-    appears complete or not at all.
+    Timestamps (including variable frame rates), colour tags, depth and rotation are kept; audio,
+    subtitles, chapters and metadata are copied. Encoded segments are kept in a hidden folder
+    beside the output, so the same call continues an interrupted or killed run. The file appears
+    complete or not at all.
 
     Args:
-        source: A video file, or the pictures that are the frames of one, in their order.
+        source: A video file, or the frames of a video as pictures, in order.
         target: A video file (.mp4, .m4v, .mov, .mkv, .webm), or a folder for frames as PNG.
         model: See `escsr.upscale`; "auto" looks at the first frame.
         encoder: How the video is encoded.
-        rate: Frames per second of pictures; None takes ``timestamps.txt`` beside them, else 25.
-        skip_existing: Whether frames that are in the folder already stay.
-        progress: Called with the frames that are done and all there are, or None where that is
-            not known.
-        options: Of `escsr.upscale`: ``scale`` and the other ways to give a size, of the frames as
-            players show them (sides become even where the chroma of the video is of half size);
-            and those of `escsr.Upscaler`, such as ``device`` and ``precision``.
+        rate: Frames per second of pictures; None uses ``timestamps.txt`` beside them, else 25.
+        skip_existing: Whether to keep frames that are already in the folder.
+        progress: Called with the number of finished frames and the total, or None if the total is
+            unknown.
+        options: Options of `escsr.upscale`: ``scale`` and the other ways to give a size, for the
+            frames as players show them (sides become even if the video has half-size chroma);
+            and of `escsr.Upscaler`, such as ``device`` and ``precision``.
 
     Raises:
         FileNotFoundError: If there is no such file or model.
-        ValueError: If the source is no video, or the target or an option is impossible.
-        FileExistsError: If another process makes the same file now.
+        ValueError: If the source is not a video, or the target or an option is impossible.
+        FileExistsError: If another process is making the same file.
         ModuleNotFoundError: If PyAV is not installed.
 
     Example:
@@ -137,8 +137,8 @@ def upscale_video(
     work.notices += chosen
     if target.suffix.lower() not in VIDEO_SUFFIXES:
         return work.into_folder(given, target, skip_existing)
-    told = sorted(f"{name} {value}" for name, value in options.items() if name != "memory")
-    made_by = [_identity(model), *told]
+    settings = sorted(f"{name} {value}" for name, value in options.items() if name != "memory")
+    made_by = [_identity(model), *settings]
     return work.into_file(given, target, encoder or EncoderOptions(), made_by)
 
 
@@ -150,7 +150,7 @@ def _first_picture(source: Source) -> Picture:
 
 
 def _upright(request: SizeRequest, facts: VideoFacts) -> Size:
-    """The size of stored frames; what was asked is meant of frames as they are shown."""
+    """The size of stored frames for a request, which refers to frames as they are shown."""
     height, width = facts.size
     if facts.rotation % 180 == 0:
         return request.of(height, width)
@@ -159,7 +159,7 @@ def _upright(request: SizeRequest, facts: VideoFacts) -> Size:
 
 
 def _identity(model: str | os.PathLike[str] | SuperResolver) -> str:
-    """What tells one network's weights from another's."""
+    """A text that identifies the weights of a network."""
     if isinstance(model, str | os.PathLike):
         path = fetch(model)
         return f"{path} {path.stat().st_mtime_ns}"
@@ -170,12 +170,12 @@ def _identity(model: str | os.PathLike[str] | SuperResolver) -> str:
 
 
 class _Work:
-    """One video's enlargement.
+    """The enlargement of one video.
 
     Args:
         session: The network.
-        facts: Of the source.
-        size: To make, (H, W) of stored frames.
+        facts: Facts of the source.
+        size: Target (H, W) of stored frames.
         progress: See `upscale_video`.
     """
 
@@ -197,7 +197,7 @@ class _Work:
         suffix = target.suffix.lower()
         options = encoder.resolved(suffix, self._facts.codec)
         format_ = self._format(options)
-        Encoder(options, format_)  # what it refuses is told before anything is made
+        Encoder(options, format_)  # raises errors before any work is done
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target.parent)
         folder = target.parent / f".escsr-{target.name}.segments"
@@ -284,7 +284,7 @@ class _Work:
         done: int,
         last: int | None,
     ) -> int:
-        """Encode what is not yet; how long the last frame stays, in units of time."""
+        """Encode the remaining frames; return the duration of the last in units of time."""
         duration = max(1, round(1 / (format_.rate * format_.time_base)))
         frames = self._enlarged(source.frames(last, done), format_.size, done)
         with ThreadPoolExecutor(1, "escsr-encoding") as writer:
@@ -307,7 +307,7 @@ class _Work:
     def _enlarged(
         self, frames: Iterator[Frame], size: Size, done: int
     ) -> Iterator[tuple[Frame, torch.Tensor]]:
-        """Frames and what became of them; the next are decoded while some are computed."""
+        """Frames and their enlargements; the next are decoded while these are computed."""
         height, width = self._facts.size
         together = max(1, min(_BATCH, _BATCH_PIXELS // (height * width)))
         with ThreadPoolExecutor(1, "escsr-decoding") as reader:
@@ -318,7 +318,7 @@ class _Work:
                 made = self._session(stacked, size=size, notify=self._note)
                 done += len(batch)
                 if self._progress is not None:
-                    known = self._facts.count  # of some files an estimate
+                    known = self._facts.count  # an estimate for some files
                     self._progress(done, None if known is None else max(known, done))
                 yield from zip(batch, made, strict=True)
 
@@ -342,7 +342,7 @@ def _encode_one(encoder: Encoder, packets: list[Encoded], rgb: torch.Tensor, pts
 def _job(
     source: Source, options: EncoderOptions, format_: Format, made_by: list[str]
 ) -> dict[str, Any]:
-    """What is made of what, and how: equal jobs give equal segments."""
+    """The job's inputs and settings: equal jobs give equal segments."""
     facts = source.path.stat()
     return {
         "source": [str(source.path.resolve()), facts.st_size, facts.st_mtime_ns],
