@@ -56,7 +56,7 @@ def upscale_on_ray(
                     session=session,
                     saving=saving.checked(),
                     cluster=ClusterOptions(workers=workers),
-                    told=told,
+                    on_row=told,
                 )
     finally:
         if files.report is not None:

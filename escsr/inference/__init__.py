@@ -1,4 +1,4 @@
-"""Networks applied to whole pictures."""
+"""Applying networks to whole pictures."""
 
 from escsr.devices import pick_device
 from escsr.inference.memory import MemoryBudget, estimate_memory, free_memory, parse_memory

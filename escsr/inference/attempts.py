@@ -1,4 +1,4 @@
-"""Bands that are tried again: with fewer rows where memory ran out, or in full precision."""
+"""Retrying bands: with fewer rows if memory ran out, or in full precision."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -12,21 +12,21 @@ from escsr.devices import autocast
 T = TypeVar("T")
 
 HEAD = "head"
-"""Name of what makes the result, which must be finite in the end."""
+"""Name of the part that makes the result, which must be finite in the end."""
 
 
 class NotFiniteError(ValueError):
-    """A network's result is not finite, in full precision either."""
+    """A network's result is not finite even in full precision."""
 
 
 class Attempts:
-    """Runs a network band by band and recovers from what can go wrong.
+    """Runs a network band by band and recovers from errors.
 
     Args:
-        device: Where the network is.
-        precision: Of its arithmetic, a name of `escsr.devices.PRECISIONS`.
-        rows: Rows in a band, by which every kind of band begins.
-        notify: Called once with each thing that the user should know.
+        device: Device of the network.
+        precision: Precision of its arithmetic, a name of `escsr.devices.PRECISIONS`.
+        rows: Initial number of rows for every kind of band.
+        notify: Called once with each notice for the user.
     """
 
     def __init__(
@@ -50,21 +50,21 @@ class Attempts:
         cut: Callable[[int, int], int],
         tensors: Callable[[T], Iterable[Tensor]],
     ) -> Iterator[tuple[int, int, T]]:
-        """Make all bands of a picture in their order.
+        """Make all bands of a picture in order.
 
         Args:
-            name: Of what is made, for people.
+            name: Readable name of what is made.
             height: Rows of the picture.
-            make: Makes a band of its first row and the one after its last.
-            cut: Says where a band ends that begins at a row and shall have so many.
-            tensors: Those of a band that must be finite.
+            make: Makes a band, given its first row and the one after its last.
+            cut: Returns where a band ends, given its first row and the wanted number of rows.
+            tensors: Returns the tensors of a band that must be finite.
 
         Yields:
-            First row, the one after the last, and the band.
+            The first row, the one after the last, and the band.
 
         Raises:
             MemoryError: If the smallest band does not fit.
-            NotFiniteError: If a band is not finite in full precision.
+            NotFiniteError: If a band is not finite even in full precision.
         """
         top, rows = 0, self.rows
         while top < height:
@@ -85,19 +85,19 @@ class Attempts:
                 release_memory(self.device)
                 continue
             yield top, bottom, band
-            del band  # before the next one is made
+            del band  # frees it before the next one is made
             top = bottom
 
     def run(self, name: str, make: Callable[[], T], tensors: Callable[[T], Iterable[Tensor]]) -> T:
-        """Make one thing, in full precision where it is not finite otherwise.
+        """Make one part, in full precision if it is not finite otherwise.
 
         Args:
-            name: Of what is made, for people.
+            name: Readable name of what is made.
             make: Makes it.
-            tensors: Those of its parts that must be finite.
+            tensors: Returns its tensors that must be finite.
 
         Raises:
-            NotFiniteError: If it is not finite in full precision, and is the head's.
+            NotFiniteError: If a part from the head is not finite even in full precision.
         """
         with torch.inference_mode(), autocast(self.device, self.precision):
             made = make()
@@ -119,12 +119,12 @@ class Attempts:
 
 
 def is_finite(values: Tensor) -> bool:
-    """Whether no number of a tensor is NaN or infinite; without a mask as large as it."""
+    """Whether a tensor has no NaN and no infinity, found without a mask of the same size."""
     return bool(torch.isfinite(values.sum(dtype=torch.float32)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch or Python says that memory ran out."""
+    """Whether an error of PyTorch or Python means that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error)
@@ -132,7 +132,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what PyTorch keeps in reserve on a device."""
+    """Release the memory that PyTorch keeps in reserve on a device."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

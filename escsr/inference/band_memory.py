@@ -1,4 +1,4 @@
-"""What it takes to run a network in bands: found without computing them."""
+"""The memory that a network needs in bands, found without computing them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from escsr.inference.memory import PeakTracker, with_hidden, without_contents
 from escsr.layers import Band, Overlap
 from escsr.model import Features, SuperResolver
 
-# What malloc keeps of blocks that it does not map one by one (below 32 MiB): many bands of changing
-# sizes leave up to twice what one takes, up to some 250 MB (measured: 210 to 258).
+# Memory that malloc keeps from blocks it does not map individually (below 32 MiB): many bands of
+# changing sizes leave up to twice the memory of one, up to some 250 MB (measured: 210 to 258).
 _HEAP = 256 << 20
-# Rows at which memory is measured; between and beyond it grows in proportion.
+# Rows at which memory is measured; in between and beyond, it grows linearly.
 _ROWS = (64, 192)
 
 
 @dataclass(frozen=True)
 class Line:
-    """Bytes that grow with the number of rows.
+    """Number of bytes as a linear function of the number of rows.
 
     Attributes:
-        fixed: Bytes whatever the rows.
-        per_row: Bytes more for each.
+        fixed: Bytes for any number of rows.
+        per_row: Additional bytes per row.
     """
 
     fixed: float
@@ -32,18 +32,18 @@ class Line:
 
     @classmethod
     def through(cls, first: tuple[int, int], second: tuple[int, int]) -> "Line":
-        """The line through two pairs of rows and bytes."""
+        """The line through two points (rows, bytes)."""
         (rows, size), (more_rows, larger) = first, second
         slope = (larger - size) / (more_rows - rows) if more_rows > rows else size / rows
         slope = max(slope, 0)
         return cls(max(size - slope * rows, 0), slope)
 
     def of(self, rows: int) -> int:
-        """Bytes for so many rows."""
+        """Bytes for a number of rows."""
         return int(self.fixed + self.per_row * rows)
 
     def rows_in(self, budget: int, most: int) -> int:
-        """How many rows fit into a budget, up to ``most``; 0 where none does."""
+        """The number of rows that fit into a budget, up to ``most``; 0 if none fits."""
         if self.per_row == 0:
             return most if self.fixed <= budget else 0
         return max(min(int((budget - self.fixed) / self.per_row), most), 0)
@@ -51,13 +51,13 @@ class Line:
 
 @dataclass(frozen=True)
 class BandCosts:
-    """What a picture takes in bands.
+    """The memory that a picture needs in bands.
 
     Attributes:
         stages: Bytes on the device by rows of the features in a band.
         head: Bytes on the device by rows of the result made at once.
-        stored: Bytes of all maps that are kept at once between stages.
-        align: Rows that bands are multiples of.
+        stored: Bytes of all maps that are kept between stages at the same time.
+        align: Number of rows that bands are multiples of.
     """
 
     stages: Line
@@ -73,13 +73,13 @@ def band_costs(
     *,
     dtype: torch.dtype | None = None,
 ) -> BandCosts:
-    """Measure the bands of a picture on tensors without contents.
+    """Measure the bands of a picture on tensors without data.
 
     Args:
         network: One whose backbone has stages.
         image_size: (H, W) of the picture.
-        size: (H_out, W_out) that the network is to make.
-        dtype: Number type of autocast; None for none.
+        size: (H_out, W_out) of the network's result.
+        dtype: Autocast dtype; None for none.
 
     Example:
         >>> costs = band_costs(escsr.load("default"), (4000, 6000), (8000, 12000))
@@ -107,10 +107,10 @@ def band_costs(
 
 @dataclass(frozen=True)
 class TileCosts:
-    """What a picture takes in tiles.
+    """The memory that a picture needs in tiles.
 
     Attributes:
-        tile: Bytes on the device for one, with the row of tiles that it is part of.
+        tile: Bytes on the device for one tile, including the row of tiles that it is part of.
         head: See `BandCosts`.
         stored: Bytes of the features.
     """
@@ -129,15 +129,15 @@ def tile_costs(
     halo: int,
     dtype: torch.dtype | None = None,
 ) -> TileCosts:
-    """Measure the tiles of a picture on tensors without contents.
+    """Measure the tiles of a picture on tensors without data.
 
     Args:
-        network: Any.
+        network: Any network.
         image_size: (H, W) of the picture.
-        size: (H_out, W_out) that the network is to make.
+        size: (H_out, W_out) of the network's result.
         tile: Side of a tile in pixels of the features.
-        halo: How far it looks beyond that.
-        dtype: Number type of autocast; None for none.
+        halo: How far a tile looks beyond that.
+        dtype: Autocast dtype; None for none.
     """
     device = next(network.parameters()).device
     stride, channels = network.backbone.stride, network.backbone.out_channels
@@ -155,11 +155,11 @@ def tile_costs(
 
 
 class _Probe:
-    """Runs one stage after another on bands without contents.
+    """Runs one stage after another on bands without data.
 
     Attributes:
-        dtypes: Number types of the maps, by name.
-        pixel_bytes: Bytes of a pixel of each map as it is kept.
+        dtypes: Dtypes of the maps, by name.
+        pixel_bytes: Bytes per pixel of each stored map.
     """
 
     def __init__(self, width: int, stride: int, device: torch.device) -> None:
@@ -170,7 +170,7 @@ class _Probe:
         self._statistic: Tensor | None = None
 
     def peak(self, stage: Stage, rows: int) -> int:
-        """Bytes that a band takes at its highest; the picture's borders are not in it."""
+        """Peak bytes of a band that does not touch the picture's borders."""
         with PeakTracker() as tracker:
             given = {name: self._band(name, rows + 2 * stage.halo) for name in stage.reads}
             overlap = Overlap(stage.halo, stage.halo)
@@ -193,18 +193,18 @@ class _Probe:
 
 
 def _in_process(peak: int, device: torch.device) -> int:
-    """What tensors take with all that lies beside them."""
+    """Bytes of tensors, including overhead."""
     heap = min(2 * peak, _HEAP) if device.type == "cpu" else 0
     return with_hidden(peak) + heap
 
 
 def _most_kept(stages: Sequence[Stage], pixel_bytes: Mapping[str, int]) -> int:
-    """Bytes per pixel of all maps that exist together: those that a stage reads and makes."""
+    """Bytes per pixel of all maps that exist at once: those that a stage reads and makes."""
     alive: set[str] = set()
     most = 0
     for stage, last_read in zip(stages, dying(stages), strict=True):
         made = [name for name in stage.makes if name not in last_read]
-        # A map that is made anew exists twice while its stage runs.
+        # A map that is replaced exists twice while its stage runs.
         most = max(most, sum(pixel_bytes[name] for name in [*alive, *made]))
         alive = (alive - last_read) | set(made)
     return most
@@ -217,7 +217,7 @@ def _head_line(
     size: tuple[int, int],
     dtype: torch.dtype,
 ) -> Line:
-    """Bytes by rows of the result, which are taken from the middle of the picture."""
+    """Bytes by rows of the result, measured in the middle of the picture."""
     head, device = network.head, next(network.parameters()).device
     peaks = []
     for rows in _ROWS:
@@ -240,7 +240,7 @@ def _head_line(
                 device,
             )
             sr = network.render(Features(features, picture), size=size, rows=wanted)
-            sr.float().clamp(0, 1)  # and what becomes of it
+            sr.float().clamp(0, 1)  # as in the real run
         peaks.append((rows, _in_process(tracker.peak, device)))
     return Line.through(*peaks)
 

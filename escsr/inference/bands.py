@@ -1,8 +1,8 @@
-"""Pictures of any size, in bands of rows, with the result of the whole picture.
+"""Pictures of any size in bands of rows, with the same result as for the whole picture.
 
-The stages of the backbone run one after another over bands of rows; what lies between them is
-kept in `RowStore`s, in memory or in files. While one stage writes its rows, the number that the
-next one needs of the whole picture is gathered. The head then makes the result row by row.
+The stages of the backbone run one after another over bands of rows; the maps between them are
+kept in `RowStore`s, in memory or in files. While one stage writes its rows, the picture's mean is
+gathered for the next one. The head then makes the result row by row.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,13 +21,13 @@ from escsr.model import Features, SuperResolver
 Write = Callable[[int, Tensor], None]
 """Takes the index of a first row, and rows (1, C, rows, W)."""
 Progress = Callable[[float], None]
-"""Takes the share of the work that is done, from 0 to 1."""
+"""Called with the finished share of the work, from 0 to 1."""
 
 
 def next_cut(top: int, height: int, rows: int, align: int) -> int:
-    """Where a band of about ``rows`` rows ends that begins at ``top``; see `Stage.align`."""
+    """The end of a band of about ``rows`` rows that begins at ``top``; see `Stage.align`."""
     bottom = top + max(rows // align, 1) * align
-    # The windows of the last band are completed by reflection, which needs a whole one.
+    # The windows of the last band are completed by reflection, which needs a whole window.
     return height if height - bottom < align else bottom
 
 
@@ -36,9 +36,9 @@ class BandEncoder:
 
     Args:
         network: In evaluation mode, on the device of ``attempts``.
-        picture: (1, 3, H, W) in the range that the head asks for.
-        stores: Where maps are kept between stages.
-        attempts: Runs each band, with fewer rows or more precisely where it must.
+        picture: (1, 3, H, W) in the range that the head expects.
+        stores: Makes the stores for the maps between stages.
+        attempts: Runs each band, with fewer rows or more precisely if needed.
         progress: See `Progress`.
     """
 
@@ -90,7 +90,7 @@ class BandEncoder:
     def _bands(
         self, stage: Stage, maps: Mapping[str, RowSource], statistic: Tensor | None
     ) -> Iterator[tuple[int, int, Made]]:
-        """The first row of each band, the one after its last, and what a stage makes there."""
+        """The first row of each band, the one after its last, and the stage's result there."""
         device = self._attempts.device
 
         def make(top: int, bottom: int) -> Made:
@@ -116,7 +116,7 @@ class BandEncoder:
     ) -> None:
         for name in wanted:
             if name not in made:
-                # What was computed again in float32 may be too large for float16.
+                # Values that were recomputed in float32 may be too large for float16.
                 kind = rows[name].dtype
                 kind = torch.float32 if kind == torch.float16 else kind
                 channels = rows[name].shape[1]
@@ -125,18 +125,18 @@ class BandEncoder:
 
 
 class _Mean:
-    """The mean of a picture from those of its bands, added up in double precision."""
+    """The mean of a picture from the means of its bands, added up in double precision."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[Tensor, float]] = []
 
     def add(self, mean: Tensor | None, share: float) -> None:
-        """Add the mean of a band that has such a share of the rows."""
+        """Add the mean of a band, weighted by its share of the rows."""
         if mean is not None:
-            self._parts.append((mean, share))  # added up at the end: a device is asked only once
+            self._parts.append((mean, share))  # added up at the end, to synchronise only once
 
     def value(self) -> Tensor | None:
-        """The mean, in the type of the parts, on the CPU; None if there were none."""
+        """The mean, in the dtype of the parts, on the CPU; None if there were none."""
         if not self._parts:
             return None
         means, shares = zip(*self._parts, strict=True)
@@ -157,15 +157,15 @@ def render_bands(
     write: Write,
     progress: Progress,
 ) -> None:
-    """Make the enlarged picture from features, some rows at a time.
+    """Make the enlarged picture from features, a few rows at a time.
 
     Args:
         network: In evaluation mode, on the device of ``attempts``.
         features: (1, C, h, w).
-        picture: (1, 3, H, W) they were made from, in the range that the head asks for.
+        picture: (1, 3, H, W) they were made from, in the range that the head expects.
         size: (H_out, W_out) to make.
         attempts: Runs each band of the result.
-        write: Takes the rows one after another, float32, about [0, 1], on the device.
+        write: Called with the rows in order, float32, about [0, 1], on the device.
         progress: See `Progress`.
 
     Raises:

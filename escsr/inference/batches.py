@@ -1,4 +1,4 @@
-"""Many picture files: the next is read and the last written while one is computed."""
+"""Many picture files: one is computed while the next is read and the previous one written."""
 
 import errno
 import os
@@ -18,10 +18,10 @@ from escsr.images import Picture, PixelFile, check_writable, read_image
 from escsr.inference.watching import Cancelled
 from escsr.picture_targets import PictureTask
 
-# No further file can be written after these: the rest of the batch is not tried.
+# After these errors no further file can be written, so the rest of the batch is not tried.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
-# How small a picture can become is not known before it is there, but less than this is nothing.
+# The size of a compressed file is unknown in advance, but free space below this is too little.
 _LEAST_FREE = 64 << 10
 
 Size = tuple[int, int]
@@ -32,16 +32,16 @@ Result = TypeVar("Result")
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What became of one file.
+    """The outcome for one file.
 
     Attributes:
-        task: The file, and the file it becomes.
-        status: "done", "failed", "skipped" (it was there already) or "not tried".
+        task: The file and its output.
+        status: "done", "failed", "skipped" (the output existed already) or "not tried".
         error: Why it failed.
         size: (H, W) of the picture that was read.
         made: (H, W) of the picture that was written.
         seconds: From reading to the finished file; the parts of several files overlap.
-        notices: What its user should know.
+        notices: Notices for the user.
     """
 
     task: PictureTask
@@ -73,7 +73,7 @@ class Outcome:
 
 
 class Enlarge(Protocol):
-    """The computing of one picture."""
+    """Computes one picture."""
 
     def __call__(
         self,
@@ -86,13 +86,13 @@ class Enlarge(Protocol):
 
 
 class Listener(Protocol):
-    """Is told how a batch goes, in the thread that runs it; with several lanes, one at a time."""
+    """Follows a batch, in the thread that runs it; with several lanes, calls do not overlap."""
 
     def begin(self, task: PictureTask) -> None:
-        """A file's computing begins."""
+        """The computation of a file begins."""
 
     def advance(self, task: PictureTask, share: float) -> None:
-        """So much of a file is computed, from 0 to 1."""
+        """Share of a file that is computed, from 0 to 1."""
 
     def end(self, outcome: Outcome) -> None:
         """A file is done or failed."""
@@ -108,31 +108,31 @@ def upscale_files(
     read: Callable[[Path], Pixels] = read_image,
     outcomes: list[Outcome] | None = None,
 ) -> list[Outcome]:
-    """Enlarge files one after another; one that fails does not stop the others.
+    """Enlarge files one after another; a failed file does not stop the others.
 
-    While a picture is computed the next is read and the one before is written, so three are in
-    memory at most, however many there are; with several lanes, three for each of them.
+    While a picture is computed, the next is read and the previous one is written, so at most three
+    are in memory at any time; with several lanes, three per lane.
 
     Args:
-        tasks: What is read, and where it goes; missing folders are made.
-        enlarge: Makes a picture of a picture; several are lanes that share out the files, each in a
-            thread of its own: one for each device.
+        tasks: Files to read and write; missing folders are created.
+        enlarge: Enlarges a picture. Several functions are lanes that share the files, each in its
+            own thread: one for each device.
         write: Called with the path and the picture; see `escsr.images.write_image`.
-        size_of: The (H, W) that a picture of some (H, W) becomes; what cannot be written in that
-            size is refused before it is computed.
-        listener: Is told of each step.
-        read: Reads a file; what it gives goes to ``enlarge``, and that to ``write``.
-        outcomes: A list to fill, for what is known after an interruption; one for each task.
+        size_of: Returns the output (H, W) for a picture's (H, W); a picture that cannot be written
+            in that size is refused before it is computed.
+        listener: Notified of each step.
+        read: Reads a file; its result goes to ``enlarge``, and from there to ``write``.
+        outcomes: A list to fill with one outcome per task, available after an interruption too.
 
     Returns:
-        What became of each task, in their order.
+        The outcome of each task, in order.
     """
     outcomes = [] if outcomes is None else outcomes
     outcomes += [Outcome(task=task) for task in tasks]
     waiting = _Waiting(outcomes[len(outcomes) - len(tasks) :])
     each = [enlarge] if callable(enlarge) else list(enlarge)[: max(len(tasks), 1)]
-    told = listener if len(each) == 1 else _OneAtATime(listener)
-    lanes = [_Lane(one, write, size_of, told, read, waiting) for one in each]
+    shared = listener if len(each) == 1 else _OneAtATime(listener)
+    lanes = [_Lane(one, write, size_of, shared, read, waiting) for one in each]
     with _collecting_notices():
         if len(lanes) == 1:
             lanes[0].run()
@@ -142,7 +142,7 @@ def upscale_files(
 
 
 def _run_all(lanes: Sequence["_Lane"], waiting: "_Waiting") -> None:
-    """Run lanes side by side; what ends one of them ends all, each after its picture."""
+    """Run lanes in parallel; an error that ends one ends all, each after its current picture."""
     with ThreadPoolExecutor(len(lanes), "escsr-lane") as threads:
         running = [threads.submit(lane.run) for lane in lanes]
         try:
@@ -154,7 +154,7 @@ def _run_all(lanes: Sequence["_Lane"], waiting: "_Waiting") -> None:
 
 
 class _Waiting:
-    """Files that nobody works on yet, handed out to lanes."""
+    """Hands out the files that no lane works on yet."""
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self._outcomes = iter(outcomes)
@@ -162,7 +162,7 @@ class _Waiting:
         self.is_over = False
 
     def next(self) -> Outcome | None:
-        """One more; None if there are none, or no more shall be begun."""
+        """The next file; None if there are no more, or the batch is stopping."""
         with self._lock:
             return None if self.is_over else next(self._outcomes, None)
 
@@ -172,7 +172,7 @@ class _Waiting:
 
 
 class _OneAtATime:
-    """A listener for several threads."""
+    """A listener that several threads can share."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener, self._lock = listener, threading.RLock()
@@ -191,7 +191,7 @@ class _OneAtATime:
 
 
 class _Lane:
-    """One file after another, of those that wait."""
+    """Processes waiting files one after another."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class _Lane:
         self._waiting = waiting
 
     def run(self) -> None:
-        """All files that this lane gets, in their order."""
+        """Process all files that this lane gets, in order."""
         ahead = self._read_next()
         try:
             while ahead is not None:
@@ -223,7 +223,7 @@ class _Lane:
                     self._process(outcome, picture)
                 if self._waiting.is_over:
                     break
-        finally:  # also after Ctrl-C: what is being written is finished, and nothing else begun
+        finally:  # even after Ctrl-C, finish the current file and start no other
             if ahead is not None:
                 ahead[1].cancel()
             self._await_writer()
@@ -264,7 +264,7 @@ class _Lane:
         except MemoryError:
             if self._writing is None:
                 raise
-        # The picture that is being written takes memory, too.
+        # The picture that is being written takes memory too.
         self._await_writer()
         outcome.notices[:] = notices
         return self._enlarge(picture, progress=progress, notify=outcome.notices.append)
@@ -283,12 +283,12 @@ class _Lane:
             self._end(outcome, "done")
 
     def _caught(self, outcome: Outcome, step: Callable[[], Result]) -> Result | None:
-        """The step's result; None where the file failed by it."""
+        """The result of a step; None if the file failed in it."""
         try:
             return step()
         except Cancelled:
             raise
-        except Exception as error:  # whatever it is, the other files are to be made
+        except Exception as error:  # must not stop the other files
             outcome.error = error
             if isinstance(error, OSError) and error.errno in _FATAL:
                 self._waiting.stop()
@@ -302,7 +302,7 @@ class _Lane:
 
 
 def _make_place(target: Path) -> None:
-    """Make the folder of a file, and see that the file can be written, before it is computed."""
+    """Create the folder of a file and check that it can be written, before it is computed."""
     folder = target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -325,7 +325,7 @@ _current: ContextVar[Outcome | None] = ContextVar("escsr_batch_file", default=No
 
 @contextmanager
 def _notices_for(outcome: Outcome) -> Iterator[None]:
-    """Warnings of this thread are about this file."""
+    """Assign the warnings of this thread to this file."""
     token = _current.set(outcome)
     try:
         yield
@@ -335,7 +335,7 @@ def _notices_for(outcome: Outcome) -> Iterator[None]:
 
 @contextmanager
 def _collecting_notices() -> Iterator[None]:
-    """Put warnings for users to the file that they are about, whatever thread they come from."""
+    """Assign warnings for users to the file they refer to, in any thread."""
     with warnings.catch_warnings():
         shown = warnings.showwarning
 

@@ -16,10 +16,10 @@ from escsr.inference.session import Upscaler
 from escsr.inference.uris import read_bytes, write_bytes
 
 Row = dict[str, Any]
-"""What became of a file: source, target, status ("done" or "failed"), error, notices, sizes."""
+"""The outcome for a file: source, target, status ("done" or "failed"), error, notices, sizes."""
 
 _BLOCKS = 1000
-"""Pieces that the files are dealt out in, at most: one that is late holds up few others."""
+"""Most pieces that the files are divided into: a slow file then delays few others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class ClusterOptions:
     """How a cluster is used.
 
     Attributes:
-        workers: Processes, each with a session of its own; None: one for each GPU, or for each
-            two CPUs where there are none.
-        gpus: GPUs of each worker; None: 1 if the cluster has any.
+        workers: Number of processes, each with its own session; None: one per GPU, or one per
+            two CPUs if there are no GPUs.
+        gpus: GPUs per worker; None: 1 if the cluster has any.
     """
 
     workers: int | None = None
@@ -44,20 +44,20 @@ def upscale_on_cluster(
     session: dict[str, Any],
     saving: dict[str, Any],
     cluster: ClusterOptions,
-    told: Callable[[Row], None],
+    on_row: Callable[[Row], None],
 ) -> list[Row]:
-    """Enlarge files on a Ray cluster: that of ``RAY_ADDRESS``, else one on this machine.
+    """Enlarge files on the Ray cluster of ``RAY_ADDRESS``, or else on this machine.
 
-    Files that fail are tried once more, by another worker perhaps.
+    Files that fail are tried once more, possibly by another worker.
 
     Args:
-        files: Paths or URIs of each source and its target; paths mean the same on all machines.
+        files: Paths or URIs of each source and its target; paths must be valid on all machines.
         model: See `escsr.Upscaler`; the network is sent to the workers, which need no file.
-        size: Arguments of `escsr.upscale` that say the size.
+        size: Arguments of `escsr.upscale` that give the size.
         session: Further arguments of `escsr.Upscaler`.
         saving: Options of `escsr.images.encode_image`.
-        cluster: How many workers, and their GPUs.
-        told: Is told what became of each file.
+        cluster: Number of workers and their GPUs.
+        on_row: Called with the outcome for each file.
 
     Returns:
         One row for each file.
@@ -75,7 +75,7 @@ def upscale_on_cluster(
         for row in _run(ray, waiting, arguments, workers, gpus):
             rows[row["target"]] = row
             if is_last or row["status"] == "done":
-                told(row)
+                on_row(row)
         waiting = [
             {"source": source, "target": target}
             for source, target in files
@@ -105,7 +105,7 @@ def _ray() -> Any:
 
 
 def _resources(ray: Any, cluster: ClusterOptions, count: int) -> tuple[int, float]:
-    """Workers, and GPUs for each of them."""
+    """The number of workers, and of GPUs for each."""
     there = ray.cluster_resources()
     gpus = float(cluster.gpus if cluster.gpus is not None else there.get("GPU", 0) >= 1)
     fitting = int(there.get("GPU", 0) / gpus) if gpus else int(there.get("CPU", 1)) // 2
@@ -126,7 +126,7 @@ def _run(
 
 
 class Worker:
-    """One process of the cluster: a session, called for file after file.
+    """One process of the cluster: a session that processes one file after another.
 
     Args:
         network: A network, or "auto".
@@ -146,17 +146,17 @@ class Worker:
         self._size, self._saving = size, saving
 
     def __call__(self, row: Row) -> Row:
-        """Make one file; whatever goes wrong stands in the row."""
+        """Make one file; the row reports any error."""
         began = time.monotonic()
         notices: list[str] = []
         about = {"status": "done", "error": "", "height": 0, "width": 0}
         about |= {"new_height": 0, "new_width": 0}
         try:
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", UserWarning)
                 about |= self._made(row["source"], row["target"], notices.append)
-            notices += [str(one.message) for one in told if issubclass(one.category, UserWarning)]
-        except Exception as error:  # the other files are to be made
+            notices += [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+        except Exception as error:  # must not stop the other files
             about |= {"status": "failed", "error": str(error) or type(error).__name__}
         seconds = round(time.monotonic() - began, 3)
         return {**row, **about, "notices": "\n".join(notices), "seconds": seconds}
@@ -165,7 +165,7 @@ class Worker:
         picture = read_image(read_bytes(source))
         name = PurePosixPath(target)
         plan = self._session.plan(picture.size, **self._size)
-        check_writable(name.name, plan.size)  # the format's limits, before the work
+        check_writable(name.name, plan.size)  # check the format's limits before the work
         result = self._session(picture, notify=notify, **self._size)
         write_bytes(target, encode_image(result, name.suffix, **self._saving))
         (height, width), (new_height, new_width) = picture.size, result.size

@@ -1,4 +1,4 @@
-"""Networks compiled for pictures of all sizes."""
+"""Compiling networks for pictures of all sizes."""
 
 import threading
 from collections.abc import Callable
@@ -14,25 +14,25 @@ from escsr.model import SuperResolver
 
 
 def should_compile(asked: bool | None, device: torch.device, dtype: torch.dtype | None) -> bool:
-    """Whether a session compiles its network: as asked, or as the table of choices says."""
+    """Whether a session compiles its network: as requested, or by the table of choices."""
     if asked is not None:
         return asked
     return choices_for(device, dtype or torch.float32).compile
 
 
 class CompiledNetwork:
-    """A network through `torch.compile`, with sizes left open; as it is where that fails.
+    """A network compiled by `torch.compile` with dynamic sizes; uncompiled if that fails.
 
-    Programs are made at the first call, and kept on disk by PyTorch. Window attention completes
-    windows, so there is one program for pictures of whole windows and one or two for the others,
-    and another for very small ones.
+    Programs are compiled at the first call, and PyTorch caches them on disk. Window attention pads
+    to whole windows, so there is one program for pictures of whole windows, one or two for others,
+    and another for very small pictures.
 
     Args:
-        network: In evaluation mode on its device, without hooks: a program calls none.
-        dtype: Number type of autocast; None for none.
+        network: In evaluation mode on its device, without hooks, which programs do not call.
+        dtype: Autocast dtype; None for none.
 
     Attributes:
-        failure: Why it runs as it is; None while it is compiled.
+        failure: Why it runs uncompiled; None if it is compiled.
     """
 
     def __init__(self, network: SuperResolver, dtype: torch.dtype | None) -> None:
@@ -46,10 +46,10 @@ class CompiledNetwork:
         self.failure: str | None = None
 
     def __call__(self, lq: Tensor, *, size: tuple[int, int]) -> Tensor:
-        """Enlarge as `SuperResolver.forward`."""
+        """Enlarge like `SuperResolver.forward`."""
         if self.failure is None:
             try:
-                with self._lock:  # a program is made once
+                with self._lock:  # compile only once
                     made: Tensor = self._run(lq, size=size)
                 return made
             except Exception as error:

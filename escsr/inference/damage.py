@@ -1,4 +1,4 @@
-"""How damaged a picture is: the quality of a JPEG, and noise, by its file and its pixels."""
+"""Measuring damage of a picture, JPEG quality and noise, from its file and its pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 from escsr.images import Picture
 from escsr.images.jpeg_tables import luma_table
 
-# Where the embedded networks of `models.ALIASES` change places, in PSNR-Y on small pictures of
-# Set14: below this quality of a JPEG, or from this noise on, "real" is nearer to the truth than
-# "default" (tools/measure_auto.py).
+# Where the embedded networks of `models.ALIASES` swap ranks, in PSNR-Y on small pictures of
+# Set14: below this JPEG quality, or from this noise upwards, "real" is closer to the ground truth
+# than "default" (tools/measure_auto.py).
 _QUALITY = 78
 _NOISE = 6.0
 
 _TILE, _TILES = 64, 4
 _QUALITIES = range(10, _QUALITY, 2)
 _LARGE = 1 << 14
-"""Pixels from which on a picture surely has parts with little texture."""
+"""Number of pixels from which a picture can be expected to have parts with little texture."""
 
 _TRACES = 0.3
-"""Means of the cosines of `_trace` above this are a JPEG's: clean pictures stay below 0.2."""
+"""A mean cosine of `_trace` above this indicates a JPEG; clean pictures stay below 0.2."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What was found.
+    """The damage found in a picture.
 
     Attributes:
-        jpeg_quality: The worst that a JPEG has done to the picture, 1 to 100 as libjpeg counts:
-            by the tables of its file, and traces in its pixels below 78; None without any.
-        noise: Standard deviation of noise, in steps of 8 bits.
+        jpeg_quality: The worst JPEG quality of the picture, 1 to 100 on libjpeg's scale, from the
+            tables of its file and, below 78, from traces in its pixels; None without any.
+        noise: Standard deviation of noise, in 8-bit steps.
     """
 
     jpeg_quality: float | None
@@ -40,7 +40,7 @@ class Damage:
 
     @property
     def reasons(self) -> list[str]:
-        """What a network for clean pictures would enlarge, in words; empty if there is nothing."""
+        """Descriptions of damage that a network for clean pictures would enlarge; may be empty."""
         found = []
         if self.jpeg_quality is not None and self.jpeg_quality < _QUALITY:
             found.append(f"JPEG of quality {self.jpeg_quality:.0f}")
@@ -52,12 +52,12 @@ class Damage:
 def measure_damage(picture: Picture) -> Damage:
     """Find damage in a picture, in a few milliseconds for any size.
 
-    A JPEG that was saved in another format without changing its size is recognised by its
+    A JPEG that was saved again in another format at the same size is recognised by its
     coefficients, which lie at multiples of the steps of its table. Noise is measured where there is
-    least texture. Damage of other kinds (blur, codecs of video, WebP) is not seen.
+    least texture. Other damage (blur, video codecs, WebP) is not detected.
 
     Args:
-        picture: Any. Of large ones sixteen parts are looked at.
+        picture: Any picture. Of large ones, sixteen parts are examined.
     """
     tiles = [tile.astype(np.float32) for tile in _tiles(picture.pixels)]
     if picture.depth == 16:
@@ -68,7 +68,7 @@ def measure_damage(picture: Picture) -> Damage:
 
 
 def _tiles(pixels: NDArray[Any]) -> list[NDArray[Any]]:
-    """Parts whose corners lie on the grid of a JPEG's blocks."""
+    """Parts whose corners lie on the block grid of a JPEG."""
     height, width = pixels.shape[:2]
     if max(height, width) <= _TILE * _TILES:
         return [pixels]
@@ -83,17 +83,17 @@ _K = np.arange(8)
 _DCT = np.cos((2 * _K[None] + 1) * _K[:, None] * np.pi / 16) / 2
 _DCT[0] /= np.sqrt(2)
 _ROWS, _COLUMNS = np.array([(i, j) for i in range(5) for j in range(5) if 0 < i + j <= 4]).T
-"""Frequencies whose coefficients are large enough to leave traces, and steps coarse enough."""
+"""Frequencies with large enough coefficients and coarse enough steps to leave traces."""
 
 
 def _quality_by_traces(tiles: Sequence[NDArray[np.float32]]) -> float | None:
-    """The quality of the JPEG that pixels have been through, if it is below the limit."""
+    """The quality of the JPEG that the pixels came from, if it is below the limit."""
     coefficients = np.concatenate([_coefficients(tile) for tile in tiles])
     traces = np.array([_trace(coefficients, luma_table(quality)) for quality in _QUALITIES])
     best = traces.max()
     if best < _TRACES:
         return None
-    # Multiples of a step are multiples of half of it, too: the coarsest table that fits is meant.
+    # Multiples of a step are also multiples of half of it, so the coarsest matching table counts.
     return float(_QUALITIES[int(np.argmax(traces > 0.85 * best))])
 
 
@@ -107,10 +107,10 @@ def _coefficients(tile: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _trace(coefficients: NDArray[np.float64], table: NDArray[np.int64]) -> float:
-    """How well coefficients lie at multiples of a table's steps: 1 exactly, about 0 by chance."""
+    """How well coefficients match multiples of a table's steps: 1 exactly, about 0 by chance."""
     steps = table[_ROWS, _COLUMNS]
     phases = coefficients / steps
-    counted = np.abs(phases) > 0.3  # around 0 all tables fit
+    counted = np.abs(phases) > 0.3  # around 0 all tables match
     counts = counted.sum(axis=0)
     enough = counts >= 8
     if enough.sum() < 5:
@@ -120,17 +120,17 @@ def _trace(coefficients: NDArray[np.float64], table: NDArray[np.int64]) -> float
 
 
 _SECOND = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-"""Takes slopes and edges along the axes away. Source: J. Immerkær, "Fast noise variance
+"""Filter that removes slopes and edges along the axes. Source: J. Immerkær, "Fast noise variance
 estimation", 1996."""
 
 
 def _noise(tiles: Sequence[NDArray[np.float32]]) -> float:
-    """Standard deviation of noise where there is least texture; 0 where nothing can be said."""
+    """Standard deviation of noise where there is least texture; 0 if it cannot be estimated."""
     found = _least(tiles)
     if sum(tile.shape[0] * tile.shape[1] for tile in tiles) >= _LARGE:
         return found
-    # A small picture may have no part without texture. Texture is mostly alike in all channels,
-    # and noise is not, so their differences decide.
+    # A small picture may have no part without texture. Texture is mostly the same in all
+    # channels, and noise is not, so their differences decide.
     between = [(tile[..., (0, 2)] - tile[..., 1:2]) / np.float32(np.sqrt(2)) for tile in tiles]
     return min(found, _least(between, clipped_like=tiles))
 
@@ -142,12 +142,12 @@ def _least(
 ) -> float:
     pairs = zip(tiles, clipped_like or tiles, strict=True)
     found = np.concatenate([_deviations(tile, levels) for tile, levels in pairs])
-    # The least of many estimates lies below the truth, by a tenth for white noise.
+    # The least of many estimates is too low, by a tenth for white noise.
     return float(np.percentile(found, 2) / 0.9) if len(found) >= 16 else 0.0
 
 
 def _deviations(tile: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Estimates in overlapping squares; not where black or white cut the noise off."""
+    """Estimates in overlapping squares, except where the noise is clipped at black or white."""
     import cv2
 
     side = 8
@@ -159,6 +159,6 @@ def _deviations(tile: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArr
     variance: Any = cv2.blur(squares, (side, side))[inside, inside].mean(axis=2)
     clipped: Any = ((levels < 3) | (levels > 252)).any(axis=2).astype(np.float32)
     visible = cv2.blur(clipped, (side, side))[inside, inside] < 0.05
-    # Sums that run along the rows may end a little below 0.
+    # Running sums along the rows may end slightly below 0.
     deviations: NDArray[np.float32] = np.sqrt(np.maximum(variance[visible], 0)) / 6
     return deviations

@@ -1,6 +1,6 @@
-"""Pictures that do not fit, through a file for ONNX Runtime: overlapping tiles of the result.
+"""Overlapping tiles for pictures that do not fit into memory with an ONNX file.
 
-Such a file has no stages to go through in bands, so its pictures differ a little where they meet;
+Such a file has no stages that could run in bands, so tiles differ slightly where they meet;
 see `tiles`.
 """
 
@@ -25,14 +25,14 @@ def find_tiles(
     """The largest tiles that fit.
 
     Args:
-        engine: Of a file.
+        engine: Engine of a file.
         image_size: (H, W) of the picture.
-        size: (H_out, W_out) that the file is to make.
-        around: Bytes of the result, and of what else is there beside the file's work.
-        limit: Bytes that can be had; None if that is unknown.
+        size: (H_out, W_out) of the file's result.
+        around: Bytes of the result and of everything else besides the file's work.
+        limit: Available bytes; None if unknown.
 
     Raises:
-        MemoryError: If none fit, or the scale is not whole.
+        MemoryError: If no tiles fit, or the scale is not whole.
     """
     scale = whole_scale(image_size, size)
     if scale is None:
@@ -65,11 +65,11 @@ def enlarge_in_tiles(
     """Enlarge a picture by a whole scale.
 
     Args:
-        engine: Of a file.
+        engine: Engine of a file.
         picture: (B, 3, H, W) in [0, 1].
         size: (H_out, W_out).
         tile: Side of a tile, in pixels of the picture.
-        write: Takes the rows of the result one after another.
+        write: Called with the rows of the result in order.
         progress: See `Progress`.
     """
     scale = whole_scale(picture.shape[2:], size)
@@ -94,7 +94,7 @@ def _grid(engine: OnnxEngine) -> tuple[int, int]:
 def _one_row(
     engine: OnnxEngine, image_size: tuple[int, int], scale: int, *, tile: int, halo: int
 ) -> int:
-    """Bytes of a tile, and of the row of tiles that it is part of."""
+    """Bytes of a tile, including the row of tiles that it is part of."""
     height, width = (min(tile + 2 * halo, side) for side in image_size)
     one = estimate_memory(engine.network, height, width, (height * scale, width * scale))
     row = 12 * (tile + halo) * scale * image_size[1] * scale

@@ -1,4 +1,4 @@
-"""The work on one picture: along a way, from rows of it to rows of the result."""
+"""Enlarging one picture in a chosen way, from its rows to rows of the result."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,14 +36,14 @@ class Enlarger:
 
     Args:
         network: In evaluation mode, on ``device``.
-        run: What is called for whole pictures: the network, or a compiled one.
-        device: Where the network is.
-        precision: Of its arithmetic.
-        plan: What is to be made.
-        way: How.
-        ensemble: Whether the mean over the picture's eight flips and rotations is made.
-        watch: Told how far the work is.
-        notify: Called with what the user should know.
+        run: Called for whole pictures: the network, or a compiled one.
+        device: Device of the network.
+        precision: Precision of its arithmetic.
+        plan: The plan.
+        way: The way that it is carried out.
+        ensemble: Whether to average over the picture's eight flips and rotations.
+        watch: Notified of progress.
+        notify: Called with notices for the user.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Enlarger:
 
         Args:
             picture: (B, 3, H, W) float32 in [0, 1]; B is 1 unless the way is "whole".
-            write: Takes the rows of the result one after another, (B, 3, rows, W_out) float32
+            write: Called with the rows of the result in order, (B, 3, rows, W_out) float32
                 in [0, 1], on the device.
 
         Raises:
-            MemoryError: If memory runs out, whatever is tried.
+            MemoryError: If memory runs out in every way tried.
             ValueError: If the network's result is not finite.
             OSError: If the disk is full.
         """
@@ -97,7 +97,7 @@ class Enlarger:
             write(top, rows)
 
     def _network_rows(self, picture: RowSource, size: tuple[int, int], write: Write) -> None:
-        """What the network makes of a picture, at its own size and not clipped."""
+        """The network's result for a picture, at its own size and not clipped."""
         if self._way.kind != "whole":
             self._in_parts(picture, size, self._way, write)
         elif (sr := self._whole(picture, size)) is not None:
@@ -108,7 +108,7 @@ class Enlarger:
         self._watch.pass_done()
 
     def _whole(self, picture: RowSource, size: tuple[int, int]) -> Tensor | None:
-        """The result in one go; None if memory ran out or half precision was too narrow."""
+        """The result in one go; None if memory ran out or half precision overflowed."""
         try:
             with torch.inference_mode(), autocast(self._device, self._precision):
                 lq = rows_on(picture, 0, picture.shape[2], self._device)
@@ -131,7 +131,7 @@ class Enlarger:
         return None
 
     def _recovered(self, picture: RowSource, size: tuple[int, int], nth: int) -> Tensor:
-        """One picture of a batch after it failed as a whole, (1, 3, H, W)."""
+        """One picture, (1, 3, H, W), of a batch that failed as a whole."""
         release_memory(self._device)
         staged = self._network.backbone.stages() is not None
         way = Way(
@@ -149,7 +149,7 @@ class Enlarger:
         return result
 
     def _in_parts(self, picture: RowSource, size: tuple[int, int], way: Way, write: Write) -> None:
-        """The same from bands or tiles."""
+        """The result from bands or tiles."""
         engine = self._run
         if isinstance(engine, OnnxEngine) and not engine.has_weights:
             with self._watch.by_share() as progress:
@@ -159,7 +159,7 @@ class Enlarger:
             return
         if way.spooled:
             check_disk(way.stored)
-        # The head is worth about two of some ten stages.
+        # The head takes about as long as two of some ten stages.
         share = 0.8
         with (
             open_stores(spool=way.spooled, device=self._device) as stores,
@@ -205,13 +205,13 @@ class Enlarger:
 
 
 class _Result:
-    """What the network makes, on its way to the size that was asked.
+    """Brings the network's result to the requested size.
 
     Args:
-        write: Takes rows of that size, clipped.
-        made: (H, W) that the network makes.
-        size: (H_out, W_out) that was asked.
-        stores: For what must be resized.
+        write: Called with rows of the requested size, clipped.
+        made: (H, W) of the network's result.
+        size: Requested (H_out, W_out).
+        stores: Stores for results that must be resized.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class _Result:
 
     def write(self, top: int, sr: Tensor) -> None:
         """Take rows of the network's result, (B, 3, rows, W)."""
-        with torch.inference_mode():  # in which they may have been made
+        with torch.inference_mode():  # the rows may have been made in this mode
             sr = sr.clamp_(0, 1)
         if self._made == self._size:
             self._write(top, sr)
@@ -234,7 +234,7 @@ class _Result:
             store.write(top, one[None])
 
     def finish(self) -> None:
-        """Resize what is not of the size that was asked."""
+        """Resize the result if it does not have the requested size."""
         if self._made == self._size:
             return
         each = [resized_bands(store, self._size) for store in self._kept]

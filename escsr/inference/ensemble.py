@@ -1,4 +1,4 @@
-"""Self-ensemble: the mean of what a network makes of a picture's eight flips and rotations.
+"""Self-ensemble: the mean of a network's results for a picture's eight flips and rotations.
 
 Source: "Enhanced Deep Residual Networks for Single Image Super-Resolution", arXiv 1707.02921.
 """
@@ -14,18 +14,18 @@ from escsr.inference.stores import Stores
 from escsr.layers import Band, RowSource
 from escsr.layers.bands import as_tensor
 
-# Rows of the result that are put together at once.
+# Rows of the result that are combined at once.
 _ROWS = 256
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One of the eight symmetries of the square, as done to a picture.
+    """One of the eight symmetries of the square, applied to a picture.
 
     Attributes:
-        transposed: Rows and columns are exchanged, first of all.
-        down: The order of rows is reversed.
-        across: The order of columns is reversed.
+        transposed: Whether rows and columns are exchanged, before the rest.
+        down: Whether the order of rows is reversed.
+        across: Whether the order of columns is reversed.
     """
 
     transposed: bool
@@ -37,7 +37,7 @@ class Turn:
         return (size[1], size[0]) if self.transposed else size
 
     def flip(self, values: Tensor) -> Tensor:
-        """Reverse the rows and columns of (B, C, H, W) as the turn does; this undoes itself."""
+        """Reverse the rows and columns of (B, C, H, W) as in the turn; doing it twice undoes it."""
         axes = [axis for axis, flipped in ((-2, self.down), (-1, self.across)) if flipped]
         return values.flip(axes) if axes else values
 
@@ -59,15 +59,15 @@ TURNS = tuple(
     for down in (False, True)
     for across in (False, True)
 )
-"""All eight; the first changes nothing."""
+"""All eight; the first is the identity."""
 
 
 class TurnedMean:
-    """The mean of the results that were made of the eight turns of a picture, turned back.
+    """The mean of the results for the eight turns of a picture, turned back.
 
     Args:
         size: (H_out, W_out) of the result.
-        stores: Where the sums are kept: one of the turns that keep rows, one of the others.
+        stores: Stores for two sums: one of the turns that keep rows, one of the others.
     """
 
     def __init__(self, size: tuple[int, int], stores: Stores) -> None:
@@ -78,10 +78,10 @@ class TurnedMean:
         }
 
     def add(self, turn: Turn, top: int, rows: Tensor) -> None:
-        """Add rows of the result of a turned picture; those of the unflipped turns come first.
+        """Add rows of the result for a turned picture; unflipped turns come first.
 
         Args:
-            turn: What was done to the picture.
+            turn: The turn of the picture.
             top: Index of the first of these rows.
             rows: (1, 3, rows, W).
         """
@@ -94,7 +94,7 @@ class TurnedMean:
         total.write(top, rows)
 
     def rows(self) -> Iterator[tuple[int, Tensor]]:
-        """The first row of each part of the mean, and the part, (1, 3, rows, W_out)."""
+        """The first row of each part of the mean, and that part, (1, 3, rows, W_out)."""
         for top in range(0, self._size[0], _ROWS):
             bottom = min(top + _ROWS, self._size[0])
             exchanged = self._sums[True].read_columns(top, bottom)

@@ -1,4 +1,4 @@
-"""Which of the embedded networks suits a picture: `model="auto"`, and the hint of "default"."""
+"""Choosing an embedded network for a picture: `model="auto"`, and hints for "default"."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from escsr.models import ALIASES, embedded
 AUTO = "auto"
 CLEAN, DAMAGED = "default", "real"
 
-# Pixels from which a picture is looked at without being asked.
+# Pixels from which a picture is examined for hints.
 _WORTH_A_LOOK = 1 << 13
 
 Model = str | os.PathLike[str] | SuperResolver
 
 
 def is_auto(model: Model) -> bool:
-    """Whether a network is to be chosen for each picture; a file of that name is a file."""
+    """Whether to choose a network for each picture; an existing file "auto" is taken as a file."""
     return isinstance(model, str) and model == AUTO and not Path(AUTO).is_file()
 
 
@@ -34,18 +34,18 @@ def is_for_clean(model: Model) -> bool:
 
 
 def scale_of(model: Model) -> float | None:
-    """The one scale that a model makes, or None if it makes any."""
+    """The fixed scale of a model, or None if it supports any."""
     if is_onnx(model):
         return OnnxEngine.of_file(model).scale
     return choose_model(CLEAN if is_auto(model) else model).scale
 
 
 def suits(pictures: Sequence[Picture], notify: Callable[[str], None]) -> str:
-    """The name of the network for some pictures that go through one together; told, with why.
+    """Choose the network for pictures that are processed together, and notify with the reason.
 
     Args:
-        pictures: At least one. Of several the network is `DAMAGED` if most of them are damaged.
-        notify: Is told.
+        pictures: At least one. For several, `DAMAGED` is chosen if most of them are damaged.
+        notify: Called with the notice.
     """
     reasons = [measure_damage(picture).reasons for picture in pictures]
     damaged = [reason for reason in reasons if reason]
@@ -58,9 +58,9 @@ def suits(pictures: Sequence[Picture], notify: Callable[[str], None]) -> str:
 
 
 def hint(picture: Picture, notify: Callable[[str], None]) -> None:
-    """Tell those who enlarge damage by the network for clean pictures what would mend it.
+    """Suggest a better network if the one for clean pictures would enlarge damage.
 
-    Small pictures pass: little can be told of them, and looking would take a tenth of the call.
+    Small pictures are skipped: they show little, and examining them takes a tenth of the call.
     """
     if picture.size[0] * picture.size[1] < _WORTH_A_LOOK:
         return

@@ -1,4 +1,4 @@
-"""The kinds of picture that people hold, and the way to and from `Picture`."""
+"""Conversion between `Picture` and the other kinds of picture that `upscale` accepts."""
 
 import dataclasses
 import os
@@ -25,13 +25,13 @@ from escsr.images.jpeg_tables import quality_of
 from escsr.pixels import to_levels
 
 _ROUNDING = 1e-6
-"""How far floats may lie outside [0, 1]: float32 arithmetic is that exact."""
+"""How far floats may lie outside [0, 1]: the rounding error of float32 arithmetic."""
 
 _AS_RGB = {"YCbCr", "HSV", "RGBX"}
-"""PIL's modes that hold RGB in other clothes."""
+"""PIL modes that are converted to RGB without a warning."""
 
 _DEEP = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2"}
-"""PIL's modes of 16-bit gray, and NumPy's names of their samples."""
+"""PIL modes of 16-bit gray, and NumPy's names of their dtypes."""
 
 
 def to_picture(image: object) -> Picture:
@@ -39,7 +39,7 @@ def to_picture(image: object) -> Picture:
 
     Raises:
         TypeError: If it is none of these.
-        ValueError: If its shape, number type or range cannot be a picture's.
+        ValueError: If its shape, dtype or range is not that of a picture.
     """
     if isinstance(image, Picture):
         return image
@@ -56,9 +56,9 @@ def to_picture(image: object) -> Picture:
 
 
 def like(original: object, picture: Picture) -> object:
-    """Turn the result into the kind of thing that was given.
+    """Turn the result into the kind of the input.
 
-    Bytes come back encoded, in their own format where it can be written and as PNG elsewhere.
+    Bytes are returned encoded, in their own format if it can be written, otherwise as PNG.
     """
     if isinstance(original, np.ndarray):
         return _to_array(picture, original)
@@ -103,7 +103,7 @@ def as_picture(tensor: Tensor) -> Picture:
 
 
 def _check_range(what: str, least: float, most: float, nan: bool) -> None:
-    """Floats that are no picture in [0, 1] are refused, and what would help is said."""
+    """Refuse floats that are not a picture in [0, 1], with advice."""
     if nan or not np.isfinite([least, most]).all():
         raise ValueError(
             f"{what} holds NaN or infinity; a picture must be finite numbers in [0, 1]"
@@ -127,7 +127,7 @@ def _from_array(image: NDArray[Any]) -> Picture:
     if image.dtype.kind == "f":
         least, most = float(image.min()), float(image.max())
         _check_range("a floating-point array", least, most, bool(np.isnan(image).any()))
-        # Sixteen bits inside: finer than any display, and back to floats afterwards.
+        # 16 bits internally: finer than any display; converted back to floats afterwards.
         image = to_levels(image.astype(np.float64), depth=16)
     if image.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise ValueError(
@@ -154,7 +154,7 @@ def _check_shape(image: NDArray[Any]) -> None:
 
 
 def _from_samples(samples: NDArray[Any], display: Display | None = None) -> Picture:
-    """(H, W, 1 to 4) unsigned integers of any byte order to a `Picture`."""
+    """Turn (H, W, 1 to 4) unsigned integers of any byte order into a `Picture`."""
     native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     bands = native.shape[2]
     gray = bands < 3
@@ -182,7 +182,7 @@ def _to_array(picture: Picture, original: NDArray[Any]) -> NDArray[Any]:
 
 
 def _from_pil(image: Any) -> Picture:
-    """A PIL image of any mode, upright, its transparent colour as alpha."""
+    """A PIL image of any mode, upright, with its transparent colour as alpha."""
     icc = image.info.get("icc_profile")
     turn = image.getexif().get(0x0112, 1)
     samples, is_plain = _samples_of_pil(image, icc)
@@ -190,14 +190,14 @@ def _from_pil(image: Any) -> Picture:
         warnings.warn(f"a PIL image of mode {image.mode!r} is converted to RGB", stacklevel=2)
         icc = None
     picture = _from_samples(upright(samples, turn), _display_of_pil(image.info, icc))
-    tables = getattr(image, "quantization", None)  # of a JPEG that Pillow has opened
+    tables = getattr(image, "quantization", None)  # exists if Pillow opened a JPEG
     if not tables:
         return picture
     return dataclasses.replace(picture, jpeg_quality=quality_of(sum(tables[min(tables)])))
 
 
 def _display_of_pil(info: dict[str, Any], icc: bytes | None) -> Display:
-    """What Pillow's readers leave in ``info``; what cannot be understood there is left out."""
+    """The metadata that Pillow's readers leave in ``info``, without unusable entries."""
     exif = (info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
     display = Display(icc=icc, xmp=info.get("xmp") or None).upright()
     with suppress(ValueError):
@@ -251,7 +251,7 @@ def _of_wide_gray(samples: NDArray[Any], mode: str) -> NDArray[np.uint16]:
 
 
 def _keyed(samples: NDArray[Any], key: Any) -> NDArray[Any]:
-    """Append an alpha that is 0 where the samples are the transparent colour ``key``."""
+    """Append an alpha that is 0 where samples equal the transparent colour ``key``."""
     if key is None:
         return samples
     matches = (samples == np.reshape(key, (1, 1, -1))).all(axis=2)
@@ -260,11 +260,11 @@ def _keyed(samples: NDArray[Any], key: Any) -> NDArray[Any]:
 
 
 def _key_of_8_bits(samples: NDArray[Any], key: Any) -> NDArray[Any] | None:
-    """PNG's transparent colour, which has the file's depth, in the 8 bits that Pillow made of it.
+    """PNG's transparent colour, given in the file's depth, in the 8 bits that Pillow decodes to.
 
-    Pillow does not say the depth. 16 bits are cut to 8, and 2 or 4 bits spread, as its pixels were.
+    Pillow does not report the depth. 16 bits are cut to 8, and 2 or 4 bits spread, as for pixels.
     """
-    if key is None or isinstance(key, bytes):  # bytes are of a palette that was converted away
+    if key is None or isinstance(key, bytes):  # bytes belong to a palette, converted already
         return None
     wanted = np.atleast_1d(key).astype(np.int64)
     if wanted.max() > 255:
@@ -278,7 +278,7 @@ def _key_of_8_bits(samples: NDArray[Any], key: Any) -> NDArray[Any] | None:
 
 
 def _to_pil(picture: Picture, original: Any) -> Any:
-    """A PIL image of the original's mode where it can hold the result; see `upscale`."""
+    """A PIL image of the original's mode if it can hold the result; see `upscale`."""
     from PIL.Image import fromarray
 
     samples = _to_samples(picture)
@@ -290,7 +290,7 @@ def _to_pil(picture: Picture, original: Any) -> Any:
     elif mode == "I;16B":
         samples = samples.astype(">u2")
     elif samples.dtype == np.uint16 and samples.ndim == 3:
-        samples = to_levels(samples / 65535)  # PIL has 16 bits only in gray without alpha
+        samples = to_levels(samples / 65535)  # PIL has 16 bits only for gray without alpha
     image = fromarray(samples)
     display = picture.display.sized(picture.size)
     said = {
@@ -299,6 +299,6 @@ def _to_pil(picture: Picture, original: Any) -> Any:
         "xmp": display.xmp,
         "dpi": display.dpi,
     }
-    # Where Pillow's own readers leave it, and its writers look for the profile.
+    # Pillow's readers and writers keep the profile there.
     image.info.update({name: value for name, value in said.items() if value is not None})
     return image

@@ -1,4 +1,4 @@
-"""How much memory a picture will take, found without computing it, and who may take it."""
+"""Estimating the memory that a picture needs, and sharing memory between calls."""
 
 import re
 import threading
@@ -19,20 +19,20 @@ from escsr.layers import WindowAttention, planning
 from escsr.model import SuperResolver
 
 Memory = int | str | Callable[[], int | None]
-"""Bytes, an amount such as "2GB", or a function that says how many bytes are left."""
+"""Bytes, an amount such as "2GB", or a function that returns the bytes left."""
 
-# oneDNN reorders weights and rows beside the tensors that PyTorch shows, and malloc keeps blocks
-# that were given back. With these two the estimate is 0.84 to 1.16 of what the kernel sees
+# oneDNN reorders weights and rows outside the tensors that PyTorch reports, and malloc keeps
+# freed blocks. With these two, the estimate is 0.84 to 1.16 of what the kernel measures
 # (default, real, esc_tiny_x4, esc_light; 256 and 480 pixels, x2 and x4, one thread).
 _BESIDE_TENSORS = 1.35
 _LIBRARIES = 20 << 20
 
 
 class PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the tensors that are alive, by their storages.
+    """Adds up the storages of live tensors.
 
     Attributes:
-        peak: Bytes at the highest.
+        peak: Greatest number of bytes.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class PeakTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._live -= self._sizes.pop(key)
 
 
-# Tensors without contents share tables of the process.
+# Tensors without data share tables of the process.
 _one_at_a_time = threading.Lock()
 
 
@@ -74,10 +74,10 @@ def estimate_memory(
     batch: int = 1,
     dtype: torch.dtype | None = None,
 ) -> int:
-    """Estimate the peak memory of one forward pass, weights left out.
+    """Estimate the peak memory of one forward pass, without the weights.
 
-    The network runs on tensors without contents, so this takes a fraction of a second for any
-    size and knows every backbone and head (`escsr bench` shows the estimate beside the measured
+    The network runs on tensors without data, so this takes a fraction of a second for any size
+    and works for every backbone and head (`escsr bench` shows the estimate beside the measured
     peak).
 
     Args:
@@ -122,14 +122,14 @@ def without_contents(device: torch.device, dtype: torch.dtype | None) -> Iterato
 
 
 def with_hidden(peak: int) -> int:
-    """The bytes of tensors, and what libraries take beside them."""
+    """Bytes of tensors, including the overhead of libraries."""
     return int(_BESIDE_TENSORS * peak) + _LIBRARIES
 
 
 class RoughBound:
-    """Bounds the memory of forward passes in microseconds, several times too high.
+    """Bounds the memory of forward passes in microseconds; the bound is several times too high.
 
-    Good enough to see that a small picture needs no estimate.
+    It is good enough to show that a small picture needs no estimate.
 
     Args:
         model: Any network.
@@ -150,7 +150,7 @@ class RoughBound:
         self._widest = max(self._widest, *widths)
 
     def __call__(self, height: int, width: int, size: tuple[int, int], *, batch: int = 1) -> int:
-        """Bytes that a pass takes at most; arguments as of `estimate_memory`."""
+        """Upper bound of the bytes of a pass; arguments as for `estimate_memory`."""
         padded = (height + self._window) * (width + self._window)
         maps = 8 * self._widest * max(padded, size[0] * size[1])
         scores = 3 * self._heads * self._window**2 * padded
@@ -159,7 +159,7 @@ class RoughBound:
 
 
 def parse_memory(amount: int | str) -> int:
-    """Bytes of an amount of memory.
+    """Parse an amount of memory into bytes.
 
     Args:
         amount: Bytes, or a number with a unit: KB, MB, GB, TB are powers of 1000; KiB, MiB, GiB,
@@ -188,7 +188,7 @@ def parse_memory(amount: int | str) -> int:
 
 @dataclass(frozen=True)
 class ProcessMemory:
-    """A bound on all the memory that this process takes.
+    """A bound on the total memory of this process.
 
     Attributes:
         total: Bytes.
@@ -202,14 +202,14 @@ class ProcessMemory:
     total: int
 
     def __call__(self) -> int:
-        """Bytes that are left now."""
+        """Bytes currently left."""
         return max(self.total - int(psutil.Process().memory_info().rss), 0)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free on a device, or None where that cannot be told."""
+    """Free bytes on a device, or None if unknown."""
     if device.type == "cuda":
-        # What PyTorch holds in reserve is free for the next pass, too.
+        # Memory that PyTorch holds in reserve is free for the next pass too.
         reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reserve
     if device.type == "cpu":
@@ -218,10 +218,10 @@ def free_memory(device: torch.device) -> int | None:
 
 
 class OutOfBudgetError(MemoryError):
-    """More is needed than there will ever be.
+    """More memory is needed than will ever be available.
 
     Args:
-        total: Bytes that there are.
+        total: Total bytes.
     """
 
     def __init__(self, total: int) -> None:
@@ -230,11 +230,11 @@ class OutOfBudgetError(MemoryError):
 
 
 class MemoryBudget:
-    """Memory that calls share: one that does not fit now waits until others are done.
+    """Memory shared by calls: a call that does not fit waits until others are done.
 
     Args:
-        limit: Bytes for all calls together; None takes what ``free`` says when no call runs.
-        free: Bytes that are free now, or None where that cannot be told.
+        limit: Bytes for all calls together; None uses the result of ``free`` while no call runs.
+        free: Returns the bytes that are free now, or None if unknown.
 
     Example:
         >>> budget = MemoryBudget(limit=2 << 30)
@@ -258,21 +258,21 @@ class MemoryBudget:
     def _measured(self) -> int | None:
         if self._limit is not None:
             return self._limit
-        if self._taken == 0:  # running calls have not taken all of theirs yet
+        if self._taken == 0:  # running calls may not have allocated all of their memory yet
             self._total = self._free()
         return self._total
 
     @contextmanager
     def reserved(self, needed: int, cancel: Cancel | None = None) -> Iterator[None]:
-        """Hold ``needed`` bytes for the block; waits until they are free.
+        """Reserve ``needed`` bytes for the block; waits until they are free.
 
         Args:
             needed: Bytes.
             cancel: Ends the waiting.
 
         Raises:
-            OutOfBudgetError: If there will never be so many.
-            Cancelled: If ``cancel`` says so while waiting.
+            OutOfBudgetError: If so many bytes will never be free.
+            Cancelled: If ``cancel`` ends the waiting.
         """
         with self._changed:
             while True:

@@ -1,4 +1,4 @@
-"""The network that is meant, and a session's own copy of it."""
+"""Finding a network by name or file, and copying it for a session."""
 
 import copy
 import itertools
@@ -16,10 +16,10 @@ from escsr.models import fetch
 
 
 def choose_model(model: str | os.PathLike[str] | SuperResolver) -> SuperResolver:
-    """Find the network that a name, an alias such as "default" or a file means, on the CPU.
+    """Find the network for a name, an alias such as "default" or a file, on the CPU.
 
-    A file is opened once and again only after it changed. A network is returned as it is, one
-    that was compiled or shared between processes without what was wrapped around it.
+    A file is opened again only after it has changed. A network is returned unchanged, without
+    the wrapper of a compiled or distributed one.
 
     Raises:
         FileNotFoundError: If there is no such model.
@@ -45,17 +45,17 @@ def _load_once(path: Path, _changed: int) -> SuperResolver:
 def private_network(
     network: SuperResolver, device: torch.device, *, share: bool = False
 ) -> SuperResolver:
-    """Copy a network, in evaluation mode, to a device; the original stays as it is.
+    """Copy a network, in evaluation mode, to a device; the original is not changed.
 
     Args:
-        network: Any network; never moved, switched or given hooks.
-        device: Where the copy goes.
-        share: Use the original's tensors, and what is kept of them, where they lie on the device
-            already: quick, and changes of the weights are seen. Without it the copy has tensors
-            of its own.
+        network: Any network; it is not moved, switched or given hooks.
+        device: Device of the copy.
+        share: Use the original's tensors, and values derived from them, if they are already on the
+            device. This is fast, and changes of the weights take effect. Otherwise the copy has
+            its own tensors.
 
     Returns:
-        The copy; its modules are its own in any case.
+        The copy, which always has its own modules.
     """
     in_place = is_on(network, device)
     if share and in_place:
@@ -66,7 +66,7 @@ def private_network(
 
 
 def _sharing_tensors(network: Any, made: dict[nn.Module, nn.Module]) -> Any:
-    """A twin of a module, in evaluation mode: new modules around the same tensors and settings."""
+    """A copy of a module, in evaluation mode: new modules with the same tensors and settings."""
     if network not in made:
         twin = made[network] = copy.copy(network)
         vars(twin).update(
@@ -78,7 +78,7 @@ def _sharing_tensors(network: Any, made: dict[nn.Module, nn.Module]) -> Any:
     return made[network]
 
 
-# What a module keeps of its parts and hooks.
+# Attributes in which a module keeps its parts and hooks.
 _TABLES = {
     *("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks"),
     *("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
@@ -87,13 +87,13 @@ _TABLES = {
 
 
 def is_compiled(model: object) -> TypeGuard[nn.Module]:
-    """Whether `torch.compile` made this module."""
+    """Whether this module comes from `torch.compile`."""
     return isinstance(model, nn.Module) and "_orig_mod" in model._modules
 
 
 def is_on(network: nn.Module, device: torch.device) -> bool:
-    """Whether all of a network lies on a device; "cuda" is the current one."""
-    whole = torch.empty(0, device=device).device  # with its number
+    """Whether a whole network is on a device; "cuda" is the current one."""
+    whole = torch.empty(0, device=device).device  # including its index
     return all(tensor.device == whole for tensor in _tensors(network))
 
 
@@ -102,7 +102,7 @@ def _tensors(network: nn.Module) -> list[Any]:
 
 
 def _hooks(network: nn.Module) -> list[Any]:
-    """Of the user: bound methods would bring copies of the objects that they belong to."""
+    """Hooks of the user. Bound methods would bring copies of the objects that they belong to."""
     return [
         hook
         for module in network.modules()
