@@ -1,6 +1,6 @@
 """Backbones: from a picture to features.
 
-`escsr.backbones.stages` has what a backbone needs that can be run in bands of rows.
+`escsr.backbones.stages` has the tools for a backbone that can run in bands of rows.
 """
 
 from escsr.backbones.base import BACKBONES, Backbone

@@ -18,11 +18,11 @@ class Backbone(nn.Module, abc.ABC):
     training and in evaluation for any batch size and never writes to its input.
 
     Attributes:
-        out_channels: Channels of the features: all that a head knows of a backbone.
+        out_channels: Channels of the features, the only thing a head knows about a backbone.
         stride: Pixels of the picture per pixel of the features, along each side.
-        default_head: The head that `escsr.build` takes if none is named.
+        default_head: The head that `escsr.build` uses if none is named.
         head_defaults: Arguments of a head that this family was published with, by the
-            head's name; what the user gives goes first.
+            head's name; the user's arguments take precedence.
 
     Example:
         >>> @BACKBONES.register("three_convs")
@@ -37,23 +37,23 @@ class Backbone(nn.Module, abc.ABC):
 
     @classmethod
     def args_for_scale(cls, scale: float) -> dict[str, Any]:
-        """Arguments that this family takes by default under a head of one fixed scale."""
+        """Default arguments of this family under a head of one fixed scale."""
         return {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Forget the stages of the parent where ``forward`` is another."""
+        """Drop the parent's stages if ``forward`` is overridden."""
         super().__init_subclass__(**kwargs)
         if "forward" in vars(cls) and "stages" not in vars(cls):
             cls.stages = Backbone.stages  # type: ignore[method-assign]
 
     @abc.abstractmethod
     def forward(self, lq: Tensor) -> Tensor:
-        """Make features of a picture."""
+        """Make the features of a picture."""
 
     def stages(self) -> Sequence[Stage] | None:
         """How ``forward`` is computed, so that large pictures can be made in bands of rows.
 
-        ``forward`` of a backbone that says so is `run_whole` of these. The others are run on
+        ``forward`` of a backbone with stages is `run_whole` of these. Other backbones are run on
         overlapping tiles of large pictures, which is an approximation.
 
         Returns:

@@ -33,7 +33,7 @@ _LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous
     "esc", about="ESC, the paper's standard network: high quality on clean pictures."
 )
 class ESC(Backbone):
-    """ESC and its relatives as one network with knobs; the defaults are ESC itself.
+    """ESC and its variants as one configurable network; the defaults are ESC itself.
 
     Args:
         dim: Channels of the features.
@@ -51,11 +51,11 @@ class ESC(Backbone):
         image_skip: Path from the picture to the last features (ESC-Real).
         unshuffle: Fold u×u pixels of the picture into channels first, so that the network
             works at 1/u of its size.
-        attention_bias: What window attention adds to its scores: "table", "low_rank" (FlashBias)
+        attention_bias: The bias of window attention's scores: "table", "low_rank" (FlashBias)
             or "implicit" (ESC-RIB).
-        bias_rank: Columns of the two factors of a bias that is no table.
+        bias_rank: Columns of the two factors of a bias that is not a table.
         bias_hidden_dim: Width of the network that makes an implicit bias.
-        bias_frequencies: Waves per side that it sees positions as.
+        bias_frequencies: Waves per side by which it encodes positions.
         attention_gate: Multiply the result of window attention by a gate (ESC-RIB).
 
     Shape:
@@ -131,7 +131,7 @@ class ESC(Backbone):
         self.last = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, lq: Tensor) -> Tensor:
-        """Make features of a picture."""
+        """Make the features of a picture."""
         return run_whole(self.stages(), lq)
 
     def stages(self) -> list[Stage]:

@@ -1,4 +1,4 @@
-"""One block of ESC, and the skip from the picture that its variant for damaged photos has.
+"""One block of ESC, and the skip from the picture in its variant for damaged photos.
 
 Source: arXiv 2503.06671.
 """
@@ -84,7 +84,7 @@ class ESCBlock(nn.Module):
         Args:
             source: Name of (B, dim, h, w) features.
             result: Name of the refined ones, of the same shape.
-            kernels: What the shared large kernel is made of.
+            kernels: The parameters of the shared large kernel.
         """
         reach = 1 + self.attention.reach
         yield Stage(
@@ -122,7 +122,7 @@ class ESCBlock(nn.Module):
         return Made({"x": add(attended, overlap.cut(x))})
 
     def _prepare(self, maps: Maps, overlap: Overlap, _statistic: Tensor | None) -> Made:
-        """What the first convolutional attention needs."""
+        """The input of the first convolutional attention."""
         with self._wide_range(maps["x"]) as x:
             hidden, pooled = self._hidden(0, x, overlap)
         return Made({"hidden": hidden}, pooled)
@@ -135,7 +135,7 @@ class ESCBlock(nn.Module):
         overlap: Overlap,
         pooled: Tensor | None,
     ) -> Made:
-        """A convolutional attention, and what the next one needs."""
+        """A convolutional attention, and the input of the next one."""
         with self._wide_range(maps.pop("x")) as x:
             x = self._mixed(i, kernels, x, maps.pop("hidden"), overlap, pooled)
             hidden, pooled = self._hidden(i + 1, x, overlap.keep(1))
@@ -173,14 +173,14 @@ class ESCBlock(nn.Module):
         return add(overlap.cut(mixed, keep=1), overlap.cut(x, keep=1))
 
     def _hidden(self, i: int, x: Tensor, overlap: Overlap) -> tuple[Tensor, Tensor]:
-        """What the i-th convolutional attention is applied to, and its mean."""
+        """The input of the i-th convolutional attention, and its mean."""
         hidden = overlap.cut(self.ffns[i](self.norms[i](x)))
         attention = cast(ConvAttention, self.conv_attentions[i])
         return hidden, attention.pool(hidden)
 
     @contextlib.contextmanager
     def _wide_range(self, x: Tensor) -> Iterator[Tensor]:
-        """Leave float16 autocast where numbers may outgrow it; gives ``x``, as float32 there.
+        """Leave float16 autocast where numbers may overflow; yields ``x``, as float32 there.
 
         A dynamic kernel multiplies features by features. Without a norm in between, five
         such layers square their way past 65504; bfloat16 and float32 have room for that.

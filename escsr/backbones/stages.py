@@ -1,9 +1,9 @@
-"""How a backbone is computed, stage after stage, on a whole picture or on bands of its rows.
+"""Computing a backbone stage by stage, on a whole picture or on bands of its rows.
 
 A stage reads maps, which all have as many rows as the features, and makes others. A row that it
-makes depends on a few rows around it, and on one number per channel that sums up the whole of
-what the stage before made. So a picture of any size can be made in bands, each stage in turn, and
-the result is that of the whole picture.
+makes depends on a few rows around it, and on one number per channel that summarises the whole
+output of the previous stage. So a picture of any size can be made in bands, each stage in turn,
+with the same result as for the whole picture.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ Maps = dict[str, Tensor]
 
 
 class Made(NamedTuple):
-    """What a stage makes.
+    """The output of a stage.
 
     Attributes:
-        maps: The rows asked for, of every map that it says it makes.
-        statistic: For the next stage: the mean over these rows of something it needs of the
+        maps: The requested rows of every map that the stage declares.
+        statistic: For the next stage: the mean over these rows of a quantity that it needs from the
             whole picture; (B, …), of any precision.
     """
 
@@ -39,16 +39,16 @@ class Stage(NamedTuple):
     """One step of a backbone.
 
     Attributes:
-        name: For people.
+        name: Name for people.
         reads: Names of the maps that it reads.
-        makes: Names of those that it makes.
+        makes: Names of the maps that it makes.
         apply: The step: the maps that it reads, which it may take out of the dictionary but not
-            write to; the rows among theirs that are only looked at; and the statistic of the
-            stage before.
-        halo: How many rows beyond those to make are read on either side, where the picture has
-            them. Beyond the borders of what is given counts as beyond those of the picture.
-        align: Bands begin at multiples of this. The last one has at least so many rows, unless
-            it is the only one.
+            write to; the rows among theirs that are only context; and the statistic of the previous
+            stage.
+        halo: How many rows beyond those to make are read on either side, if the picture has them.
+            The borders of the rows given are treated as those of the picture.
+        align: Bands begin at multiples of this. The last one has at least this many rows, unless it
+            is the only one.
 
     Example:
         >>> def smooth(maps, overlap, statistic):
@@ -65,12 +65,12 @@ class Stage(NamedTuple):
 
 
 def dying(stages: Sequence[Stage]) -> list[set[str]]:
-    """For each stage, the maps that no later one reads before they are made anew."""
+    """For each stage, the maps that no later one reads before they are replaced."""
     needed, found = {FEATURES}, []
     for stage in reversed(stages):
         found.append((set(stage.reads) | set(stage.makes)) - needed)
         needed = (needed - set(stage.makes)) | set(stage.reads)
-    # What a stage makes dies with a later stage or, where nobody reads it, at once.
+    # A map is freed by the last stage that reads it or, if none does, immediately.
     return found[::-1]
 
 
@@ -78,7 +78,7 @@ def run_whole(stages: Sequence[Stage], picture: Tensor) -> Tensor:
     """Compute the features of whole pictures.
 
     Args:
-        stages: Of a backbone.
+        stages: The stages of a backbone.
         picture: (B, 3, H, W).
 
     Returns:
@@ -87,7 +87,7 @@ def run_whole(stages: Sequence[Stage], picture: Tensor) -> Tensor:
     maps: Maps = {PICTURE: picture}
     statistic = None
     for stage, last_read in zip(stages, dying(stages), strict=True):
-        # Taken out here, so that nothing keeps a map in memory that its stage lets go.
+        # Taken out here, so that nothing keeps a map in memory that its stage has released.
         given = {name: maps.pop(name) if name in last_read else maps[name] for name in stage.reads}
         made, statistic = stage.apply(given, WHOLE, statistic)
         maps.update((name, made[name]) for name in stage.makes if name not in last_read)

@@ -1,7 +1,7 @@
-"""Reading and writing of weight files.
+"""Reading and writing weight files.
 
 Ours are safetensors with the configuration in the header. Published ``.pth`` files hold bare
-tensors; `escsr.checkpoints.published` finds out what network they belong to.
+tensors; `escsr.checkpoints.published` works out which network they belong to.
 """
 
 import os
@@ -46,20 +46,20 @@ def save(
 ) -> None:
     """Write a network to a safetensors file that `escsr.load` opens.
 
-    The file appears complete or not at all: an interrupted call leaves the previous one.
+    The file is written completely or not at all: an interrupted call leaves the previous one.
 
     Args:
-        model: The network, compiled or not; its raw state is stored, on whatever device it is.
-        path: Where to; the suffix should be ``.safetensors``.
-        facts: JSON-able notes on the weights; by default ``model.facts``. They do not make a
-            network a trained one: that says ``model.trained``.
+        model: The network, compiled or not, on any device; its raw state is stored.
+        path: The file to write; the suffix should be ``.safetensors``.
+        facts: JSON-able notes on the weights; by default ``model.facts``. They do not mark a
+            network as trained: ``model.trained`` does.
         half: Whether to round floating-point tensors to float16, for a file of half the size; the
-            network that `escsr.load` makes of it computes in float32.
+            network that `escsr.load` makes from it computes in float32.
 
     Raises:
         OSError: If the file cannot be written.
-        OverflowError: If a value is too large for float16, in absolute terms above 65504.
-        TypeError: If ``model`` is no network of ours.
+        OverflowError: If the absolute value of a number is too large for float16, above 65504.
+        TypeError: If ``model`` is not one of our networks.
 
     Example:
         >>> escsr.checkpoints.save(model, "mine.safetensors", facts={"steps": 1000})
@@ -89,12 +89,12 @@ def write_tensors(
     *,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a table of tensors as safetensors, complete or not at all.
+    """Write a table of tensors as safetensors, completely or not at all.
 
     Args:
-        tensors: Name to tensor, on whatever device.
-        path: Where to.
-        metadata: Texts for the header of the file.
+        tensors: Name to tensor, on any device.
+        path: The file to write.
+        metadata: Texts for the file's header.
 
     Raises:
         OSError: If the file cannot be written.
@@ -105,23 +105,23 @@ def write_tensors(
 
 
 def read(path: str | os.PathLike[str], *, config: ModelConfig | None = None) -> Checkpoint:
-    """Read a weight file of ours or of the authors.
+    """Read a weight file, ours or the authors'.
 
     Args:
         path: A safetensors file, or a ``.pth`` that holds tensors, bare or below a key such as
-            ``params_ema`` (preferred), ``params``, ``state_dict`` or ``model``. What
-            ``torch.compile``, DistributedDataParallel and averaged models add to the names is
-            taken off. Nothing in the file is executed.
-        config: The network, for a bare ``state_dict()`` of ours, which does not say; other
-            files say what they hold, and it is not looked at.
+            ``params_ema`` (preferred), ``params``, ``state_dict`` or ``model``. Prefixes added to
+            the names by ``torch.compile``, DistributedDataParallel and averaged models are removed.
+            Nothing in the file is executed.
+        config: The network, for a bare ``state_dict()`` of ours, which does not contain it; for
+            other files, which do, it is ignored.
 
     Returns:
         Configuration and tensors, under our names.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds other things than tensors, is not of the ESC family,
-            or is a bare ``state_dict()`` of ours without ``config``.
+        ValueError: If it is damaged, contains anything but tensors, is not of the ESC family, or is
+            a bare ``state_dict()`` of ours without ``config``.
     """
     path = Path(path)
     if not path.exists():
@@ -139,7 +139,7 @@ def read(path: str | os.PathLike[str], *, config: ModelConfig | None = None) -> 
 
 
 def read_content(content: object, *, config: ModelConfig | None = None) -> Checkpoint:
-    """Recognise a network in what another program has read from a weight file.
+    """Recognise a network in the contents that another program read from a weight file.
 
     Args:
         content: Tensors by name, or mappings around them, see `read`.
@@ -153,7 +153,7 @@ def read_content(content: object, *, config: ModelConfig | None = None) -> Check
 
 
 def is_known(content: object) -> bool:
-    """Whether `read_content` takes something for a network of ours, complete or not."""
+    """Whether `read_content` recognises something as a network of ours, complete or not."""
     try:
         tensors = find_table(content).tensors
     except ValueError:
@@ -162,16 +162,16 @@ def is_known(content: object) -> bool:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do: with the length of a header, then its brace."""
+    """Whether a file begins like safetensors: with the length of a header, then its brace."""
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
 
 
 def _refuse_training_state(content: object, path: Path) -> None:
-    """What `--resume` goes on from looks like a weight file to its owner: say where those are."""
+    """Explain that a training state is not a weight file, and where the weights are."""
     if not (isinstance(content, Mapping) and {"step", "engine"} <= content.keys()):
         return
-    # A run keeps its states in a folder of their own, one below the weights.
+    # A run keeps its states in a separate folder, one level below the weights.
     near = [*path.parent.glob("*.safetensors"), *path.parent.parent.glob("*.safetensors")]
     weights = ", ".join(map(str, sorted(near))) or "the .safetensors files of the run"
     raise ValueError(
@@ -196,13 +196,14 @@ def _read_safetensors(path: Path, known: ModelConfig | None) -> Checkpoint:
 
 
 def unpickle(path: Path) -> object:
-    """Read what `torch.save` wrote: tensors and plain values; nothing in it is executed.
+    """Read a file of `torch.save`: tensors and plain values; nothing in it is executed.
 
     Raises:
-        ValueError: If the file is damaged, or holds anything else. The file is not named.
+        ValueError: If the file is damaged, or contains anything else. The message does not name the
+            file.
     """
     try:
-        with path.open("rb") as file:  # given a name, torch.load would go by its suffix
+        with path.open("rb") as file:  # given a path, torch.load would go by its suffix
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
@@ -227,8 +228,8 @@ def _described(
     config: ModelConfig | None,
     settings: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """The network of tensors that say nothing of it: of others, or bare ones of ours."""
-    if not _is_known(tensors):  # Lightning and others keep a network below a name of theirs
+    """The network of tensors without a configuration: third-party ones, or bare ones of ours."""
+    if not _is_known(tensors):  # Lightning and others add a prefix of their own
         tensors = below_one_prefix(tensors, _is_known) or tensors
     if _is_ours(tensors):
         header = header_in(tensors)

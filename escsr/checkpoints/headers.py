@@ -1,7 +1,7 @@
-"""What our weight files say of their network, beside the tensors.
+"""The description of the network in our weight files.
 
-The header of the safetensors file has it, and so has a small tensor of bytes, because many programs
-read the tensors only, and write them into files of other kinds.
+It is in the header of the safetensors file and also in a small tensor of bytes, because many
+programs read only the tensors, and write them to other kinds of files.
 """
 
 import json
@@ -22,18 +22,18 @@ TENSOR = "escsr.header"
 """Name of the tensor with the same text, in UTF-8."""
 
 _OF_READING = ("trained", "layout")
-"""What reading a file adds to the facts: said elsewhere in it."""
+"""Entries that reading a file adds to the facts, stored elsewhere in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a weight file holds.
+    """The contents of a weight file.
 
     Attributes:
         config: The network that the tensors belong to.
         tensors: Its state, under our names.
-        facts: What the file says of its origin (recipe, steps, data).
-        layout: What kind of file it was, in words.
+        facts: The origin recorded in the file (recipe, steps, data).
+        layout: The kind of file, in words.
         names: The file's own name of a tensor where it differs from ours.
     """
 
@@ -45,7 +45,7 @@ class Checkpoint:
 
 
 def make_header(model: SuperResolver, facts: Mapping[str, Any]) -> str:
-    """What a file of a network says of it, as JSON."""
+    """The description of a network for its file, as JSON."""
     return json.dumps(
         {
             "format": FORMAT,
@@ -63,21 +63,21 @@ def as_tensor(header: str) -> Tensor:
 
 
 def header_in(tensors: Mapping[str, Tensor]) -> str | None:
-    """The header that lies among tensors, if there is one; `from_header` finds what is wrong."""
+    """The header among the tensors, if there is one; `from_header` checks it."""
     found = tensors.get(TENSOR)
     if found is None:
         return None
-    # Programs that convert all tensors to half precision keep the numbers up to 255.
+    # Conversion of all tensors to half precision preserves numbers up to 255.
     return bytes(found.to(torch.uint8).tolist()).decode("utf-8", "replace")
 
 
 def from_header(header: str, tensors: Mapping[str, Tensor], *, layout: str) -> Checkpoint:
-    """What a file of ours holds.
+    """The contents of a file of ours.
 
     Args:
-        header: As `make_header` makes it.
+        header: A header made by `make_header`.
         tensors: All tensors of the file.
-        layout: What kind of file it is, in words.
+        layout: The kind of file, in words.
 
     Raises:
         ValueError: If the header is damaged or of a later version.

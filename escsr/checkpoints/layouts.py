@@ -1,4 +1,4 @@
-"""Layouts of weight files that others write: recognised by content, translated to our names.
+"""Layouts of third-party weight files: recognised by content, translated to our names.
 
 Ours are in `escsr.checkpoints.published`; other packages add theirs through the entry-point group
 ``escsr.layouts``.
@@ -18,10 +18,10 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Translation:
-    """A network of others, in our terms.
+    """A third-party network, in our terms.
 
     Attributes:
-        config: What it is made of, with all arguments that differ from the defaults.
+        config: Its parts, with all arguments that differ from the defaults.
         names: Our name of a tensor, for each name in the file that counts.
     """
 
@@ -35,10 +35,10 @@ class Layout:
 
     Attributes:
         networks: The networks it is known for, in words.
-        detect: Says from names and shapes whether tensors are laid out so. Quick, and narrow:
-            a file that two layouts claim is not opened.
-        translate: Makes a `Translation` of them, given what the file says of the network
-            beside the tensors, which may be nothing. Raises ValueError with what is missing.
+        detect: Decides from names and shapes whether tensors have this layout. It should be fast
+            and strict: a file that two layouts claim is not opened.
+        translate: Makes a `Translation` from them and from the file's other settings of the
+            network, which may be empty. Raises a ValueError that names what is missing.
 
     Example:
         >>> def mine() -> Layout:
@@ -57,24 +57,24 @@ LAYOUTS: Registry[Callable[[], Layout]] = Registry(
 
 
 def detected(tensors: Tensors) -> bool:
-    """Whether any layout takes tensors for its own."""
+    """Whether any layout recognises the tensors."""
     return any(LAYOUTS.get(name)().detect(tensors) for name in LAYOUTS)
 
 
 def recognise(
     tensors: Tensors, settings: Mapping[str, Any] | None = None
 ) -> tuple[Translation, str]:
-    """Find the network that the tensors of others belong to.
+    """Find the network that third-party tensors belong to.
 
     Args:
-        tensors: By the names of the file.
-        settings: What the file says of the network beside the tensors, if it does.
+        tensors: The tensors, by their names in the file.
+        settings: The file's other settings of the network, if any.
 
     Returns:
         The translation, and the name of the layout.
 
     Raises:
-        ValueError: If no layout fits, or several do; the message says what is missing.
+        ValueError: If no layout fits, or several do; the message names what is missing.
     """
     known = {name: LAYOUTS.get(name)() for name in LAYOUTS}
     fitting = {name: layout for name, layout in known.items() if layout.detect(tensors)}

@@ -16,7 +16,7 @@ from escsr.checkpoints.published_heads import HeadFound, find_head, find_implici
 from escsr.model import ModelConfig
 
 _RIB_WINDOW = 64
-"""Window of ESC-RIB: its bias has no shape that would tell."""
+"""Window of ESC-RIB, which cannot be read from the shape of its bias."""
 
 _BACKBONE_NAMES = [
     (r"plk_filter", r"large_kernel.weight"),
@@ -135,7 +135,7 @@ def _backbone_names(
 
 
 def _backbone_name(name: str, *, unshuffled: bool) -> str | None:
-    # The skip is a sequence that starts one later where the picture is unshuffled.
+    # The skip is a sequence that starts one later if the picture is unshuffled.
     places = (
         {1: "expand", 2: "depthwise", 4: "project"}
         if unshuffled

@@ -1,4 +1,4 @@
-"""What head the tensors of a published file belong to, from their names and shapes alone."""
+"""The head of a published file, recognised by the names and shapes of its tensors alone."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def find_head(tensors: Tensors, *, decomposed: bool) -> HeadFound:
     """Recognise a head of one scale, from the tensors below ``to_img`` or ``upsampler``.
 
     Args:
-        tensors: Of the whole network.
+        tensors: Tensors of the whole network.
         decomposed: Whether the network is ESC-FP, whose skip is bicubic.
 
     Returns:
@@ -79,7 +79,7 @@ def _part(parts: Tensors, name: str) -> Tensor:
 
 
 def _rename(prefix: str, places: Mapping[str, str], parts: Tensors) -> dict[str, str]:
-    """{file's name: ours} of the tensors that stand below the given places."""
+    """{file's name: ours} of the tensors below the given places."""
     return {
         f"to_img.{name}": ours + name.removeprefix(prefix + theirs)
         for name in parts
@@ -155,10 +155,10 @@ def find_implicit_head(parts: Tensors, channels: int, settings: Mapping[str, Any
     """Recognise LIIF, LTE or LTE-fast.
 
     Args:
-        parts: The tensors that are not the backbone's.
+        parts: The tensors outside the backbone.
         channels: Channels of the features.
-        settings: The published arguments of the network; of these only ``local_ensemble``
-            leaves no trace in the tensors.
+        settings: The published arguments of the network; only ``local_ensemble`` cannot be inferred
+            from the tensors.
 
     Returns:
         See `find_head`.
@@ -190,7 +190,7 @@ def find_implicit_head(parts: Tensors, channels: int, settings: Mapping[str, Any
         "hidden_dim": parts[f"{prefix}.0.weight"].shape[0],
         "depth": depth,
         "local_ensemble": bool(settings.get("local_ensemble", True)),
-        "cell_max_scale": 4,  # the evaluation that comes with ESC clips the cell of every head
+        "cell_max_scale": 4,  # ESC's published evaluation clips the cell of every head
     }
     if liif:
         return "liif", args | _liif_inputs(parts[f"{prefix}.0.weight"], channels), names
@@ -201,7 +201,7 @@ def find_implicit_head(parts: Tensors, channels: int, settings: Mapping[str, Any
 
 
 def _liif_inputs(first: Tensor, channels: int) -> dict[str, bool]:
-    """What the first layer of LIIF sees, from its width."""
+    """The inputs of the first layer of LIIF, from its width."""
     for unfold in (True, False):
         for cell_decode in (True, False):
             width = channels * (9 if unfold else 1) + (4 if cell_decode else 2)

@@ -1,4 +1,4 @@
-"""What training programs wrap around a table of tensors, and around the names in it."""
+"""Wrappers that training programs put around a table of tensors, and prefixes of its names."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,24 +11,24 @@ PLACES = (
     *("params", "state_dict", "model_state_dict", "model", "sd", "generator", "net", "network"),
     "weights",
 )
-"""Where tables lie in files, tried in this order: averaged weights come before the others."""
+"""Keys of tables in files, tried in this order: averaged weights come before the others."""
 
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Parts of names that torch.compile, FSDP and activation checkpointing add, at any depth."""
 
 _COUNTERS = ("n_averaged",)
-"""What `torch.optim.swa_utils.AveragedModel` keeps beside the tensors."""
+"""The entry that `torch.optim.swa_utils.AveragedModel` adds to the tensors."""
 
 Tensors = dict[str, Tensor]
 
 
 class Table(NamedTuple):
-    """A table of tensors that was found in a file.
+    """A table of tensors found in a file.
 
     Attributes:
-        tensors: By the names that the network itself gives.
+        tensors: The tensors, by the network's own names.
         where: The keys that led to it, or "bare".
-        settings: What the file says of the network beside the tensors (LIIF and LTE do).
+        settings: The file's settings of the network (LIIF and LTE store them).
     """
 
     tensors: Tensors
@@ -37,13 +37,14 @@ class Table(NamedTuple):
 
 
 def find_table(content: object) -> Table:
-    """Find the table of tensors in what a file holds, and take the wrappers off its names.
+    """Find the table of tensors in the contents of a file, and remove the wrappers from its names.
 
     Args:
         content: A table, or mappings around it under the keys of `PLACES`.
 
     Raises:
-        ValueError: If there is none, or it holds other things than tensors; with what there is.
+        ValueError: If there is none, or it contains anything but tensors; the message lists the
+            contents.
     """
     path: list[str] = []
     settings: Mapping[str, Any] = {}
@@ -71,10 +72,10 @@ def find_table(content: object) -> Table:
 
 
 def plain_names(tensors: Mapping[str, Tensor]) -> Tensors:
-    """Take off what torch.compile, DistributedDataParallel, FSDP and AveragedModel put on names.
+    """Remove the prefixes that torch.compile, DistributedDataParallel, FSDP and AveragedModel add.
 
     Raises:
-        ValueError: If two tensors have one name then.
+        ValueError: If two tensors then have the same name.
 
     Example:
         >>> list(plain_names({"module._orig_mod.last.bias": torch.zeros(1)}))
@@ -94,14 +95,14 @@ def plain_names(tensors: Mapping[str, Tensor]) -> Tensors:
 
 
 def below_one_prefix(tensors: Tensors, wanted: Callable[[Tensors], bool]) -> Tensors | None:
-    """Find the one part of a table that is wanted, such as ``model.`` beside a loss's ``vgg.``.
+    """Find the one wanted part of a table, such as ``model.`` next to a loss's ``vgg.``.
 
     Args:
-        tensors: By name.
-        wanted: Whether a table is what is looked for.
+        tensors: The tensors, by name.
+        wanted: Whether a table is the wanted one.
 
     Returns:
-        The part, its names without the prefix, or None if no part or several are wanted.
+        The part, its names without the prefix, or None if no part or several parts are wanted.
     """
     parts: dict[str, Tensors] = {}
     for name, tensor in tensors.items():

@@ -1,7 +1,7 @@
-"""Degradations: good photographs to bad ones, as cameras, screens and the web make them.
+"""Degradations: damage photographs as cameras, screens and the web do.
 
-An effect draws parameters from an explicit generator, for each picture; pure functions apply them
-to a batch. What was drawn is a small JSON that replays the picture.
+An effect draws parameters for each picture from an explicit generator; pure functions apply them to
+a batch. A draw is stored as a small JSON that replays the picture.
 """
 
 from escsr.degradations.bounds import Bounds, Choice

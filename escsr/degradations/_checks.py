@@ -1,4 +1,4 @@
-"""Checks of pictures and sizes, with messages that say what came and what is allowed."""
+"""Checks of pictures and sizes, with messages that give the value and what is allowed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ Size = tuple[int, int]
 
 
 def check_size(name: str, value: Any) -> None:
-    """Refuse what is no (H, W) in whole pixels."""
+    """Refuse anything but (H, W) in whole pixels."""
     if (
         not isinstance(value, tuple)
         or len(value) != 2
@@ -22,7 +22,7 @@ def check_size(name: str, value: Any) -> None:
 
 
 def check_images(images: Any, channels: int | None = 3) -> None:
-    """Refuse what is no batch of float pictures."""
+    """Refuse anything but a batch of float pictures."""
     if not isinstance(images, Tensor):
         raise TypeError(f"images must be a tensor, got {type(images).__name__}")
     if images.dtype not in (torch.float32, torch.float64):
@@ -33,13 +33,13 @@ def check_images(images: Any, channels: int | None = 3) -> None:
 
 
 def check_one_each(name: str, values: Sequence[Any], images: Tensor) -> None:
-    """Refuse a list that has not one entry for each picture."""
+    """Refuse a list that does not have one entry per picture."""
     if len(values) != len(images):
         raise ValueError(f"{len(images)} pictures need as many {name}, got {len(values)}")
 
 
 def check_rng(rng: Any) -> None:
-    """Refuse what is no numpy generator."""
+    """Refuse anything but a numpy generator."""
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"rng must be a numpy.random.Generator, got {type(rng).__name__}; "

@@ -1,7 +1,7 @@
-"""What the numbers of effects may be: each bound is stated here, once.
+"""The bounds of the numbers of effects, each stated once, here.
 
 Functions check their arguments by these bounds, and effects name them in the metadata of their
-fields, which `Parameters` and `Effect` check when they are made.
+fields, which `Parameters` and `Effect` check on construction.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ _CHECK = "escsr.check"
 
 
 def checked_by(check: Check) -> Mapping[str, Any]:
-    """Make the metadata of a field that a function checks.
+    """Make the metadata of a field that is checked by a function.
 
     Example:
         >>> def check_even(name: str, value: int) -> None: ...
@@ -29,11 +29,11 @@ def checked_by(check: Check) -> Mapping[str, Any]:
 
 
 def check_fields(instance: Any) -> None:
-    """Check every field of a dataclass whose metadata says how.
+    """Check every field of a dataclass that has a check in its metadata.
 
     Raises:
-        ValueError: A value is impossible; the message has the field's name, the value and what
-            is allowed.
+        ValueError: A value is impossible; the message gives the field's name, the value and the
+            allowed values.
     """
     for field in dataclasses.fields(instance):
         check: Check | None = field.metadata.get(_CHECK)
@@ -46,8 +46,8 @@ class Bounds:
     """The numbers that are allowed.
 
     Attributes:
-        least: Smallest one.
-        most: Largest one; may be infinite.
+        least: Smallest number.
+        most: Largest number; may be infinite.
         unit: Unit, for messages.
         whole: Whether only integers are allowed.
 
@@ -91,7 +91,7 @@ class Bounds:
             self.check(name, end)
 
     def check_several(self, name: str, values: Any) -> None:
-        """Refuse anything but a sequence, not empty, of numbers within the bounds."""
+        """Refuse anything but a non-empty sequence of numbers within the bounds."""
         if not isinstance(values, Sequence) or not values:
             raise ValueError(f"{name} must hold at least one number, {self}, got {values!r}")
         for value in values:
@@ -99,7 +99,7 @@ class Bounds:
 
     @property
     def one(self) -> Mapping[str, Any]:
-        """Metadata of a field that holds one such number."""
+        """Metadata of a field that holds one number."""
         return checked_by(self.check)
 
     @property
@@ -125,10 +125,10 @@ class _KernelSide(Bounds):
 
 @dataclass(frozen=True)
 class Choice:
-    """The values that are allowed, one by one.
+    """A list of allowed values.
 
     Attributes:
-        options: All of them.
+        options: The allowed values.
     """
 
     options: Sequence[Any]
@@ -139,7 +139,7 @@ class Choice:
             raise ValueError(f"{name} must be one of {self}, got {value!r}")
 
     def check_several(self, name: str, values: Any) -> None:
-        """Refuse anything but a sequence, not empty, of the options."""
+        """Refuse anything but a non-empty sequence of the options."""
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
             raise ValueError(f"{name} must hold at least one of {self}, got {values!r}")
         for value in values:
@@ -196,10 +196,10 @@ PAN_SIZE = Bounds(0, PAN.most, "pixels", whole=True)
 
 
 def check_motion(name: str, value: Any) -> None:
-    """Refuse anything but a movement (down, right) that video frames can make."""
+    """Refuse anything but a possible movement (down, right) of video frames."""
     PAN.check_pair(name, value, "(down, right)")
 
 
 def video_quality(codec: str) -> Bounds:
-    """The qualities that a video codec takes: CRF, or the quantizer of MPEG-4."""
+    """The qualities that a video codec accepts: CRF, or the quantizer of MPEG-4."""
     return MPEG4_QUANTIZER if codec == "mpeg4" else CRF

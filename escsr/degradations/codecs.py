@@ -1,4 +1,4 @@
-"""Real codecs: what a picture loses in a file. Pictures on a GPU go to the CPU and back."""
+"""Real codecs and their losses. Pictures on a GPU go to the CPU and back."""
 
 import importlib
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 
 Subsampling = Literal["4:2:0", "4:2:2", "4:4:4"]
 SUBSAMPLINGS: tuple[Subsampling, ...] = get_args(Subsampling)
-"""Resolutions of chroma that JPEG files come with."""
+"""Resolutions of chroma in JPEG files."""
 
 VideoCodec = Literal["h264", "hevc", "mpeg4", "vp9"]
 VIDEO_CODECS: tuple[VideoCodec, ...] = get_args(VideoCodec)
 """Video codecs that `encode_decode_video` knows, by FFmpeg's names."""
 
 _VIDEO_SIDE = 32
-"""Sides of frames are multiples of this: what codecs fill up themselves depended on what lay in
-memory before, and x265 refuses less."""
+"""Sides of frames are multiples of this: padding by the codecs depends on previous memory contents,
+and x265 refuses smaller frames."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -51,7 +51,7 @@ def encode_decode(
     Args:
         images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits.
         file_format: "jpeg", "webp" or "avif".
-        qualities: For each picture, 1 to 100. 100 is not lossless, for WebP neither.
+        qualities: For each picture, 1 to 100. 100 is not lossless, not even for WebP.
         subsampling: Resolution of chroma, for "jpeg" only.
 
     Returns:
@@ -116,15 +116,15 @@ def encode_decode_video(
 ) -> Tensor:
     """Pass each picture through a video codec, as the last frame of a short pan.
 
-    The earlier frames show the picture moved, so that the last one is predicted from them, with
-    the faults of motion compensation besides those of its own coding. The same call gives the same
-    bits, but for "hevc": x265 now and then chooses otherwise. Needs PyAV (``pip install
-    'escsr[video]'``).
+    The earlier frames show the picture shifted, so that the last one is predicted from them, with
+    the artefacts of motion compensation on top of those of its own coding. The same call gives the
+    same bits, except for "hevc", where x265 occasionally decides differently. Needs PyAV (``pip
+    install 'escsr[video]'``).
 
     Args:
         images: (B, 3, H, W) float in [0, 1]; rounded to 8 bits. The edge is repeated up
             to sides of multiples of 32 pixels, as codecs work on whole blocks.
-        codec: One of `VIDEO_CODECS`, by FFmpeg's names; which of them can encode depends on PyAV.
+        codec: One of `VIDEO_CODECS`, by FFmpeg's names; PyAV determines which of them can encode.
         qualities: For each picture, FFmpeg's CRF for "h264", "hevc" and "vp9", the quantizer for
             "mpeg4": 1 (best) to 51 (31 for "mpeg4").
         frames: Length of the clip, 1 (one intra frame) to 30.
@@ -134,7 +134,7 @@ def encode_decode_video(
         (B, 3, H, W) in [0, 1].
 
     Raises:
-        ModuleNotFoundError: PyAV is missing; the message says how to get it.
+        ModuleNotFoundError: PyAV is missing; the message explains how to install it.
         TypeError: Pictures that are no floats.
         ValueError: Another shape, an unknown codec, or a number out of range.
     """
@@ -163,7 +163,7 @@ def _pyav() -> Any:
 
 
 def _shifted(pixels: Pixels, motion: tuple[int, int], times: int) -> Pixels:
-    """The picture before ``times`` more steps, its sides lengthened by repeating the edge."""
+    """The picture ``times`` steps earlier, padded by repeating the edge."""
     rows, columns = (
         np.clip(np.arange(-(-side // _VIDEO_SIDE) * _VIDEO_SIDE) + step * times, 0, side - 1)
         for side, step in zip(pixels.shape[:2], motion, strict=True)
@@ -174,7 +174,7 @@ def _shifted(pixels: Pixels, motion: tuple[int, int], times: int) -> Pixels:
 
 def _last_frame(av: Any, clip: list[Pixels], codec: str, quality: int) -> Pixels:
     encoder = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}.get(codec, codec)
-    # One thread: a codec cuts a frame into slices by threads, and the bits must not hang on them.
+    # One thread: codecs slice frames by threads, and the bits must not depend on their number.
     options = {"threads": "1", "crf": str(quality)}
     if codec == "mpeg4":
         options = {"threads": "1", "qmin": str(quality), "qmax": str(quality)}
@@ -198,7 +198,7 @@ def _last_frame(av: Any, clip: list[Pixels], codec: str, quality: int) -> Pixels
     return _from_i420(last.to_ndarray(format="yuv420p"))
 
 
-# BT.601 with 16 to 235. FFmpeg's own conversion gives other bits for other addresses in memory.
+# BT.601 with 16 to 235. The bits of FFmpeg's own conversion depend on memory addresses.
 _TO_YUV = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]])
 _ZERO = np.array([16.0, 128.0, 128.0])
 
@@ -215,7 +215,7 @@ def _to_i420(pixels: Pixels) -> Pixels:
 
 
 def _from_i420(frame: Pixels) -> Pixels:
-    """Undo `_to_i420`, each value of chroma repeated."""
+    """Undo `_to_i420`, repeating each chroma value."""
     height, width = frame.shape[0] * 2 // 3, frame.shape[1]
     chroma = frame[height:].reshape(2, height // 2, width // 2)
     chroma = chroma.repeat(2, axis=1).repeat(2, axis=2)

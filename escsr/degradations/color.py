@@ -26,7 +26,7 @@ def rgb_to_ycbcr(images: Tensor) -> Tensor:
     """
     check_images(images)
     r, g, b = images.chunk(3, dim=1)
-    # Written out: a matrix product's last bit hangs on the number of threads.
+    # Written out: the last bit of a matrix product depends on the number of threads.
     y = 0.299 * r + 0.587 * g + 0.114 * b
     cb = -0.168736 * r - 0.331264 * g + 0.5 * b
     cr = 0.5 * r - 0.418688 * g - 0.081312 * b
@@ -60,12 +60,12 @@ def to_gray(images: Tensor) -> Tensor:
 
 
 def subsample_chroma(images: Tensor, factor: int, *, smooth: bool = True) -> Tensor:
-    """Keep colour at a lower resolution than brightness, as video and telephones do.
+    """Keep colour at a lower resolution than brightness, as video and phones do.
 
     Args:
         images: (B, 3, H, W) float in [0, 1].
         factor: Chroma pixels are means of factor × factor pixels, 1 (nothing) to 16.
-        smooth: Enlarge chroma bilinearly; else by repeating it, which leaves stairs.
+        smooth: Enlarge chroma bilinearly; otherwise by repetition, which leaves jagged edges.
 
     Returns:
         (B, 3, H, W), clipped to [0, 1].
@@ -78,7 +78,7 @@ def subsample_chroma(images: Tensor, factor: int, *, smooth: bool = True) -> Ten
     CHROMA_FACTOR.check("factor", factor)
     height, width = images.shape[-2:]
     ycbcr = rgb_to_ycbcr(images)
-    # Whole cells; what lies beyond the border mirrors what is inside.
+    # Whole cells; beyond the border the picture is mirrored.
     whole = reflect_pad(ycbcr[:, 1:], right=-width % factor, bottom=-height % factor)
     cells = (whole.shape[-2] // factor, whole.shape[-1] // factor)
     chroma = resize(whole, cells, mode="area")
@@ -91,7 +91,7 @@ def subsample_chroma(images: Tensor, factor: int, *, smooth: bool = True) -> Ten
 
 
 def quantize(images: Tensor, levels: Sequence[int]) -> Tensor:
-    """Round to a number of evenly spaced levels: few of them make bands in a smooth sky.
+    """Round to a number of evenly spaced levels: a few levels cause bands in a smooth sky.
 
     Args:
         images: (B, C, H, W) float in [0, 1].

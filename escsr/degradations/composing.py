@@ -1,4 +1,4 @@
-"""Rules about several effects: one after another, perhaps, one of them, in any order."""
+"""Rules for several effects: in sequence, by chance, one of several, in random order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ def check_nodes(name: str, nodes: Sequence[Node]) -> None:
     """Refuse anything but effects and rules.
 
     Raises:
-        TypeError: Something else is among them.
+        TypeError: There is something else among them.
     """
     for node in nodes:
         if not isinstance(node, Node):
@@ -32,7 +32,7 @@ def _check_choices(name: str, choices: Sequence[tuple[float, Node]]) -> None:
 
 @dataclass(frozen=True)
 class InOrder(Node):
-    """One part after another.
+    """Several parts, one after another.
 
     Attributes:
         nodes: Effects and rules.
@@ -44,13 +44,13 @@ class InOrder(Node):
     nodes: tuple[Node, ...] = field(metadata=checked_by(check_nodes))
 
     def steps(self, rng: np.random.Generator, frame: Frame) -> list[Parameters]:
-        """Draw each in turn; sizes go from one to the next."""
+        """Draw each in turn, passing the size from one to the next."""
         return _in_turn(self.nodes, rng, frame)
 
 
 @dataclass(frozen=True)
 class Maybe(Node):
-    """A part that happens with a probability.
+    """A part applied with a given probability.
 
     Attributes:
         probability: 0 to 1.
@@ -82,7 +82,7 @@ class OneOf(Node):
     choices: tuple[tuple[float, Node], ...] = field(metadata=checked_by(_check_choices))
 
     def steps(self, rng: np.random.Generator, frame: Frame) -> list[Parameters]:
-        """Draw which, and draw it."""
+        """Choose one at random, and draw it."""
         weights, nodes = zip(*self.choices, strict=True)
         node: Node = drawing.pick_weighted(rng, nodes, weights)
         return node.steps(rng, frame)
@@ -90,7 +90,7 @@ class OneOf(Node):
 
 @dataclass(frozen=True)
 class Shuffled(Node):
-    """All parts, in an order that is drawn.
+    """All parts, in random order.
 
     Attributes:
         nodes: Effects and rules.

@@ -1,4 +1,4 @@
-"""What every effect is: parameters that can be written down, and a rule to draw them."""
+"""The base of effects: serialisable parameters, and a rule to draw them."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -16,11 +16,12 @@ from escsr.registry import Registry
 
 
 class Parameters(ABC):
-    """What one effect does to one picture, as plain numbers.
+    """The parameters of one effect on one picture, as plain numbers.
 
     Subclasses are frozen dataclasses of numbers, strings, booleans and tuples of them, registered
-    in `EFFECTS`. The metadata of a field says what it may be (`Bounds.one`, `Choice.one`); values
-    are checked when they are set. The same parameters give the same picture, on a CPU bit for bit.
+    in `EFFECTS`. The metadata of a field gives its allowed values (`Bounds.one`, `Choice.one`),
+    which are checked on construction. The same parameters give the same picture, bit for bit on a
+    CPU.
 
     Raises:
         ValueError: A value is not what the metadata of its field allows.
@@ -36,7 +37,7 @@ class Parameters(ABC):
     @classmethod
     @abstractmethod
     def apply(cls, images: Tensor, parameters: Sequence[Self]) -> Tensor:
-        """Apply to a batch, to each picture with its own parameters.
+        """Apply the effect to a batch, each picture with its own parameters.
 
         Args:
             images: (B, 3, H, W) float in [0, 1].
@@ -47,11 +48,11 @@ class Parameters(ABC):
         """
 
     def size_after(self, size: Size) -> Size:
-        """Size (H, W) that a picture of ``size`` has afterwards."""
+        """Size (H, W) of the result for a picture of ``size``."""
         return size
 
     def batch_key(self) -> Hashable:
-        """What must be equal for pictures to be worked on together."""
+        """The key that must be equal for pictures to be processed together."""
         return None
 
     def describe(self) -> str:
@@ -59,7 +60,7 @@ class Parameters(ABC):
         return self.effect
 
     def to_dict(self) -> dict[str, Any]:
-        """The parameters as JSON takes them, the effect's name among them."""
+        """The parameters as JSON values, including the effect's name."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
         return {"effect": self.effect, **fields}
 
@@ -71,7 +72,7 @@ EFFECTS: Registry[type[Parameters]] = Registry(
 
 
 def parameters_from_dict(values: Mapping[str, Any]) -> Parameters:
-    """Make parameters of what `Parameters.to_dict` gave.
+    """Rebuild parameters from the output of `Parameters.to_dict`.
 
     Raises:
         ValueError: An unknown effect, an unknown or missing parameter, or a value out of range.
@@ -108,18 +109,18 @@ def _tuples(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a drawing stands.
+    """The state of a drawing.
 
     Attributes:
-        size: (H, W) of the picture as the effects drawn so far leave it, in pixels.
-        lq_size: (H, W) to arrive at.
+        size: (H, W) of the picture after the effects drawn so far, in pixels.
+        lq_size: (H, W) of the final result.
     """
 
     size: Size
     lq_size: Size
 
     def after(self, steps: Sequence[Parameters]) -> "Frame":
-        """The frame once these effects are drawn."""
+        """The frame after these effects."""
         size = self.size
         for step in steps:
             size = step.size_after(size)
@@ -127,9 +128,9 @@ class Frame:
 
 
 class Node(ABC):
-    """A part of a pipeline: an effect, or a rule about several.
+    """A part of a pipeline: an effect, or a rule for several.
 
-    Subclasses are frozen dataclasses. The metadata of a field says what it may be.
+    Subclasses are frozen dataclasses. The metadata of a field gives its allowed values.
 
     Raises:
         ValueError: A value is not what the metadata of its field allows.
@@ -141,7 +142,7 @@ class Node(ABC):
 
     @abstractmethod
     def steps(self, rng: np.random.Generator, frame: Frame) -> list[Parameters]:
-        """Draw what is to be done to one picture, in order; possibly nothing."""
+        """Draw the steps for one picture, in order; there may be none."""
 
 
 P = TypeVar("P", bound=Parameters)

@@ -1,4 +1,4 @@
-"""Filtering with a kernel for each picture, and the two sharpenings made of it."""
+"""Filtering with a kernel per picture, and two kinds of sharpening based on it."""
 
 import math
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def filter2d(images: Tensor, kernels: Tensor | Sequence[Kernel]) -> Tensor:
 
     Computed by Fourier transform, in time that hardly depends on the kernel: 1.2 ms for
     3 × 256 × 256 and 21 × 21 on one core, against 6.9 ms for the convolution. On a CPU it is
-    SciPy's, whose result does not depend on the number of threads as that of PyTorch does;
-    PyTorch's where gradients are wanted and on other devices.
+    SciPy's, whose result, unlike PyTorch's, does not depend on the number of threads; PyTorch's is
+    used where gradients are needed and on other devices.
 
     Args:
         images: (B, C, H, W) float, any range, any size from 1 × 1.
@@ -49,14 +49,14 @@ def filter2d(images: Tensor, kernels: Tensor | Sequence[Kernel]) -> Tensor:
     check_one_each("kernels", each, images)
     wanted = images.requires_grad or any(kernel.requires_grad for kernel in each)
     if images.device.type == "cpu" and not wanted:
-        # One by one: the size of a transform, and with it the last bit, is the picture's own.
+        # One by one: the transform's size, and with it the last bit, depends on the picture.
         pairs = zip(torch.split(images, 1), each, strict=True)
         return torch.cat([_filter_numpy(image, kernel) for image, kernel in pairs])
     return _filter_torch(images, kernels if isinstance(kernels, Tensor) else stack_kernels(kernels))
 
 
-# Correlation is the conjugate in the frequency domain. The padded picture may wrap around: what is
-# kept is read from inside it.
+# Correlation is the conjugate in the frequency domain. The padded picture may wrap around, since
+# the part kept lies inside it.
 def _filter_torch(images: Tensor, kernels: Tensor) -> Tensor:
     padded = _padded(images, kernels.shape[-1])
     kernels = kernels.to(images)[:, None]
@@ -89,7 +89,7 @@ def _padded(images: Tensor, side: int) -> Tensor:
 
 
 def stack_kernels(kernels: Sequence[Kernel]) -> Tensor:
-    """Fill kernels up to the largest and stack them.
+    """Pad kernels to the size of the largest and stack them.
 
     Args:
         kernels: Arrays (k, k), each k odd.
@@ -123,7 +123,7 @@ def usm_sharpen(
 ) -> Tensor:
     """Sharpen by an unsharp mask, where there is something to sharpen.
 
-    Real-ESRGAN sharpens its ground truth so, so that the network learns crisp edges: train on
+    Real-ESRGAN sharpens its ground truth this way, so that the network learns crisp edges: train on
     ``usm_sharpen(gt)`` when the small picture comes from the preset "real".
 
     Args:
@@ -158,7 +158,7 @@ def usm_sharpen(
 
 
 def oversharpen(images: Tensor, amounts: Sequence[float], sigmas: Sequence[float]) -> Tensor:
-    """Sharpen everywhere, halos and grain included, as cameras and telephones do.
+    """Sharpen everywhere, causing halos and grain, as cameras and phones do.
 
     Args:
         images: (B, C, H, W) float in [0, 1].
@@ -185,6 +185,6 @@ def oversharpen(images: Tensor, amounts: Sequence[float], sigmas: Sequence[float
 
 @lru_cache(maxsize=16)
 def _gaussian(size: int, sigma: float) -> Tensor:
-    """(1, k, k): the same for all pictures, so kept."""
+    """(1, k, k): the same for all pictures, so cached."""
     sigma = sigma if sigma > 0 else 0.3 * ((size - 1) * 0.5 - 1) + 0.8
     return stack_kernels([blur_kernel("gaussian_iso", size, sigma_x=sigma)])

@@ -34,7 +34,7 @@ def jpeg_differentiable(
 ) -> Tensor:
     """Compress and decompress as JPEG does, 4:2:0, without a codec.
 
-    The picture is filled up with black to multiples of 16; tables are neither rounded nor clipped,
+    The picture is padded with black to multiples of 16; tables are neither rounded nor clipped,
     and chroma is enlarged by repetition: a real decoder (`escsr.degradations.encode_decode`)
     differs by a few steps. Rounding has gradient 1.
 
@@ -75,7 +75,7 @@ def jpeg_differentiable(
 
 
 def _factor(quality: float) -> float:
-    """What libjpeg multiplies its tables by."""
+    """The factor by which libjpeg multiplies its tables."""
     return (5000 / quality if quality < 50 else 200 - 2 * quality) / 100
 
 
@@ -111,8 +111,8 @@ def _from_blocks(blocks: Tensor, channels: int, height: int, width: int) -> Tens
 def _both_axes(blocks: Tensor, matrix: Tensor) -> Tensor:
     """Apply an 8 × 8 matrix to the rows' and the columns' axis of (B, 8, 8, N).
 
-    Sums in one order, not as a matrix product: a last bit that hung on the number of threads would
-    now and then round a coefficient to its neighbour.
+    Sums are taken in a fixed order, not as a matrix product: a last bit that depended on the number
+    of threads would occasionally round a coefficient to its neighbour.
     """
     down = matrix.reshape(8, 8, 1, 1)
     half = blocks[:, :1] * down[:, 0]

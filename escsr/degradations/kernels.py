@@ -1,4 +1,4 @@
-"""Blur kernels: what a lens, a moving hand or a sharpening filter does to a point of light.
+"""Blur kernels: the effect of a lens, a moving hand or a sharpening filter on a point of light.
 
 The Gaussian, generalized, plateau and sinc kernels are those of Real-ESRGAN (arXiv 2107.10833) and
 BSRGAN (arXiv 2103.14006). All are float64, correlate with the picture (no flip), and sum to 1.
@@ -34,7 +34,7 @@ BlurKind = Literal[
 BLUR_KINDS: tuple[BlurKind, ...] = get_args(BlurKind)
 """Kinds of kernels that `blur_kernel` makes."""
 
-_FINE = 16  # points per pixel and side that motion and defocus are integrated with, at least
+_FINE = 16  # least number of integration points per pixel and side for motion and defocus
 
 
 def blur_kernel(
@@ -59,7 +59,7 @@ def blur_kernel(
         sigma_y: Along its second axis; ``sigma_x`` if None.
         theta: Angle of the first axis against the columns' direction, in radians.
         beta: Shape of the generalized (1 is Gaussian) and plateau kernels, above 0.
-        cutoff: Angular frequency that a sinc kernel cuts off at, in radians per pixel, (0, π].
+        cutoff: Cut-off angular frequency of a sinc kernel, in radians per pixel, (0, π].
 
     Returns:
         (size, size) float64 with sum 1.
@@ -99,12 +99,12 @@ def blur_kernel(
 
 
 def sinc_kernel(size: int, cutoff: float, *, pad_to: int | None = None) -> Kernel:
-    """Make the circular low-pass that leaves rings beside edges, as careless resampling does.
+    """Make the circular low-pass that leaves rings around edges, as careless resampling does.
 
     Args:
         size: Side in pixels, odd.
-        cutoff: Angular frequency that is cut off at, in radians per pixel, in (0, π].
-        pad_to: Side to fill up to with zeros, odd, at least ``size``.
+        cutoff: Cut-off angular frequency in radians per pixel, in (0, π].
+        pad_to: Side to pad to with zeros, odd, at least ``size``.
 
     Returns:
         (size, size) float64 with sum 1, or (pad_to, pad_to).
@@ -134,7 +134,7 @@ def sinc_kernel(size: int, cutoff: float, *, pad_to: int | None = None) -> Kerne
 
 
 def motion_kernel(length: float, angle: float) -> Kernel:
-    """Make the trace of a camera that moves evenly along a straight line.
+    """Make the trace of a camera that moves uniformly along a straight line.
 
     Args:
         length: Length of the path in pixels, 0 to 200.
@@ -167,10 +167,10 @@ def motion_kernel(length: float, angle: float) -> Kernel:
 
 
 def defocus_kernel(radius: float) -> Kernel:
-    """Make the disk that a point becomes behind a lens out of focus.
+    """Make the disk that a point becomes through an out-of-focus lens.
 
     Args:
-        radius: Of the disk in pixels, 0 to 100; below 0.5 it fits into one pixel.
+        radius: Radius of the disk in pixels, 0 to 100; below 0.5 it fits into one pixel.
 
     Returns:
         (size, size) float64 with sum 1: the share of each pixel that the disk covers.
@@ -187,14 +187,14 @@ def defocus_kernel(radius: float) -> Kernel:
         return np.ones((1, 1))
     half = math.ceil(radius - 0.5)
     size = 2 * half + 1
-    points = max(_FINE, 256 // size)  # small disks need more of them
+    points = max(_FINE, 256 // size)  # small disks need more points
     fine = (np.arange(size * points) + 0.5) / points - size / 2
     inside = (fine[:, None] ** 2 + fine**2 <= radius**2).astype(np.float64)
     return _normalized(inside.reshape(size, points, size, points).sum(axis=(1, 3)))
 
 
 def pad_kernel(kernel: Kernel, size: int) -> Kernel:
-    """Fill an odd kernel up with zeros to (size, size)."""
+    """Pad an odd kernel with zeros to (size, size)."""
     return np.pad(kernel, (size - len(kernel)) // 2)
 
 

@@ -1,9 +1,9 @@
-"""Draws carried out the way their definitions read: one picture at a time, in plain PyTorch.
+"""Draws carried out literally, one picture at a time, in plain PyTorch.
 
-For comparison only, of results and of speed. Convolutions are convolutions with the kernel filled
-up to 21 x 21, as in Real-ESRGAN's pipeline, resizing is PyTorch's, JPEG sums over all 64
-frequencies at once. It shares no code with the effects but the drawn numbers, the kernels and the
-quantization tables.
+Only for comparing results and speed. Convolutions use the kernel padded to 21 x 21, as in
+Real-ESRGAN's pipeline, resizing is PyTorch's, and JPEG sums over all 64 frequencies at once. The
+only code shared with the effects is that of the drawn numbers, the kernels and the quantization
+tables.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def degrade_literally(image: Tensor, draw: Draw) -> Tensor:
 
     Args:
         image: (1, 3, H, W) float in [0, 1], sides of at least 26 pixels.
-        draw: Made of the effects of "real" only.
+        draw: A draw with effects of "real" only.
 
     Returns:
         (1, 3, *draw.lq_size) in [0, 1].
@@ -54,7 +54,7 @@ def _filtered(image: Tensor, kernel: Kernel) -> Tensor:
     height, width = image.shape[-2:]
     if half < min(height, width):
         padded = F.pad(image, (half,) * 4, mode="reflect")
-    else:  # numpy goes on reflecting where PyTorch refuses
+    else:  # numpy keeps reflecting where PyTorch refuses
         sides = ((0, 0), (0, 0), (half, half), (half, half))
         padded = torch.from_numpy(np.pad(image.numpy(), sides, mode="reflect"))
     weight = torch.from_numpy(kernel).to(image.dtype).expand(3, 1, -1, -1)
@@ -125,7 +125,7 @@ def _jpeg(image: Tensor, step: Any) -> Tensor:
 
 
 def _coded(plane: Tensor, steps: Tensor) -> Tensor:
-    """(H, W) through its coefficients: all 64 products of two cosines summed for each block."""
+    """Pass (H, W) through its coefficients: sums of all 64 products of two cosines per block."""
     height, width = plane.shape
     cut = plane.view(height // 8, 8, width // 8, 8).permute(0, 2, 1, 3)
     k = np.arange(8)

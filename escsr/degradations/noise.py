@@ -1,7 +1,7 @@
-"""Noise that can be made again: each picture's field comes from its own seed.
+"""Reproducible noise: each picture's field comes from its own seed.
 
-On a CPU the same seeds give the same bits. A GPU has generators of its own: there a seed gives
-another field, the same on every run.
+On a CPU the same seeds give the same bits. A GPU has its own generators: there a seed gives another
+field, the same on every run.
 """
 
 import math
@@ -56,7 +56,7 @@ def gaussian_noise(
 def poisson_noise(
     images: Tensor, scales: Sequence[float], *, grays: Sequence[bool], seeds: Sequence[int]
 ) -> Tensor:
-    """Add shot noise: of as many photons at white as the picture has levels.
+    """Add shot noise, with as many photons at white as the picture has levels.
 
     The picture is rounded to 8 bits and its different values are counted (for colour noise over
     all channels together); that number, raised to a power of two, is the expected count at 1.
@@ -102,8 +102,8 @@ def camera_noise(
     """Add the noise of a camera at high ISO: in linear light, coarser than a pixel.
 
     In linear light L the noise has variance shot² L + read², so that dark parts suffer most once
-    the picture is encoded again. sRGB's curve is taken as a square. Demosaicing spreads the noise
-    over neighbours: the field is blurred to the grain and brought back to its variance.
+    the picture is encoded again. sRGB's curve is approximated by a square. Demosaicing spreads the
+    noise over neighbours: the field is blurred to the grain and its variance is restored.
 
     Args:
         images: (B, 3, H, W) float in [0, 1].
@@ -155,7 +155,7 @@ def _normal(channels: int, images: Tensor, seed: int) -> Tensor:
 
 
 def _grained(field: Tensor, grain: float) -> Tensor:
-    """A white field made coarser, with its variance kept."""
+    """A white field made coarser, keeping its variance."""
     if grain < _WHITE:
         return field
     kernel = blur_kernel("gaussian_iso", 2 * math.ceil(3 * grain) + 1, sigma_x=grain)
@@ -168,4 +168,4 @@ def _levels(steps: Tensor) -> Tensor:
     seen = torch.zeros(256, dtype=steps.dtype, device=steps.device)
     seen[steps.long().flatten()] = 1
     powers = torch.tensor(_POWERS, dtype=steps.dtype, device=steps.device)
-    return powers.take(torch.searchsorted(powers, seen.sum()))  # an index would be waited for
+    return powers.take(torch.searchsorted(powers, seen.sum()))  # indexing would wait for the device

@@ -1,4 +1,4 @@
-"""Whole pictures to low-quality ones: what ``escsr degrade`` and the app do with a pipeline."""
+"""Degrading whole pictures with a pipeline, for ``escsr degrade`` and the app."""
 
 import math
 import zlib
@@ -14,27 +14,27 @@ from escsr.images import from_float, to_float
 
 Pixels = npt.NDArray[np.uint8]
 
-_CELL = 256  # side of what a sheet shows of a picture
+_CELL = 256  # side of a picture's cell in a sheet
 
 
 def draw_for(
     pipeline: Pipeline, size: tuple[int, ...], scale: float, seeds: tuple[int, ...]
 ) -> Draw:
-    """Draw for a picture; for a whole scale it is cut at the bottom and right to multiples.
+    """Draw for a picture; for a whole scale it is cropped at the bottom and right to multiples.
 
     Args:
-        pipeline: What is drawn from.
+        pipeline: The pipeline to draw from.
         size: (H, W) of the picture.
-        scale: How many times smaller, from 1.
-        seeds: Whole numbers from 0.
+        scale: Reduction factor, at least 1.
+        seeds: Whole numbers of at least 0.
 
     Raises:
         ValueError: If the scale or a seed is out of its range.
     """
     if not (math.isfinite(scale) and scale >= 1):
-        raise ValueError(f"the scale is a number from 1, not {scale:g}")
+        raise ValueError(f"the scale must be at least 1, not {scale:g}")
     if min(seeds) < 0:
-        raise ValueError(f"the seed is a whole number from 0, not {min(seeds)}")
+        raise ValueError(f"the seed must be a whole number of at least 0, not {min(seeds)}")
     height, width = size
     lq_size = max(1, int(height / scale + 1e-9)), max(1, int(width / scale + 1e-9))
     if scale == int(scale) and min(height, width) >= scale:
@@ -44,10 +44,10 @@ def draw_for(
 
 
 def stream_of(name: bytes) -> int:
-    """The second seed of a file, so that each has draws of its own.
+    """The second seed of a file, so that each file has its own draws.
 
     Args:
-        name: Of the file, within its folder.
+        name: Name of the file, within its folder.
     """
     return zlib.crc32(name)
 
@@ -56,7 +56,7 @@ def apply_draw(pixels: Pixels, draw: Draw) -> Pixels:
     """Make the low-quality picture of a draw.
 
     Args:
-        pixels: (H, W, 3) RGB; what is beyond the draw's size is cut off.
+        pixels: (H, W, 3) RGB; cropped to the draw's size.
         draw: From `draw_for`.
 
     Raises:
@@ -76,14 +76,14 @@ def apply_draw(pixels: Pixels, draw: Draw) -> Pixels:
 def sheet_of_draws(
     pipeline: Pipeline, read: Callable[[int], Pixels], *, scale: float, seed: int, count: int
 ) -> Pixels:
-    """Several draws beside each other, with what was done below each.
+    """Several draws side by side, each with its steps below.
 
     Args:
-        pipeline: What is drawn from.
-        read: Gives the picture of a draw, by the number of the draw.
+        pipeline: The pipeline to draw from.
+        read: Returns the picture for a draw, by the draw's number.
         scale: See `draw_for`.
-        seed: Of the draws.
-        count: How many.
+        seed: Seed of the draws.
+        count: Number of draws.
     """
     pictures, captions = [], []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Pipelines: effects in order, drawn for each picture, written down, applied to a batch."""
+"""Pipelines: effects in order, drawn per picture, stored, and applied to a batch."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from escsr.degradations.composing import InOrder, check_nodes
 from escsr.degradations.effect import Frame, Node, Parameters, parameters_from_dict
 
 FORMAT = "escsr-degradation-1"
-"""Mark of the JSON of a draw."""
+"""Format marker in the JSON of a draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """Everything that is done to one picture: small, plain, and replayed bit for bit on a CPU.
+    """All steps applied to one picture: small, plain, and replayed bit for bit on a CPU.
 
     Attributes:
-        size: (H, W) of the picture that it was drawn for, in pixels.
+        size: (H, W) of the picture it was drawn for, in pixels.
         lq_size: (H, W) of the result.
         steps: Parameters of the effects, in order.
 
@@ -58,7 +58,7 @@ class Draw:
         """Write the draw as JSON.
 
         Args:
-            about: Notes for people, kept under "about"; `from_json` passes over them.
+            about: Notes for people, kept under "about"; `from_json` ignores them.
         """
         notes = {"about": dict(about)} if about else {}
         steps = [step.to_dict() for step in self.steps]
@@ -67,17 +67,17 @@ class Draw:
 
     @classmethod
     def from_json(cls, text: str) -> "Draw":
-        """Read what `to_json` wrote.
+        """Read the output of `to_json`.
 
         Raises:
-            ValueError: It is no JSON of a draw, or names an effect or a value that there is not.
+            ValueError: It is not the JSON of a draw, or has an unknown effect or value.
         """
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"this is no JSON: {error}") from None
+            raise ValueError(f"this is not JSON: {error}") from None
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise ValueError(f'this is no draw of a degradation ("format" must be "{FORMAT}")')
+            raise ValueError(f'this is not a draw of a degradation ("format" must be "{FORMAT}")')
         try:
             size, lq_size, steps = tuple(values["size"]), tuple(values["lq_size"]), values["steps"]
             return cls(
@@ -91,7 +91,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A degradation as data: effects and rules about them.
+    """A degradation as data: effects and rules for them.
 
     Attributes:
         nodes: Parts, in order. The last change of size must go to the LQ size.
@@ -116,10 +116,10 @@ class Pipeline:
         Args:
             rng: Generator of every number; seeds of noise fields are drawn from it too.
             size: (H, W) of the picture, in pixels.
-            lq_size: (H, W) to make of it: any size, so the scale is free, on each axis.
+            lq_size: (H, W) of the result: any size, so the scale is free on each axis.
 
         Raises:
-            TypeError: ``rng`` is no numpy generator.
+            TypeError: ``rng`` is not a numpy generator.
             ValueError: A size is not in whole pixels, or the pipeline does not end at the LQ size.
         """
         check_rng(rng)
@@ -135,14 +135,14 @@ class Pipeline:
 
 
 def degrade(images: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """Apply draws to a batch, to each picture its own.
+    """Apply draws to a batch, each picture with its own.
 
-    On a CPU pictures go one by one: each stays in the cache, and gives the bits that it gives
-    alone, for any number of threads. On a GPU those that are at the same effect with the same
-    size go together. Codecs run on the CPU in any case.
+    On a CPU pictures are processed one by one: each stays in the cache and gives the same bits as
+    it does alone, for any number of threads. On a GPU pictures at the same effect and of the same
+    size are processed together. Codecs always run on the CPU.
 
     Args:
-        images: (B, 3, H, W) float32 or float64 RGB in [0, 1]; left alone.
+        images: (B, 3, H, W) float32 or float64 RGB in [0, 1]; not changed.
         draws: One for each picture, of its size, with one LQ size.
 
     Returns:
@@ -184,7 +184,7 @@ def degrade(images: Tensor, draws: Sequence[Draw]) -> Tensor:
 
 
 def _groups(samples: Sequence[Tensor], steps: Sequence[Parameters | None]) -> list[list[int]]:
-    """Which pictures are worked on together at this step; those that are done are left out."""
+    """Groups of pictures processed together at this step; finished pictures are left out."""
     together: dict[Any, list[int]] = {}
     for index, (sample, step) in enumerate(zip(samples, steps, strict=True)):
         if step is not None:

@@ -1,4 +1,4 @@
-"""Pipelines with names."""
+"""Named pipelines."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def preset(name: str, **options: Any) -> Pipeline:
         The pipeline.
 
     Raises:
-        ValueError: There is no such preset; with the nearest name.
+        ValueError: There is no such preset; the message gives the nearest name.
         TypeError: It has no such option.
 
     Example:
@@ -71,8 +71,8 @@ def real(*, sharpen: bool = True) -> Pipeline:
     published, transposed table.
 
     Args:
-        sharpen: Begin by `usm_sharpen`, as published. Say False where the pictures are sharpened
-            already because the network is to learn them so.
+        sharpen: Start with `usm_sharpen`, as published. Pass False if the pictures are already
+            sharpened because the network should learn sharpened ones.
 
     Source: arXiv 2107.10833, section 4.1.
     """
@@ -96,16 +96,16 @@ def real(*, sharpen: bool = True) -> Pipeline:
 
 
 def _noise(*, sigma: float, scale: float) -> Node:
-    """Half Gaussian, half Poisson, 40 % gray; up to these strengths."""
+    """Half Gaussian, half Poisson noise, 40 % gray, up to these strengths."""
     gaussian = GaussianNoise(sigma=(1, sigma), gray=0.4)
     return OneOf(((0.5, gaussian), (0.5, PoissonNoise(scale=(0.05, scale), gray=0.4))))
 
 
 @PRESETS.register("bsrgan_like")
 def bsrgan_like() -> Pipeline:
-    """Blurs, shrinking, noise, a camera and JPEG in an order that is drawn, and a last JPEG.
+    """Blurs, shrinking, noise, a camera and JPEG in random order, and a final JPEG.
 
-    After BSRGAN, with our camera noise for its camera model.
+    After BSRGAN, with our camera noise in place of its camera model.
 
     Source: K. Zhang et al., "Designing a practical degradation model for deep blind image
         super-resolution", ICCV 2021, arXiv 2103.14006.
@@ -135,10 +135,10 @@ def bsrgan_like() -> Pipeline:
 
 @PRESETS.register("real_light")
 def real_light() -> Pipeline:
-    """One round of mild faults, as photos from telephones and the web have them; quick on a CPU.
+    """One round of mild damage, as in photos from phones and the web; fast on a CPU.
 
-    Blur of one kind or none, the LQ size, noise of one kind or none, now and then coarse chroma,
-    too much sharpening or bands, and mostly one file format.
+    Blur of one kind or none, the LQ size, noise of one kind or none, occasionally coarse chroma,
+    oversharpening or bands, and usually one file format.
     """
     blur = OneOf(
         (

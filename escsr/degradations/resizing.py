@@ -1,9 +1,10 @@
 """Resizing as PyTorch defines it, with the same bits for any number of threads.
 
-Real-ESRGAN shrinks with ``torch.nn.functional.interpolate`` and no antialiasing: aliasing is one
-of the faults that a network is to undo. These are the same filters. PyTorch's own bilinear one
-takes another road with one thread than with two, and differs by 1e-5; here each sum is taken in one
-order. For the small pictures of benchmarks there is `escsr.resize.imresize`, which is MATLAB's.
+Real-ESRGAN shrinks with ``torch.nn.functional.interpolate`` and no antialiasing: aliasing is one of
+the defects a network should undo. These are the same filters. PyTorch's own bilinear filter uses
+different code for one thread and for two, with differences of 1e-5; here each sum is taken in a
+fixed order. For the small pictures of benchmarks there is `escsr.resize.imresize`, which is
+MATLAB's.
 """
 
 import math
@@ -57,7 +58,7 @@ def resize(
     if antialias and mode == "area":
         raise ValueError('mode "area" is a mean already; leave antialias out')
     result = images
-    # The axis that shrinks most goes first: less is left for the other.
+    # The axis that shrinks most goes first, which leaves less for the other.
     for axis in sorted((-2, -1), key=lambda axis: size[axis] / images.shape[axis]):
         if size[axis] != images.shape[axis]:
             taps = _taps(images.shape[axis], size[axis], mode, antialias)
@@ -79,7 +80,7 @@ def _weighted_rows(images: Tensor, taps: _Taps) -> Tensor:
 
 @lru_cache(maxsize=1024)
 def _taps(length: int, out: int, mode: str, antialias: bool) -> _Taps:
-    """Where each output sample looks, and how much each look counts: both (taps, out)."""
+    """Positions read by each output sample, and their weights: both (taps, out)."""
     if mode == "area":
         indices, weights = _area(length, out)
     elif antialias:
@@ -98,7 +99,7 @@ Table = npt.NDArray[np.float64]
 
 
 def _area(length: int, out: int) -> tuple[Table, Table]:
-    """All input pixels that an output pixel touches, each counting alike."""
+    """All input pixels that an output pixel touches, with equal weights."""
     whole = np.arange(out)
     first = whole * length // out
     last = -((-(whole + 1) * length) // out)  # rounded up, exclusive

@@ -1,4 +1,4 @@
-"""A sheet of draws to look at: numbers in a pipeline say little about what it does to a picture."""
+"""A sheet of sample draws: a pipeline's numbers tell little about its effect on a picture."""
 
 import math
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ def contact_sheet(
 
     Args:
         pictures: (H, W, 3) RGB uint8, any sizes. Each is enlarged by the largest whole factor that
-            the cell holds; of a larger one the middle is shown.
-        captions: One for each; wrapped at " · ", and shortened where it does not fit.
+            fits the cell; larger ones are cropped to their middle.
+        captions: One per picture; wrapped at " · ", and shortened if it does not fit.
         cell: Side of a cell in pixels, at least 32.
-        columns: Pictures in a row.
+        columns: Pictures per row.
 
     Returns:
         (H, W, 3) uint8 on white.

@@ -1,4 +1,4 @@
-"""Pictures per second of the preset "real", beside the same draws carried out literally."""
+"""Pictures per second of the preset "real", compared with the same draws done literally."""
 
 import time
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from escsr.degradations.presets import preset
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """What came out.
+    """The result of the measurement.
 
     Attributes:
-        literal: Pictures per second, one at a time, as the definitions read.
+        literal: Pictures per second of the literal form, one at a time.
         escsr: Pictures per second in batches.
         difference: Mean absolute difference between the two results, in 8-bit steps. A last bit
             may round a coefficient of JPEG to its neighbour, so it is not 0.
@@ -39,16 +39,16 @@ def measure_throughput(
     seed: int = 0,
     device: str = "cpu",
 ) -> Throughput:
-    """Measure both ways in turn, on the same pictures and draws; the fastest pass counts.
+    """Measure both ways alternately, on the same pictures and draws; the fastest pass counts.
 
     Args:
         size: Side of the pictures, in pixels, at least 26.
         scale: Side of the LQ pictures is ``size // scale``.
-        batch: Pictures at once.
-        batches: Batches in a pass.
-        repeats: Passes.
+        batch: Pictures per batch.
+        batches: Batches per pass.
+        repeats: Number of passes.
         sharpen: Whether the preset sharpens first, as published.
-        seed: Of pictures and draws.
+        seed: Seed of pictures and draws.
         device: Where ours runs; the literal one runs on the CPU.
 
     Returns:

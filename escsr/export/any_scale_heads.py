@@ -14,13 +14,13 @@ from escsr.export.networks import Request, enlarge_picture, pixel_shuffle, write
 from escsr.export.places import Axis, Spot, grid_axis, point_axis
 from escsr.heads import LIIF, LMFLIIF, LMFLTE, LTE, ImplicitHead, MetaSR
 
-# Hidden channels of a MetaSR head whose answers for all pixels of the result exist at once.
+# Hidden channels of a MetaSR head that are evaluated for all pixels of the result at once.
 _CHANNELS = 16
 
 
 @write_head.register
 def _implicit(head: ImplicitHead, g: Graph, features: str, lq: str, request: Request) -> str:
-    """A whole picture of any size, all of it at once."""
+    """A whole picture of any size, in one piece."""
     height, width = _out_size(g, request)
     features, rows, columns = _axes(g, head, features, (height, width), request)
     cell = _grid_cell(g, head, rows, columns)
@@ -52,7 +52,7 @@ def _metasr_of_any_size(head: MetaSR, g: Graph, features: str, lq: str, request:
 
 
 def _metasr_colours(head: MetaSR, g: Graph, features: str, spot: Spot) -> str:
-    """Colours, a few hidden channels at a time: all of them would take 3 KB a pixel."""
+    """Colours, a few hidden channels at a time: all of them would take 3 KB per pixel."""
     shape = (-1, head.in_channels, 3, 3)
     kernels = head.last.weight.reshape(3, *shape[1:], -1).permute(4, 0, 1, 2, 3)
     assert head.last.bias is not None
@@ -112,7 +112,7 @@ def _point_axes(g: Graph, maps: str, coords: str, *, ensemble: bool = True) -> t
     return rows, columns
 
 
-# ---------------------------------------------------------------------------- what all share
+# ---------------------------------------------------------------------------- shared parts
 
 
 def _out_size(g: Graph, request: Request) -> tuple[str, str]:
@@ -151,7 +151,7 @@ def _axes(
 
 
 def _grid_cell(g: Graph, head: ImplicitHead, rows: Axis, columns: Axis) -> str:
-    """Sides of the pixels that are asked for, in pixels of the features times two, (1, 1, 1, 2)."""
+    """Sides of the requested pixels, in pixels of the features times two, (1, 1, 1, 2)."""
     cell = g.op("Concat", g.reshape(rows.cell, 1), g.reshape(columns.cell, 1), axis=0)
     return g.reshape(_clipped(g, head, cell), 1, 1, 1, 2)
 
@@ -165,7 +165,7 @@ def _clipped(g: Graph, head: ImplicitHead, cell: str) -> str:
 def _spots(
     g: Graph, rows: Axis, columns: Axis, cell: str, *, on_grid: bool = True
 ) -> list[tuple[Spot, str]]:
-    """All neighbours, and their shares."""
+    """All neighbours and their weights."""
     return [
         Spot.between(g, row, column, cell, on_grid=on_grid)
         for row, column in itertools.product(rows.taps, columns.taps)
@@ -261,7 +261,7 @@ def prepare(head: nn.Module, g: Graph, features: str, cell: str) -> list[str]:
     """See `ImplicitHead.prepare`; ``cell`` is (B or 1, 1, 1, 2).
 
     Raises:
-        ValueError: If nobody has said how this head is written.
+        ValueError: If no function is registered for this head.
     """
     raise ValueError(
         f"a {type(head).__name__} cannot be written as ONNX: register a function for it by "

@@ -14,7 +14,7 @@ from escsr.heads import Conv, DySample, NearestConv, PixelShuffle, PixelShuffleM
 
 
 def _cropped(g: Graph, sr: str, request: Request, scale: int) -> str:
-    """Cut off what belongs to padding before the picture was folded; ``scale`` of the head."""
+    """Cut off the padding added before the picture was folded; ``scale`` is the head's."""
     stride = request.stride
     if scale % stride:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a graph knows of the sides of pictures, and padding by it."""
+"""The sides of pictures as known in a graph, and padding."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from escsr.export.graph import Graph
 from escsr.layers.padding import reflected_indices
 
 Length = int | str
-"""Of a side: a number, or a scalar value that holds it."""
+"""The length of a side: a number, or a scalar value of the graph."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,10 @@ class Frame:
     """The sides of a picture or of its features.
 
     Attributes:
-        height: Rows; None where nothing in the graph may ask for them.
+        height: Rows; None if nothing in the graph may ask for them.
         width: Columns; likewise.
-        multiple: What the sides are promised to be multiples of; padding to that is left out.
+        multiple: Number that the sides are guaranteed to be multiples of, so that padding is left
+            out.
     """
 
     height: Length | None
@@ -88,7 +89,7 @@ def times(g: Graph, length: Length, factor: int) -> Length:
 
 
 def ceil_div(g: Graph, length: Length, divisor: int) -> Length:
-    """How many parts of a size a length has, the last one perhaps not whole."""
+    """The number of parts of a given size in a length, the last one possibly incomplete."""
     if isinstance(length, int):
         return -(-length // divisor)
     if divisor == 1:

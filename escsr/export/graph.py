@@ -26,12 +26,12 @@ _COMPARISONS = {"Less", "Greater", "Equal", "GreaterOrEqual"}
 class Graph:
     """An ONNX graph that is being written.
 
-    Values are known by their names. Each keeps its number type, which constants beside it take
-    over, so that a part of a network is wider than the rest where its input is.
+    Values are referred to by name. Each keeps its number type, which constants used with it adopt,
+    so part of a network can have a wider type than the rest if its input has.
 
     Args:
         opset: Version of the operators.
-        half: Store weights in float16. Where a value beside them is float32, they are cast.
+        half: Store weights in float16. They are cast when used with a float32 value.
         joint_means: Write a mean along several sides as one operator.
     """
 
@@ -64,7 +64,7 @@ class Graph:
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Put a name before those of all nodes written in the block."""
+        """Prefix the names of all nodes written in the block."""
         self._scope.append(name)
         try:
             yield
@@ -78,7 +78,7 @@ class Graph:
             kind: The operator.
             inputs: Values; "" leaves an optional one out.
             type: Number type of the output; by default that of the first input.
-            attributes: Of the operator.
+            attributes: Attributes of the operator.
 
         Returns:
             The output.
@@ -127,13 +127,13 @@ class Graph:
         return self.array(np.asarray(value, dtype=_NUMPY[self.types[like]]))
 
     def weight(self, tensor: Tensor, like: str) -> str:
-        """A weight to be used beside another value, in the type of that."""
+        """A weight to be used with another value, in that value's type."""
         values = tensor.detach().cpu().numpy()
         constant = self.array(values.astype(np.float16 if self.half else np.float32))
         return self.cast(constant, self.types[like])
 
     def cast(self, value: str, kind: int) -> str:
-        """A value in a number type."""
+        """A value cast to a number type."""
         if self.types[value] == kind:
             return value
         return self.once("Cast", value, type=kind, to=kind)
@@ -141,16 +141,16 @@ class Graph:
     # ------------------------------------------------------------------ frequent operators
 
     def reshape(self, x: str, *shape: int) -> str:
-        """Reshape; 0 keeps the side at that place, -1 is found from the others."""
+        """Reshape; 0 keeps the side at that place, -1 is inferred from the others."""
         return self.op("Reshape", x, self.ints(shape))
 
     def transpose(self, x: str, *order: int) -> str:
-        """Put the sides in another order."""
+        """Reorder the sides."""
         return self.op("Transpose", x, perm=list(order))
 
     def pad(self, x: str, pads: Sequence[int], mode: str = "constant") -> str:
         """Continue ``x`` by ``pads``, all starts before all ends; "constant" is by zeros."""
-        # The zero and the mode are what they are by default; pnnx wants to see them.
+        # The zero and the mode are the defaults, but pnnx needs them to be explicit.
         value = [self.number(0, x)] if mode == "constant" else []
         return self.op("Pad", x, self.ints(pads), *value, mode=mode)
 
@@ -176,7 +176,7 @@ class Graph:
             self._nodes, name, self._inputs, self._outputs, list(self._constants.values())
         )
         opsets = [helper.make_opsetid("", self.opset)]
-        # The oldest format of files that has this opset: the most programs read it.
+        # The oldest file format with this opset, which most programs read.
         version = helper.find_min_ir_version_for(opsets)
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=version, producer_name="escsr"

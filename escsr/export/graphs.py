@@ -17,18 +17,18 @@ from escsr.model import SuperResolver
 OPSETS = range(17, 26)
 """Versions of the ONNX operators that files can be written in.
 
-17 is the first one with layer normalisation as one operator, and so the one that the most
-programs can run; it is what files are written in unless another is asked for.
+17 is the first with layer normalisation as one operator, so most programs can run it; it is the
+default.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a network is written.
+    """Options for writing a network.
 
     Attributes:
         target: The program it is for.
-        scale: The whole scale to make; None is that of the network, or any size at the call.
+        scale: The whole scale to make; None: the network's own, or any size at run time.
         image_size: (H, W), if all pictures have one size.
         opset: Version of the operators, of `OPSETS`.
         half: Compute in float16.
@@ -51,11 +51,11 @@ def make_onnx(model: SuperResolver, options: Options, facts: dict[str, str]) -> 
 
     Args:
         model: The network.
-        options: How.
-        facts: What the file is to say about itself.
+        options: The options.
+        facts: Facts to store in the file.
 
     Raises:
-        ValueError: If the network cannot be written so.
+        ValueError: If the network cannot be written with these options.
     """
     g = Graph(opset=options.opset, half=options.half, joint_means=options.target.joint_means)
     lq, frame = _picture(g, model, options)
@@ -79,7 +79,7 @@ def make_onnx(model: SuperResolver, options: Options, facts: dict[str, str]) -> 
 def make_parts(
     model: SuperResolver, options: Options, facts: dict[str, str]
 ) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """Write a network as two graphs: what a picture is made into once, and what answers at points.
+    """Write a network as two graphs: one that encodes a picture once, one that answers at points.
 
     The first makes ``features`` of ``input``. The second makes ``output`` (N, Q, 3) of
     ``features``, ``input``, ``coords`` (N, Q, 2) and ``cells`` (N, Q, 2), as
@@ -87,11 +87,11 @@ def make_parts(
 
     Args:
         model: A network whose head answers at points.
-        options: How.
-        facts: What the files are to say about themselves.
+        options: The options.
+        facts: Facts to store in the files.
 
     Raises:
-        ValueError: If the network answers at no points, or cannot be written.
+        ValueError: If the network cannot answer at points, or cannot be written.
     """
     head = model.head
     if not isinstance(head, ImplicitHead):
@@ -119,7 +119,7 @@ def make_parts(
 
 
 def _picture(g: Graph, model: SuperResolver, options: Options) -> tuple[str, Frame]:
-    """The picture that goes in, and its sides."""
+    """The input picture and its sides."""
     size = options.image_size
     lq = g.input("input", [options.batch, 3, *(("height", "width") if size is None else size)])
     if size is not None:

@@ -1,4 +1,4 @@
-"""What files for other programs say of themselves, and how they are left behind once proved."""
+"""The metadata of exported files, and writing them once they are verified."""
 
 import copy
 import hashlib
@@ -24,12 +24,12 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written, and how it was proved.
+    """A file that was written, with its verification.
 
     Attributes:
         path: The file.
-        facts: What it says about itself.
-        proof: How near it is to the network.
+        facts: Its metadata.
+        proof: How closely it matches the network.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Exported:
 def describe(
     model: SuperResolver | PathLike, options: Options, *, licence: str | None
 ) -> tuple[SuperResolver, dict[str, str]]:
-    """The network on the CPU, in evaluation mode and by itself; and what its file is to say."""
+    """A bare copy of the network on the CPU, in evaluation mode, and the metadata of its file."""
     if isinstance(model, SuperResolver):
         network = copy.deepcopy(model).cpu().float().eval()
         name = f"{network.config.backbone} + {network.config.head}"
@@ -87,7 +87,7 @@ def scale_of(network: SuperResolver, options: Options) -> int | None:
 
 
 def precision_of(options: Options) -> str:
-    """What a file computes in: a key of `TOLERANCES`."""
+    """The precision a file computes in, a key of `TOLERANCES`."""
     return "fp16" if options.half else "fp32"
 
 
@@ -97,16 +97,16 @@ def keep(
     proof: Proof,
     beside: Mapping[Path, Any] = MappingProxyType({}),
 ) -> list[Exported]:
-    """Write files that were proved together, their proof beside each; refuse those that failed.
+    """Write files that were verified together, each with its report; refuse those that failed.
 
     Args:
-        files: What each of them holds.
-        facts: About all of them.
-        proof: Of all of them.
-        beside: What belongs to them: bytes as they are, other values as JSON.
+        files: Contents of each file.
+        facts: Facts about all of them.
+        proof: Verification of all of them.
+        beside: Further files that belong to them: bytes as they are, other values as JSON.
 
     Raises:
-        ValueError: If the proof failed; nothing is written then.
+        ValueError: If verification failed; nothing is written then.
     """
     if not proof.holds:
         worst = proof.worst

@@ -1,8 +1,8 @@
 """The layers of networks as nodes of a graph.
 
-Every function takes the graph, the layer and the value that goes in, and gives the value that
-comes out. Nothing here asks for the length of a side but padding, so that shape inference knows
-every shape where sides are given.
+Every function takes the graph, the layer and the input value, and returns the output value. Only
+padding asks for the length of a side, so that shape inference knows every shape if the sides are
+given.
 """
 
 import math
@@ -22,13 +22,13 @@ from escsr.layers import (
 from escsr.layers.attention import Gate
 from escsr.layers.attention_bias import TableBias
 
-# Scores of so many bytes per window are made at once: runtimes keep those of all windows.
+# Bytes of scores per window computed at once: runtimes keep those of all windows.
 _SCORES = 4 << 20
 _MOST_BLOCKS = 8
 
 
 def conv(g: Graph, layer: nn.Conv2d, x: str) -> str:
-    """A convolution as it stands."""
+    """A convolution, unchanged."""
     return convolve(
         g,
         x,
@@ -143,7 +143,7 @@ def _depthwise_per_sample(g: Graph, x: str, kernel: list[str]) -> str:
 
 
 def _end(shift: int) -> int:
-    """Where a shifted copy ends, from the end of a side padded by one on both sides."""
+    """The end of a shifted copy, counted from the end of a side padded by one on both sides."""
     return shift - 2 if shift < 2 else END
 
 
@@ -153,8 +153,8 @@ def _end(shift: int) -> int:
 def window_attention(g: Graph, layer: WindowAttention, x: str, frame: Frame) -> str:
     """Attention inside windows, with all windows as leading sides of one product of matrices.
 
-    Windows are split off by reshapes that know one side at a time, so no shape is computed, and
-    from channels-last features, so that long runs are moved.
+    Windows are split off by reshapes that need one side at a time, so no shape is computed, and
+    from channels-last features, so that long runs of memory are moved.
 
     Args:
         g: The graph.
@@ -253,7 +253,7 @@ def _biased(
     d, rank = layer.out.in_channels // layer.num_heads, factors.q.shape[-1]
     wide = []
     for x, factor in ((q, factors.q), (k, factors.k)):
-        # Beside zeros, so that a sum puts them behind the channels of every window.
+        # Padded with zeros, so that a sum appends them to the channels of every window.
         beside = nn.functional.pad(factor, (d, 0))
         padded = g.pad(x, [0] * (2 * lead + 5) + [rank])
         wide.append(g.op("Add", padded, g.weight(beside, x)))
@@ -261,7 +261,7 @@ def _biased(
 
 
 def queries_at_once(m: int, heads: int) -> int:
-    """Queries of a window whose scores are made at once."""
+    """The number of queries of a window whose scores are computed at once."""
     queries = m * m
     blocks = min(-(-4 * heads * queries**2 // _SCORES), _MOST_BLOCKS)
     return -(-queries // blocks)
@@ -270,7 +270,7 @@ def queries_at_once(m: int, heads: int) -> int:
 def _spread(g: Graph, table: str, m: int, queries: tuple[int, int]) -> str:
     """A table spread over pairs of pixels, for some of the queries; see `relative_bias`.
 
-    Spread by the runtime, because files with the spread table would be a hundred times larger.
+    The runtime spreads it, because files with the spread table would be a hundred times larger.
     """
     numbers = np.arange(m * m)
     y, x = numbers // m, numbers % m

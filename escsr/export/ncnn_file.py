@@ -19,7 +19,7 @@ from escsr.export.targets import Target, window_of
 from escsr.heads import ImplicitHead, MetaSR
 from escsr.model import SuperResolver
 
-# pnnx drops the axis of a mean along one side; and it knows GELU as one operator, of opset 20.
+# pnnx drops the axis of a mean along one side, and knows GELU only as one operator (opset 20).
 _NCNN = Target(name="ncnn", free_batch=False, tile=(256, 256), joint_means=True)
 _OPSET = 20
 _RUNNER = """
@@ -51,26 +51,26 @@ def to_ncnn(
     fp16: bool = False,
     licence: str | None = None,
 ) -> Exported:
-    """Write a network for ncnn, by pnnx, and prove it in ncnn before it is left behind.
+    """Write a network for ncnn, using pnnx, and verify it in ncnn before it is kept.
 
     There are two files, ``NAME.param`` and ``NAME.bin``, with the blobs ``data`` (3, H, W), RGB
     in [0, 1], and ``output`` (3, scale · H, scale · W), not clipped. All pictures have one size.
-    ``NAME.param.json`` says how far its results were from the network's.
+    ``NAME.param.json`` lists the differences between its results and the network's.
 
     Args:
         model: A network; or a weight file, or a name of `escsr.list_models`.
-        path: The first file, ending in ``.param``; the other lies beside it.
-        scale: The whole scale to make, where the network makes any.
+        path: The first file, ending in ``.param``; the other is written next to it.
+        scale: The whole scale to make, if the network makes any.
         image_size: (H, W), whole windows; None is (256, 256).
         fp16: Store the weights in float16; ncnn may then compute in it, too.
-        licence: Of the weights, for ``NAME.param.json``.
+        licence: Licence of the weights, for ``NAME.param.json``.
 
     Returns:
-        The file, and how it was proved.
+        The file and its verification.
 
     Raises:
-        ValueError: If an argument is impossible, pnnx or ncnn cannot do with the network, or
-            the results are too far from the network's.
+        ValueError: If an argument is impossible, pnnx or ncnn cannot handle the network, or the
+            results are too far from the network's.
         ModuleNotFoundError: If pnnx or ncnn is not installed.
 
     Example:
@@ -116,7 +116,7 @@ def _installed(name: str) -> Any:
 
 
 def _whole_windows(network: SuperResolver, options: Options) -> tuple[int, int]:
-    """The size of pictures, checked: ncnn has no operator to continue them by reflection."""
+    """The size of pictures, checked: ncnn has no operator for reflection padding."""
     assert options.image_size is not None
     window = window_of(network)
     if any(side < 1 or side % window for side in options.image_size):
@@ -131,7 +131,7 @@ def _whole_windows(network: SuperResolver, options: Options) -> tuple[int, int]:
 def _convert(
     program: str, network: SuperResolver, options: Options, size: tuple[int, int]
 ) -> tuple[str, bytes]:
-    """The texts of both files. ncnn keeps float16 weights its own way, so the graph has none."""
+    """The contents of both files. ncnn stores float16 weights its own way; the graph has none."""
     proto = make_onnx(network, replace(options, half=False), {})
     with tempfile.TemporaryDirectory(prefix="escsr-") as folder:
         onnx.save(proto, Path(folder, "network.onnx"))
@@ -149,7 +149,7 @@ def _convert(
 
 
 def _named(param: str) -> str:
-    """The blobs of pnnx under the names that programs ask for."""
+    """The blobs of pnnx under the names that programs expect."""
     names = {"in0": "data", "out0": "output"}
     magic, counts, *layers = param.splitlines()
     renamed = []
@@ -162,7 +162,7 @@ def _named(param: str) -> str:
 
 
 def _run_in_ncnn(param: str, weights: bytes, sample: Sample, *, half: bool) -> Any:
-    """The result of the files, in a process of its own: ncnn ends it where it cannot go on.
+    """The result of the files, from a separate process, as ncnn aborts on fatal errors.
 
     Raises:
         ValueError: If ncnn cannot read or run them.
@@ -176,7 +176,7 @@ def _run_in_ncnn(param: str, weights: bytes, sample: Sample, *, half: bool) -> A
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
             raise ValueError(
-                "ncnn cannot run what pnnx made of this network "
+                "ncnn cannot run pnnx's conversion of this network "
                 f"(exit status {done.returncode}): {' / '.join(said)}"
             )
         return np.load(Path(folder, "sr.npy"))[None]

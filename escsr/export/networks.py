@@ -37,14 +37,14 @@ def write_backbone(backbone: nn.Module, g: Graph, lq: str, frame: Frame) -> str:
     Args:
         backbone: The backbone; its class decides which function runs.
         g: The graph.
-        lq: The picture (B, 3, H, W), in the range that the head asks for.
+        lq: The picture (B, 3, H, W), in the head's range.
         frame: Its sides.
 
     Returns:
         The features.
 
     Raises:
-        ValueError: If nobody has said how this backbone is written.
+        ValueError: If no function is registered for this backbone.
     """
     raise ValueError(
         f"a {type(backbone).__name__} cannot be written as ONNX: register a function for it by "
@@ -123,7 +123,7 @@ def pixel_unshuffle(g: Graph, x: str, factor: int) -> str:
 
 
 def enlarge_picture(g: Graph, picture: str, scale: int, mode: str, *, shuffled: bool = True) -> str:
-    """Enlarge a picture plainly, by a whole scale: a convolution for all places of a pixel.
+    """Enlarge a picture by a whole scale with interpolation, as one convolution.
 
     Exact, unlike the resizing of most runtimes, which rounds positions.
 
@@ -132,7 +132,7 @@ def enlarge_picture(g: Graph, picture: str, scale: int, mode: str, *, shuffled: 
         picture: (B, 3, H, W).
         scale: Enlargement.
         mode: "nearest", "bilinear" or "bicubic", as of `escsr.layers.interpolation`.
-        shuffled: Give the picture; False gives (B, 3 · scale², H, W), before the pixel shuffle.
+        shuffled: Return the picture; False returns (B, 3 · scale², H, W), before the pixel shuffle.
     """
     kernel = _enlarging_kernel(scale, mode)
     margin = kernel.shape[-1] // 2
@@ -144,7 +144,7 @@ def enlarge_picture(g: Graph, picture: str, scale: int, mode: str, *, shuffled: 
 
 
 def _enlarging_kernel(scale: int, mode: str) -> Tensor:
-    """What each place of an enlarged pixel is made of, (scale², 1, k, k)."""
+    """The weights that make each place of an enlarged pixel, (scale², 1, k, k)."""
     if mode == "nearest":
         return torch.ones(scale**2, 1, 1, 1)
     side, margin = (3, 1) if mode == "bilinear" else (5, 2)
@@ -158,12 +158,12 @@ def _enlarging_kernel(scale: int, mode: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Request:
-    """What a head is to make.
+    """The picture that a head must make.
 
     Attributes:
         frame: The sides of the picture.
         stride: Pixels of the picture per pixel of the features.
-        scale: The whole scale of the picture, or None where ``size`` says.
+        scale: The whole scale of the picture, or None if ``size`` is used.
         size: (H_out, W_out) as scalar values.
     """
 
@@ -180,15 +180,15 @@ def write_head(head: nn.Module, g: Graph, features: str, lq: str, request: Reque
     Args:
         head: The head; its class decides which function runs.
         g: The graph.
-        features: Of the backbone.
-        lq: The picture, in the range that the head asks for.
-        request: What to make.
+        features: The backbone's features.
+        lq: The picture, in the head's range.
+        request: The picture to make.
 
     Returns:
         The enlarged picture, in that range.
 
     Raises:
-        ValueError: If nobody has said how this head is written.
+        ValueError: If no function is registered for this head.
     """
     raise ValueError(
         f"a {type(head).__name__} cannot be written as ONNX: register a function for it by "

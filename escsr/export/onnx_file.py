@@ -1,4 +1,4 @@
-"""From a network to ONNX files that were proved."""
+"""From a network to verified ONNX files."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -31,29 +31,29 @@ def to_onnx(
     licence: str | None = None,
     pictures: Sequence[Sample] = (),
 ) -> Exported:
-    """Write a network as an ONNX file, and prove it in ONNX Runtime before it is left behind.
+    """Write a network as an ONNX file, and verify it in ONNX Runtime before it is kept.
 
     The file has the input ``input`` (N, 3, H, W), RGB in [0, 1], and the output ``output``
-    (N, 3, scale · H, scale · W), not clipped, both float32. Padding is in the graph. Where the
-    network makes any scale and none is asked for, a second input ``size`` (2,) int64 says the
-    (H_out, W_out) to make. Beside the file, ``PATH.json`` says how far its results were from the
-    network's.
+    (N, 3, scale · H, scale · W), not clipped, both float32. Padding is in the graph. If the network
+    makes any scale and none is requested, a second input ``size`` (2,) int64 gives the (H_out,
+    W_out) to make. Next to the file, ``PATH.json`` lists the differences between its results and
+    the network's.
 
     Args:
         model: A network; or a weight file, or a name of `escsr.list_models`.
         path: The file to write.
-        scale: The whole scale to make, where the network makes any.
+        scale: The whole scale to make, if the network makes any.
         target: The program it is for: "generic", "chainner", "vs-mlrt", "tensorrt", "openvino",
             "web" or "darktable".
         image_size: (H, W), if all pictures have one size; the file is then a little faster.
-        fp16: Compute in float16, where its range is enough, with half as large a file.
+        fp16: Compute in float16 where its range suffices, for a file of half the size.
         opset: Version of the operators, from 17 to 25.
         simplify: Let onnxslim shorten the graph.
-        licence: Of the weights, to be written into the file.
-        pictures: More pictures to prove it by.
+        licence: Licence of the weights, to be stored in the file.
+        pictures: Additional pictures for the verification.
 
     Returns:
-        The file, and how it was proved.
+        The file and its verification.
 
     Raises:
         ValueError: If an argument is impossible, the network cannot be written, or the results
@@ -101,13 +101,13 @@ def to_onnx_parts(
 ) -> tuple[Exported, Exported]:
     """Write a network for any scale as two ONNX files, for zooms into the same picture.
 
-    The first file makes ``features`` (N, C, H, W) of ``input`` (N, 3, H, W), once for a picture.
-    The second answers at points, again and again: of ``features``, ``input``, ``coords``
-    (N, Q, 2) and ``cells`` (N, Q, 2), as `SuperResolver.query` takes them, it makes ``output``
-    (N, Q, 3).
+    The first file makes ``features`` (N, C, H, W) from ``input`` (N, 3, H, W), once per picture.
+    The second is called repeatedly to answer at points: from ``features``, ``input``, ``coords``
+    (N, Q, 2) and ``cells`` (N, Q, 2), as `SuperResolver.query` takes them, it makes ``output`` (N,
+    Q, 3).
 
     Args:
-        model: See `to_onnx`; likewise the others.
+        model: See `to_onnx`, also for the other arguments.
         encode_path: The first file.
         at_path: The second.
         fp16: See `to_onnx`.
@@ -115,10 +115,10 @@ def to_onnx_parts(
         licence: See `to_onnx`.
 
     Returns:
-        Both files, proved together.
+        Both files, verified together.
 
     Raises:
-        ValueError: As `to_onnx`; or if the network answers at no points.
+        ValueError: As for `to_onnx`, or if the network cannot answer at points.
     """
     options = _options("generic", None, None, fp16, opset)
     network, facts = describe(model, options, licence=licence)
@@ -148,7 +148,7 @@ def to_onnx_parts(
 def open_session(
     model: bytes | PathLike, providers: Sequence[str] = ("CPUExecutionProvider",)
 ) -> onnxruntime.InferenceSession:
-    """Open a model in ONNX Runtime, which says only what goes wrong."""
+    """Open a model in ONNX Runtime, limiting its output to errors."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = torch.get_num_threads()
@@ -163,9 +163,9 @@ def _options(
     fp16: bool,
     opset: int,
 ) -> Options:
-    """What was asked for, checked."""
+    """The options, checked."""
     if opset not in OPSETS:
-        raise ValueError(f"opset is from {OPSETS.start} to {OPSETS.stop - 1}, not {opset}")
+        raise ValueError(f"opset must be from {OPSETS.start} to {OPSETS.stop - 1}, not {opset}")
     if scale is not None and (scale != int(scale) or scale < 1):
         raise ValueError(f"only whole scales from 1 can be written, not {scale}")
     made_for = find_target(target)
@@ -208,6 +208,6 @@ def _checked(proto: onnx.ModelProto) -> bytes:
 def _simplified(proto: onnx.ModelProto) -> onnx.ModelProto:
     import onnxslim
 
-    # Constants stay as they are: folded ones would make files several times larger.
+    # Constants are not folded, which would make files several times larger.
     simplified: onnx.ModelProto = onnxslim.slim(proto, skip_optimizations=["constant_folding"])
     return simplified

@@ -1,10 +1,10 @@
-"""Where the pixels of an enlarged picture lie between those of the features, inside a graph."""
+"""Positions of an enlarged picture's pixels between those of the features, inside a graph."""
 
 from dataclasses import dataclass
 
 from escsr.export.graph import BOOL, FLOAT, INT, Graph
 
-# See `escsr.layers.coords`: a position this near below a border counts as behind it.
+# See `escsr.layers.coords`: a position this close before a border counts as past it.
 _TIE = 2.0**-14
 
 
@@ -15,7 +15,7 @@ class Tap:
     Attributes:
         pixels: Indices, int64, (n,) on a grid and (B, Q, 1) for free points.
         offsets: 2 · (position - centre of the pixel), likewise.
-        weights: Shares in the answer, likewise.
+        weights: Weights in the answer, likewise.
     """
 
     pixels: str
@@ -28,8 +28,8 @@ class Axis:
     """Neighbours of all places along an axis.
 
     Attributes:
-        taps: One or two for each.
-        cell: Side of a pixel that is asked for, in pixels of the features times two, a scalar;
+        taps: One or two per place.
+        cell: Side of a requested pixel, in pixels of the features times two, a scalar;
             "" for free points.
     """
 
@@ -38,7 +38,7 @@ class Axis:
 
 
 def grid_axis(g: Graph, out: str, length: str, *, ensemble: bool = True) -> Axis:
-    """`escsr.layers.coords.grid_taps` in whole numbers, for sides that only the runtime knows.
+    """`escsr.layers.coords.grid_taps` in whole numbers, for sides known only at run time.
 
     Args:
         g: The graph.
@@ -49,7 +49,7 @@ def grid_axis(g: Graph, out: str, length: str, *, ensemble: bool = True) -> Axis
     two = g.ints(2)
     whole = g.once("Mul", out, two)
     odd = g.once("Add", g.once("Mul", g.once("Range", g.ints(0), out, g.ints(1)), two), g.ints(1))
-    # One whole more than the position, as division rounds towards zero.
+    # One more than the position, as division rounds towards zero.
     numerator = g.once("Add", g.once("Mul", odd, length), out)
     above = g.once("Div", numerator, whole)
     lower = g.once("Sub", above, g.ints(1))
@@ -106,7 +106,7 @@ def _float(g: Graph, value: str) -> str:
 
 @dataclass(frozen=True)
 class Spot:
-    """Queries that one neighbour each answers; see `escsr.heads.implicit.Places`.
+    """Queries answered by one neighbour each; see `escsr.heads.implicit.Places`.
 
     Attributes:
         y: Distances in rows of the features, times two.
@@ -114,7 +114,7 @@ class Spot:
         cell: Sides of the queries' pixels.
         rows: Indices of the neighbours' rows.
         columns: Of their columns.
-        on_grid: Whether all rows meet all columns; else indices are (B, Q, 1).
+        on_grid: Whether all rows combine with all columns; otherwise indices are (B, Q, 1).
     """
 
     y: str
@@ -128,7 +128,7 @@ class Spot:
     def between(
         cls, g: Graph, row: Tap, column: Tap, cell: str, *, on_grid: bool
     ) -> tuple["Spot", str]:
-        """The neighbours of two taps, and their shares in the answers."""
+        """The neighbours of two taps, and their weights in the answers."""
         if on_grid:
             y, x = _column(g, row.offsets, 2), _column(g, column.offsets, 1)
             shares = (_column(g, row.weights, 2), _column(g, column.weights, 1))
@@ -138,7 +138,7 @@ class Spot:
         return spot, g.op("Mul", *shares)
 
     def take(self, g: Graph, features: str) -> str:
-        """The neighbours' vectors out of a (B, h, w, C) map."""
+        """The neighbours' vectors from a (B, h, w, C) map."""
         if self.on_grid:
             lines = g.once("Gather", features, self.rows, axis=1)
             return g.op("Gather", lines, self.columns, axis=2)

@@ -1,4 +1,4 @@
-"""Files are run beside the network that they were made of, before anybody else gets them."""
+"""Verification of exported files against their network, before they are written."""
 
 import itertools
 import os
@@ -15,7 +15,7 @@ from escsr.images import read_rgb
 from escsr.pixels import to_tensor
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 2 / 255}
-"""How far a file may be from the network, by precision, where white is 1."""
+"""The allowed difference from the network, by precision, where white is 1."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Check:
     """One comparison of a file with its network.
 
     Attributes:
-        picture: What was enlarged.
-        batch: How many pictures at once.
+        picture: The kind of picture.
+        batch: Pictures per batch.
         height: Rows of them.
         width: Columns.
         out_height: Rows of the result.
@@ -43,11 +43,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Proof:
-    """How near a file is to the network that it was made of.
+    """How closely a file matches its network.
 
     Attributes:
         checks: All comparisons.
-        tolerance: What was allowed.
+        tolerance: The largest difference allowed.
         runtime: The program that ran the file, with its version.
     """
 
@@ -57,12 +57,12 @@ class Proof:
 
     @property
     def worst(self) -> Check:
-        """The comparison with the largest difference; one that is no number counts as such."""
+        """The comparison with the largest difference; NaN counts as the largest."""
         return max(self.checks, key=lambda c: (np.isnan(c.difference), c.difference))
 
     @property
     def holds(self) -> bool:
-        """Whether all differences are allowed."""
+        """Whether all differences are within the tolerance."""
         return self.worst.difference <= self.tolerance
 
     def table(self) -> str:
@@ -85,7 +85,7 @@ class Proof:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """The verification as plain values."""
         return {
             "runtime": self.runtime,
             "tolerance": self.tolerance,
@@ -95,12 +95,12 @@ class Proof:
 
 @dataclass(frozen=True)
 class Sample:
-    """Pictures to compare by.
+    """Pictures for a comparison.
 
     Attributes:
-        name: What they are.
+        name: Description of the pictures.
         lq: (B, 3, H, W) in [0, 1].
-        size: (H_out, W_out) to make, where the file makes any.
+        size: (H_out, W_out) to make, if the file makes any.
     """
 
     name: str
@@ -115,12 +115,12 @@ def samples(
     whole_windows: bool = False,
     tile: tuple[int, int] | None = None,
 ) -> list[Sample]:
-    """Pictures of ten sizes, or ten pictures of the one size that a file takes.
+    """Pictures of ten sizes, or ten pictures of the one size that a file accepts.
 
     Args:
         window: Side of an attention window in pixels of the picture.
-        free_batch: Also several pictures at once.
-        whole_windows: Only sides of whole windows.
+        free_batch: Include batches of several pictures.
+        whole_windows: Use only sides of whole windows.
         tile: The only size, if there is one.
     """
     n = window
@@ -145,12 +145,12 @@ def samples(
 
 
 def made_up_photo(height: int, width: int, *, generator: torch.Generator) -> Tensor:
-    """A picture that is as smooth as photographs are: amplitudes fall as 1 / frequency.
+    """A picture as smooth as photographs: amplitudes fall as 1 / frequency.
 
     Args:
         height: Rows.
         width: Columns.
-        generator: Where it is drawn from.
+        generator: Source of the random numbers.
 
     Returns:
         (1, 3, H, W) in [0, 1].
@@ -164,7 +164,7 @@ def made_up_photo(height: int, width: int, *, generator: torch.Generator) -> Ten
 
 
 def photo_sample(path: str | os.PathLike[str], *, longest: int = 512) -> Sample:
-    """A photo to compare by, its middle if it is large.
+    """A photo for the comparison, cropped to its middle if it is large.
 
     Args:
         path: A picture file.
@@ -188,11 +188,11 @@ def prove(
     """Compare a file with its network.
 
     Args:
-        run: The file; gives what NumPy understands.
+        run: Runs the file; returns an array or array-like.
         expected: The network.
-        pictures: What to compare by.
+        pictures: The pictures to compare with.
         tolerance: The largest difference that is allowed.
-        runtime: What runs the file.
+        runtime: The program that runs the file.
     """
     checks = []
     for sample in pictures:
@@ -208,7 +208,7 @@ def prove(
 
 
 def with_sizes(pictures: Sequence[Sample]) -> list[Sample]:
-    """The same pictures, each with a size to make: whole and other scales, stretched ones too."""
+    """The same pictures, each with a size to make: whole, fractional and stretched scales."""
     scales = [(4, 7.5), (2.5, 2.5), (1, 1), (3, 3), (1.7, 1.7), (4, 2), (2.13, 3.4), (2, 2)]
     return [
         replace(p, size=(round(down * p.lq.shape[-2]), round(across * p.lq.shape[-1])))

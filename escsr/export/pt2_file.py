@@ -1,4 +1,4 @@
-"""From a network to a program of PyTorch that was proved: as it is, or compiled."""
+"""From a network to a verified PyTorch program, plain or compiled."""
 
 import io
 import json
@@ -31,11 +31,11 @@ def to_pt2(
     compiled_for: tuple[int, int] | None = None,
     licence: str | None = None,
 ) -> Exported:
-    """Write a network as a program that PyTorch loads without escsr, and prove it.
+    """Write a network as a program that PyTorch loads without escsr, and verify it.
 
     ``torch.export.load(path).module()`` takes (N, 3, H, W), RGB in [0, 1] float32, and gives
-    (N, 3, scale · H, scale · W), not clipped; N, H and W are free, from 1. The facts about it are
-    the extra file ``escsr.json``, and ``PATH.json`` says how far its results were from the
+    (N, 3, scale · H, scale · W), not clipped; N, H and W are free, from 1. Its metadata is in the
+    extra file ``escsr.json``, and ``PATH.json`` lists the differences between its results and the
     network's.
 
     With ``compiled_for`` the program is compiled by AOTInductor, for one picture of one size and
@@ -44,12 +44,13 @@ def to_pt2(
     Args:
         model: A network; or a weight file, or a name of `escsr.list_models`.
         path: The file to write, ending in ``.pt2``.
-        scale: The whole scale to make, where the network makes any.
-        compiled_for: (H, W) of all pictures, to compile it; needs a C++ compiler, and minutes.
-        licence: Of the weights, to be written into the file.
+        scale: The whole scale to make, if the network makes any.
+        compiled_for: (H, W) of all pictures, to compile it; needs a C++ compiler and several
+            minutes.
+        licence: Licence of the weights, to be stored in the file.
 
     Returns:
-        The file, and how it was proved.
+        The file and its verification.
 
     Raises:
         ValueError: If an argument is impossible, the network cannot be written, there is no
@@ -91,14 +92,14 @@ def to_pt2(
 def _program(
     network: SuperResolver, options: Options, facts: dict[str, str]
 ) -> tuple[bytes, Callable[[Tensor], Any]]:
-    """The contents of a file for any size, and what runs it."""
+    """The contents of a file for any size, and a function that runs it."""
     graph = TorchGraph(make_onnx(network, options, facts)).eval()
     free = {
         axis: torch.export.Dim(name, min=1, max=_LONGEST)
         for axis, name in ((0, "batch"), (2, "height"), (3, "width"))
     }
     example = torch.rand(2, 3, 20, 33)
-    # A side of one pixel, or one window, is not to be a case of its own.
+    # A side of one pixel, or one window, must not become a special case.
     with torch.no_grad(), shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         program = torch.export.export(
             graph,
@@ -114,7 +115,7 @@ def _program(
 
 
 class _AtScale(nn.Module):
-    """A network that is told the scale beforehand."""
+    """A network with its scale fixed."""
 
     def __init__(self, network: SuperResolver, scale: int) -> None:
         super().__init__()
@@ -128,9 +129,9 @@ class _AtScale(nn.Module):
 def _compiled(
     network: SuperResolver, scale: int, size: tuple[int, int], facts: dict[str, str]
 ) -> tuple[bytes, Callable[[Tensor], Any]]:
-    """The contents of a file for one size, and what runs it.
+    """The contents of a file for one size, and a function that runs it.
 
-    The network itself is compiled: at one size it decides nothing, and it is quicker than its
+    The network itself is compiled: at one size it makes no decisions, and it is faster than its
     graph. (With free sides AOTInductor's results of the graph were wrong, in PyTorch 2.14.)
     """
     from torch._inductor import aoti_compile_and_package, aoti_load_package

@@ -1,4 +1,4 @@
-"""Programs that files are made for, and what each of them asks of a file."""
+"""Programs that files are made for, and their requirements."""
 
 import math
 import re
@@ -13,15 +13,15 @@ from escsr.names import unknown_name
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a program asks of a file.
+    """The requirements of a program.
 
     Attributes:
-        name: Of the program, or "generic".
-        free_batch: Whether it gives several pictures at once.
-        whole_windows: Whether it finds out shapes before it runs, so that nothing in the graph
-            may compute one: the sides of pictures are then whole windows, and padding is its
-            own business.
-        tile: The sides of all pictures, if they are fixed; a size that is asked for goes first.
+        name: Name of the program, or "generic".
+        free_batch: Whether it passes several pictures at once.
+        whole_windows: Whether it determines shapes before it runs, so that nothing in the graph may
+            compute one: the sides of pictures are then whole windows, and the program does the
+            padding.
+        tile: The sides of all pictures, if they are fixed; a requested size takes precedence.
         joint_means: Whether a mean along several sides must be one operator.
     """
 
@@ -48,7 +48,7 @@ TARGETS = {
 
 
 def find_target(name: str) -> Target:
-    """The program that a name means.
+    """Find a program by name.
 
     Raises:
         ValueError: If the name is unknown.
@@ -59,20 +59,20 @@ def find_target(name: str) -> Target:
 
 
 def window_of(model: SuperResolver) -> int:
-    """What sides of pictures must be multiples of for windows to be whole, in pixels."""
+    """The number of pixels that sides must be multiples of for whole windows."""
     windows = {m.window_size for m in model.modules() if isinstance(m, WindowAttention)}
     return math.lcm(*windows) * model.backbone.stride
 
 
 def darktable_files(path: Path, facts: Mapping[str, str]) -> dict[Path, dict[str, object]]:
-    """What darktable reads beside a file: ``config.json``, which makes its folder a model.
+    """The contents of ``config.json``, which makes a file's folder a model for darktable.
 
     Args:
-        path: Of the file; darktable knows its scale by its name.
-        facts: About it.
+        path: Path of the file; darktable reads its scale from its name.
+        facts: Facts about it.
 
     Raises:
-        ValueError: If the name is another, or the scale is none that darktable asks for.
+        ValueError: If the name is different, or darktable does not support the scale.
     """
     scale = facts["scale"]
     if scale not in ("2", "4"):

@@ -1,7 +1,7 @@
 """Networks as `torch.export` programs, which PyTorch loads without escsr.
 
-A network itself cannot be exported for free sides: for speed it decides by shapes how it computes.
-Its graph decides nothing, so that is what is exported, node by node.
+A network itself cannot be exported for free sides: for speed it chooses how to compute by shapes.
+Its graph makes no such choices, so the graph is exported, node by node.
 """
 
 import operator
@@ -26,7 +26,7 @@ class TorchGraph(nn.Module):
     """An ONNX graph of `make_onnx`, computed by PyTorch.
 
     Args:
-        proto: The model; of one scale.
+        proto: The model, of one scale.
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
@@ -53,12 +53,12 @@ class TorchGraph(nn.Module):
 
 
 class _Node:
-    """What is computed from what."""
+    """The computation, node by node."""
 
     def __init__(self, node: onnx.NodeProto) -> None:
         if node.op_type not in _OPERATORS:
             raise ValueError(
-                f"a program of PyTorch cannot be made of this network: {node.op_type} is unknown"
+                f"this network cannot become a PyTorch program: {node.op_type} is unknown"
             )
         self.kind = node.op_type
         self.inputs = list(node.input)
@@ -129,7 +129,7 @@ def _slice(x: Tensor, starts: Value, ends: Value, axes: Value) -> Tensor:
 
 
 def _laid_out(x: Tensor) -> Tensor:
-    """The same in order: convolutions look at strides, and so at the number of windows."""
+    """The same, contiguous: convolutions depend on strides, and so on the number of windows."""
     return x.clone(memory_format=torch.contiguous_format)
 
 
@@ -176,7 +176,7 @@ def _cast(x: Value, to: int) -> Value:
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
-    """A product without broadcasting, which would ask whether there is more than one window."""
+    """A product without broadcasting, which would test whether there is more than one window."""
     if b.ndim == 2:
         return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])
     made = torch.bmm(a.flatten(0, -3), b.flatten(0, -3))

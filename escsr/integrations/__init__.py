@@ -1,1 +1,1 @@
-"""Networks of escsr in other programs' frames."""
+"""Networks of escsr in other frameworks."""

@@ -29,9 +29,9 @@ from escsr.inference import Upscaler
 from escsr.model import MAX_SCALE, SuperResolver
 
 ID = "escsr"
-"""What spandrel calls the architecture."""
+"""The architecture's name in spandrel."""
 
-# Should a later spandrel know ESC itself, our reading of it, which knows all variants, comes first.
+# If a later spandrel supports ESC itself, our loader, which knows all variants, takes precedence.
 _RELATIVES = ("ESC", "ESCReal")
 
 # Tested with all weights in float16 and bfloat16.
@@ -41,11 +41,11 @@ _HEADS_IN_HALF = {
 
 
 class WholeScale(nn.Module):
-    """A network at one whole scale, as spandrel asks for.
+    """A network at one whole scale, as spandrel requires.
 
     Args:
-        network: Of one scale, or of any.
-        scale: The scale it is asked for.
+        network: A network of one scale, or of any.
+        scale: The scale to make.
 
     Shape:
         (B, 3, H, W), RGB in [0, 1], to (B, 3, scale H, scale W), not clipped.
@@ -78,7 +78,7 @@ class ESCArch(Architecture[WholeScale]):  # type: ignore[misc] # spandrel has no
         self.any_scale = int(any_scale)
 
     def load(self, state_dict: StateDict) -> ImageModelDescriptor[WholeScale]:
-        """Open what spandrel's loader has read.
+        """Open the tensors read by spandrel's loader.
 
         Raises:
             ValueError: If tensors are missing or the configuration is not in the file.
@@ -106,20 +106,19 @@ class ESCArch(Architecture[WholeScale]):  # type: ignore[misc] # spandrel has no
 def install(registry: ArchRegistry = MAIN_REGISTRY, *, any_scale: int = 4) -> ESCArch:
     """Let spandrel's `ModelLoader` open every file that `escsr.load` opens.
 
-    Architectures that are there stay as they are, and are detected as before. A second call does
-    nothing.
+    Existing architectures stay unchanged, and are detected as before. A second call does nothing.
 
     Args:
-        registry: By default the one that all loaders use.
-        any_scale: The whole scale at which networks for any scale are opened; spandrel knows no
+        registry: The registry; by default the one that all loaders use.
+        any_scale: The whole scale at which networks for any scale are opened; spandrel supports no
             others.
 
     Returns:
         The architecture in the registry.
 
     Raises:
-        ValueError: If ``any_scale`` is not from 1 to 30, or the architecture is there already with
-            another.
+        ValueError: If ``any_scale`` is not from 1 to 30, or the architecture is already registered
+            with a different one.
 
     Example:
         >>> escsr.integrations.spandrel.install()
@@ -142,7 +141,7 @@ def install(registry: ArchRegistry = MAIN_REGISTRY, *, any_scale: int = 4) -> ES
 
 
 def _is_ours(state_dict: StateDict) -> bool:
-    """Whether a file is of a network of ours; whatever goes wrong here is no error of others."""
+    """Whether a file holds a network of ours; errors here must not break other architectures."""
     try:
         return is_known(state_dict)
     except Exception:  # a plug-in's layout may raise anything
@@ -150,7 +149,7 @@ def _is_ours(state_dict: StateDict) -> bool:
 
 
 def _call(model: WholeScale, image: Tensor) -> Tensor:
-    """Run a model as spandrel's users do; in float32 within the memory that is there."""
+    """Run a model as spandrel's users do, in float32 and within the available memory."""
     if image.dtype != torch.float32:
         result: Tensor = model(image)
         return result
@@ -175,7 +174,7 @@ def _tags(network: SuperResolver) -> list[str]:
 
 
 def _supports_half(network: SuperResolver) -> bool:
-    """Without a norm before them, convolutional attentions outgrow float16."""
+    """Without a norm before them, convolutional attentions overflow float16."""
     norm = bool(network.config.backbone_args.get("conv_norm", False))
     return norm and _supports_bfloat16(network)
 
@@ -186,7 +185,7 @@ def _supports_bfloat16(network: SuperResolver) -> bool:
 
 
 def _sizes(network: SuperResolver) -> SizeRequirements:
-    """Any size, but where coordinates must span features of folded pixels."""
+    """Any size, except where coordinates must span features of folded pixels."""
     stride = network.backbone.stride
     queries: Any = isinstance(network.head, QueryHead)
     return SizeRequirements(multiple_of=stride if queries else 1)

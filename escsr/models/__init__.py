@@ -1,4 +1,4 @@
-"""Weights by name: those that come with the library, and published ones, fetched on first use."""
+"""Weights by name: those included in the library, and published ones, fetched on first use."""
 
 from escsr.models.errors import NotFetchedError
 from escsr.models.locating import fetch, locate

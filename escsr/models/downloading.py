@@ -1,4 +1,4 @@
-"""Files over HTTP: broken downloads go on, and nothing unchecked takes the place of a file."""
+"""Files over HTTP: broken downloads resume, and only checked files replace others."""
 
 import json
 import re
@@ -23,22 +23,22 @@ TIMEOUTS = 10.0, 30.0
 PAUSES = 1.0, 3.0
 """Seconds before the second and the third try."""
 
-_CHUNK = 1 << 14  # of one that is cut off nothing is kept
+_CHUNK = 1 << 14  # a chunk that is cut off is discarded
 
 
 class _Broken(OSError):  # noqa: N818 - a reason on its way, seen by nobody
-    """The connection ended early, or the server was in trouble: worth another try."""
+    """The connection ended early, or the server had a problem: worth another try."""
 
 
 class Resuming:
-    """A downloader for `pooch` that goes on where an earlier one, or another process, was cut off.
+    """A downloader for `pooch` that resumes where an earlier one, or another process, was cut off.
 
-    What has arrived is kept in a hidden file beside the target, with what the server says of its
-    version; the rest is asked for only if that is still the same.
+    The data received so far is kept in a hidden file next to the target, with the server's version
+    of the file; the rest is requested only if that version is unchanged.
 
     Args:
-        target: The file that is to be made.
-        progress: Called with the bytes that are here and those of the whole file, if known.
+        target: The file to create.
+        progress: Called with the bytes received and the size of the whole file, if known.
     """
 
     def __init__(self, target: Path, progress: Progress | None = None) -> None:
@@ -51,7 +51,7 @@ class Resuming:
         """Download ``url`` to ``output_file``.
 
         Raises:
-            OSError: If the file cannot be had, in words that say why.
+            OSError: If the file cannot be downloaded; the message explains why.
         """
         import requests
 
@@ -76,7 +76,7 @@ class Resuming:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
             if answer.status_code == requests.codes.range_not_satisfiable:
                 self.part.unlink()
-                raise _Broken("the server has a shorter file than was begun")
+                raise _Broken("the server's file is shorter than the part already downloaded")
             _check_status(answer)
             went_on = answer.headers.get("Content-Range", "").startswith(f"bytes {done}-")
             if not (answer.status_code == requests.codes.partial_content and went_on):
@@ -98,7 +98,7 @@ class Resuming:
             raise _Broken(f"the connection ended after {done} of {total} bytes")
 
     def _arrived(self, url: str) -> tuple[int, str]:
-        """How many bytes are here already, and of which version; none if that is not known."""
+        """The bytes already received and their version; none if the version is unknown."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             notes = json.loads(self.notes.read_text(encoding="utf-8"))
             if notes["url"] == url and notes["version"]:
@@ -107,7 +107,7 @@ class Resuming:
 
 
 def _version(answer: "Response") -> str | None:
-    """What the server calls this version of the file, if that can be relied upon."""
+    """The server's identifier for this version of the file, if it is reliable."""
     tag = answer.headers.get("ETag", "")
     if tag and not tag.startswith("W/"):  # a weak one may stand for other bytes
         return str(tag)
@@ -123,7 +123,7 @@ def _check_status(answer: "Response") -> None:
 
 
 def _passing() -> tuple[type[Exception], ...]:
-    """Errors that may be gone a moment later."""
+    """Errors that may be temporary."""
     from requests import exceptions
 
     return exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError
@@ -144,7 +144,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _last(error: BaseException) -> str:
-    """The innermost of the errors that libraries wrap into each other, on one line."""
+    """The innermost of nested library errors, on one line."""
     inner: object = error
     while True:
         reason = getattr(inner, "reason", None)

@@ -1,8 +1,8 @@
-"""What goes wrong with weights that are to be fetched."""
+"""Errors in fetching weights."""
 
 
 class NotFetchedError(FileNotFoundError):
-    """Weights that are known by name, but neither on this machine nor brought to it.
+    """Weights are known by name, but are not on this machine and could not be fetched.
 
-    The message says why, from where they come, and where to put the file by hand.
+    The message explains why, where they come from, and where to put the file by hand.
     """

@@ -14,7 +14,7 @@ _ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([^/]+))?(?:/(.+))?")
 
 
 class Address(NamedTuple):
-    """Where on the hub a file is.
+    """The location of a file on the hub.
 
     Attributes:
         repo: "user/name".
@@ -28,15 +28,15 @@ class Address(NamedTuple):
 
 
 def is_address(name: str) -> bool:
-    """Whether a name begins as addresses on the hub do."""
+    """Whether a name starts like an address on the hub."""
     return name.startswith(SCHEME)
 
 
 def parse(name: str) -> Address:
-    """Take an address apart.
+    """Parse an address.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not an address.
 
     Example:
         >>> parse("hf://someone/network@v2/x4.pth")
@@ -73,7 +73,7 @@ def fetch(name: str, *, forbidden: str | None = None) -> Path:
     """Download a file of the hub to its cache on this machine.
 
     Raises:
-        NotFetchedError: If that is forbidden, or fails: why, and where to look.
+        NotFetchedError: If that is forbidden or fails; the message explains why and where to look.
         ValueError: If ``name`` is no address.
         ModuleNotFoundError: If huggingface_hub is not installed.
     """
@@ -85,7 +85,7 @@ def fetch(name: str, *, forbidden: str | None = None) -> Path:
         )
     try:
         return Path(library_.hf_hub_download(address.repo, address.file, revision=address.revision))
-    except Exception as error:  # of many kinds, of several libraries
+    except Exception as error:  # many kinds, from several libraries
         raise NotFetchedError(f"{name} could not be fetched: {_reason(error, address)}") from error
 
 
@@ -109,7 +109,7 @@ def library() -> Any:
     """The module huggingface_hub.
 
     Raises:
-        ModuleNotFoundError: If it is not installed; says how to.
+        ModuleNotFoundError: If it is not installed; the message explains how to install it.
     """
     try:
         import huggingface_hub

@@ -1,4 +1,4 @@
-"""The folder that published files are kept in, and their SHA-256."""
+"""The cache folder of published files, and their SHA-256."""
 
 import hashlib
 import logging
@@ -18,7 +18,7 @@ from escsr.models.table import Published
 def cache_folder() -> Path:
     """The folder that published weights are fetched to; it need not exist yet.
 
-    It is what ``ESCSR_CACHE`` says, else the user's cache folder of this system
+    It is the value of ``ESCSR_CACHE``, otherwise the user's cache folder on this system
     (``~/.cache/escsr`` on Linux).
     """
     chosen = os.environ.get("ESCSR_CACHE")
@@ -30,10 +30,10 @@ def cache_folder() -> Path:
 
 
 def check_kept(entry: Published, kept: Path) -> None:
-    """Compare a file in the cache with what was published, as far as that is known.
+    """Compare a file in the cache with the published one, as far as its hash is known.
 
     Raises:
-        ValueError: If it is another file.
+        ValueError: If it is a different file.
     """
     facts = kept.stat()
     expected = entry.sha256 or _pinned(kept)
@@ -50,7 +50,7 @@ def bring(entry: Published, *, progress: Progress | None, forbidden: str | None)
 
     Raises:
         NotFetchedError: If that is forbidden, or fails.
-        ValueError: If what came is another file.
+        ValueError: If a different file was received.
     """
     kept = cache_folder() / entry.file
     by_hand = (
@@ -61,7 +61,7 @@ def bring(entry: Published, *, progress: Progress | None, forbidden: str | None)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with _alone(kept):
-            if not kept.is_file():  # another process may have brought it meanwhile
+            if not kept.is_file():  # another process may have fetched it in the meantime
                 with _shown(entry.file, progress) as told:
                     _download(entry, kept, told)
     except OSError as error:
@@ -88,7 +88,7 @@ def _download(entry: Published, kept: Path, progress: Progress) -> None:
                 )
         except ValueError as error:
             if downloader.resumed:
-                continue  # the two halves may be of two files: once more, from the beginning
+                continue  # the two halves may be from different files: start over once
             raise ValueError(
                 f"what {entry.address} gave for {entry.name} is not the file that was "
                 f"{'published' if entry.sha256 else 'first downloaded'}, and was deleted: "
@@ -100,7 +100,7 @@ def _download(entry: Published, kept: Path, progress: Progress) -> None:
 
 
 def _pin(entry: Published, kept: Path) -> None:
-    """Keep the SHA-256 of a file that is a weight file, and refuse another, such as a web page."""
+    """Keep the SHA-256 of a weight file, and refuse anything else, such as a web page."""
     try:
         checkpoints.read(kept)
     except ValueError as error:
@@ -142,7 +142,7 @@ def _sha256(path: Path, _changed: int, _size: int) -> str:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """The bar says what is done; other users of pooch keep their level."""
+    """Silence pooch, since the bar shows progress; other users of pooch keep their log level."""
     before = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -153,7 +153,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 @contextmanager
 def _alone(kept: Path) -> Iterator[None]:
-    """One process at a time fetches a file; the others wait, and find it there."""
+    """One process at a time fetches a file; the others wait, then find it there."""
     from filelock import FileLock
 
     with FileLock(kept.with_name(f".escsr-{kept.name}.lock")):
@@ -162,7 +162,7 @@ def _alone(kept: Path) -> Iterator[None]:
 
 @contextmanager
 def _shown(what: str, progress: Progress | None) -> Iterator[Progress]:
-    """The progress that was asked for, or else a bar where somebody can see it."""
+    """The requested progress callback, or a bar if there is a terminal to show it on."""
     if progress is not None:
         yield progress
         return

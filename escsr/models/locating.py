@@ -1,4 +1,4 @@
-"""Where the weights of a name lie (`locate`), and bringing them there (`fetch`)."""
+"""Finding the weights of a name (`locate`), and downloading them (`fetch`)."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _fetching: ContextVar[bool] = ContextVar("fetching", default=True)
 
 
 def locate(path_or_name: str | os.PathLike[str]) -> Path:
-    """Find the file that a path or a name means. Nothing is ever downloaded.
+    """Find the file for a path or a name. Nothing is ever downloaded.
 
     Args:
         path_or_name: A file, a name of `embedded` or `published`, an alias, or
@@ -26,7 +26,7 @@ def locate(path_or_name: str | os.PathLike[str]) -> Path:
 
     Raises:
         NotFetchedError: If the name is known, but its file is not on this machine yet.
-        FileNotFoundError: If there is neither such a file nor such a name; the message has the
+        FileNotFoundError: If there is neither such a file nor such a name; the message lists the
             nearest ones.
         ValueError: If the file in the cache is not the one that was published.
 
@@ -37,7 +37,7 @@ def locate(path_or_name: str | os.PathLike[str]) -> Path:
     path = Path(path_or_name)
     name = resolve(os.fspath(path_or_name))
     known = embedded()
-    # A folder may well be called "real"; a file of that name is what the user made himself.
+    # A folder may well be called "real"; a file of that name is the user's own.
     if path.exists() and not (path.is_dir() and (name in known or name in published())):
         return path
     if name in known:
@@ -58,26 +58,26 @@ def locate(path_or_name: str | os.PathLike[str]) -> Path:
 
 
 def fetch(path_or_name: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
-    """Find the file that a path or a name means, and download it if it is not here yet.
+    """Find the file for a path or a name, and download it if it is not here yet.
 
-    Published files come to the cache, complete or not at all: a download that was cut off
-    goes on at the next call, the SHA-256 is checked, and one that nobody has recorded is kept at
-    the first download and checked from then on. Proxies are those of the environment
-    (``HTTPS_PROXY``, ``NO_PROXY``). Nothing is downloaded where ``ESCSR_OFFLINE=1`` is set.
+    Published files are stored in the cache, completely or not at all: an interrupted download is
+    resumed at the next call, the SHA-256 is checked, and an unknown one is recorded at the first
+    download and checked from then on. Proxies are taken from the environment (``HTTPS_PROXY``,
+    ``NO_PROXY``). Nothing is downloaded if ``ESCSR_OFFLINE=1`` is set.
 
     Args:
         path_or_name: See `locate`.
-        progress: Called with the bytes that are here and those of the whole file, if known; by
-            default a bar is shown where standard error is a terminal.
+        progress: Called with the bytes received and the size of the whole file, if known; by
+            default a bar is shown if standard error is a terminal.
 
     Returns:
         The file.
 
     Raises:
-        NotFetchedError: If it could not be downloaded, or must not: why, from where, and where to
-            put the file by hand.
+        NotFetchedError: If it could not or must not be downloaded; the message explains why, gives
+            the source, and where to put the file by hand.
         FileNotFoundError: If there is neither such a file nor such a name.
-        ValueError: If what came is not the file that was published.
+        ValueError: If the file received is not the published one.
 
     Example:
         >>> path = escsr.models.fetch("esc_real_x4_gan")
@@ -94,7 +94,7 @@ def fetch(path_or_name: str | os.PathLike[str], *, progress: Progress | None = N
 
 @contextmanager
 def without_fetching() -> Iterator[None]:
-    """Within this block `fetch` only finds what is on the machine: for checks.
+    """Within this block `fetch` only finds files on this machine; for checks.
 
     Example:
         >>> with without_fetching():
@@ -108,7 +108,7 @@ def without_fetching() -> Iterator[None]:
 
 
 def why_not() -> str | None:
-    """Why nobody is to be contacted now, or None."""
+    """The reason why no server may be contacted now, or None."""
     if os.environ.get("ESCSR_OFFLINE", "").strip().lower() not in ("", "0", "false", "no"):
         return "ESCSR_OFFLINE is set"
     return None if _fetching.get() else "checks download nothing"

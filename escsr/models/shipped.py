@@ -3,7 +3,7 @@
 from pathlib import Path
 
 ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real", "restore": "esc_tiny_restore"}
-"""Names for what a network is good at: clean photographs, damaged ones."""
+"""Names by purpose: clean photographs, damaged ones."""
 
 
 def embedded() -> dict[str, Path]:
@@ -12,7 +12,7 @@ def embedded() -> dict[str, Path]:
 
 
 def resolve(name: str) -> str:
-    """The embedded network that a name or an alias means.
+    """Resolve an alias of an embedded network.
 
     Args:
         name: A name of `embedded`, a key of `ALIASES`, or anything else.

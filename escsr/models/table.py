@@ -1,4 +1,4 @@
-"""The table of weights that others have published, read from ``published.toml``."""
+"""The table of published weights, read from ``published.toml``."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ class Published:
     """A weight file that its authors offer for download.
 
     Attributes:
-        name: What `escsr.load` and the command line call it.
+        name: Its name for `escsr.load` and the command line.
         file: Name of the file.
         address: Where it is fetched from.
-        page: Where its authors offer it, for people.
-        paper: What it comes from.
-        licence: Of the weights.
+        page: Web page on which its authors offer it.
+        paper: The paper it comes from.
+        licence: Licence of the weights.
         backbone: See `escsr.build`.
         head: See `escsr.build`.
         scale: Its enlargement; None if it makes any.
-        about: What it is, in a line.
+        about: One-line description.
         trained_on: The pictures it was trained on.
         backbone_args: Arguments of the backbone beyond the named variant.
         row: The published figures it should reproduce (`escsr evaluate --paper`), or None.

@@ -1,4 +1,4 @@
-"""What is allowed in a recipe, but was perhaps not meant."""
+"""Advice on settings of a recipe that are allowed, but may be unintended."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,15 +10,15 @@ from escsr.recipe.definition import Recipe
 
 
 def advice(recipe: Recipe, built: Mapping[str, Any], *, resumed: bool = False) -> list[str]:
-    """Tell what the author of a recipe may want to know.
+    """Collect advice for the author of a recipe.
 
     Args:
         recipe: The recipe.
         built: Its parts by name, as far as they could be built.
-        resumed: Whether a run goes on from a checkpoint.
+        resumed: Whether a run continues from a checkpoint.
 
     Returns:
-        One line for each.
+        One line per piece of advice.
     """
     found = [*_windows(built), *_downloads(recipe, built, resumed=resumed)]
     if "adversary" in built:
@@ -27,7 +27,7 @@ def advice(recipe: Recipe, built: Mapping[str, Any], *, resumed: bool = False) -
 
 
 def at_hand(weights: str) -> bool:
-    """Whether weights lie on this machine; those that nobody knows are another matter."""
+    """Whether weights are on this machine; unknown names are reported elsewhere."""
     try:
         locate(weights)
     except NotFetchedError:
@@ -51,7 +51,7 @@ def _windows(built: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _downloads(recipe: Recipe, built: Mapping[str, Any], *, resumed: bool) -> Iterator[str]:
-    """Tell what will be fetched when the run begins."""
+    """List the downloads that will start when the run begins."""
     if isinstance(recipe.start_from, str) and not resumed and not at_hand(recipe.start_from):
         yield (
             f"start_from: {recipe.start_from} is downloaded when the run begins; on a machine "

@@ -1,4 +1,4 @@
-"""What the parts of a recipe must agree on."""
+"""Checks that the parts of a recipe agree with each other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ from escsr.recipe.trying import try_optimizer, try_schedule
 
 
 def weights_problem(name: str) -> str | None:
-    """Why weights cannot be opened when the run begins; published ones may still be fetched."""
+    """Reasons why weights cannot be opened when the run begins; published ones may be fetched."""
     try:
         locate(name)
     except NotFetchedError:
@@ -28,7 +28,7 @@ def weights_problem(name: str) -> str | None:
 
 
 def disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> list[str]:
-    """Compare what several parts say about the same thing, as far as they say it."""
+    """Compare settings that several parts share, where they are given."""
     problems = _adversary_problems(recipe, built, resumed=resumed)
     if "model" in built and recipe.start_from is not None:
         try:
@@ -60,7 +60,7 @@ def disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> li
 
 
 def _head_problems(recipe: Recipe, built: dict[str, Any]) -> list[str]:
-    """Refuse data that asks a head for what it does not make; say the overrides that mend it."""
+    """Refuse data that a head cannot serve, and name the overrides that fix it."""
     model, data = built.get("model"), built.get("data")
     if not isinstance(model, SuperResolver) or data is None:
         return []
@@ -84,7 +84,7 @@ def _head_problems(recipe: Recipe, built: dict[str, Any]) -> list[str]:
 
 
 def _scale_overrides(scale: float | None, drawing: Any) -> list[str]:
-    """What makes data of any scale that of a network of one scale; nothing where it is already."""
+    """Overrides that turn data of any scale into data of one scale; empty if it has one already."""
     if scale is None or drawing is None:
         return []
     side = scale * drawing.patch
@@ -111,7 +111,7 @@ def _batch_problems(recipe: Recipe, data: Any) -> list[str]:
 
 
 def _worker_problems(recipe: Recipe, data: Any) -> list[str]:
-    """Whether the data can be sent to the processes that are to load it."""
+    """Whether the data can be sent to the processes that will load it."""
     wanted = fits(recipe.workers, int) and recipe.workers > 0
     if data is None or not wanted or getattr(data, "on_device", False):
         return []
@@ -144,7 +144,7 @@ def _adversary_problems(recipe: Recipe, built: dict[str, Any], *, resumed: bool)
 
 
 def _picture_problems(built: dict[str, Any]) -> list[str]:
-    """Refuse what judges pictures where the data gives single pixels of them."""
+    """Refuse parts that judge whole pictures if the data gives single pixels of them."""
     queries = getattr(built.get("data"), "queries", None)
     if queries is None:
         return []
@@ -158,7 +158,7 @@ def _picture_problems(built: dict[str, Any]) -> list[str]:
 
 
 def _teacher_problems(built: dict[str, Any]) -> list[str]:
-    """Refuse a loss that compares with a teacher's pictures where the data brings none."""
+    """Refuse a loss that compares with a teacher's pictures if the data has none."""
     loss, data = built.get("loss"), built.get("data")
     parts = loss.modules() if isinstance(loss, torch.nn.Module) else ()
     wanted = any(getattr(part, "needs_teacher_pictures", False) for part in parts)

@@ -27,11 +27,11 @@ from escsr.recipe.trying import try_part
 
 
 class Findings(NamedTuple):
-    """What was found in a recipe.
+    """The findings about a recipe.
 
     Attributes:
-        problems: What forbids to run it, one line each.
-        advice: What allows it, but was perhaps not meant.
+        problems: Reasons why it cannot run, one line each.
+        advice: Settings that are allowed, but may be unintended.
     """
 
     problems: list[str]
@@ -74,28 +74,28 @@ def check(recipe: Recipe, *, resumed: bool = False) -> list[str]:
 
     Looks at types and ranges, binds every part's arguments to its signature (with what the
     trainer will supply), then builds each part whose arguments fit: the network is drawn,
-    folders are listed and the headers of pictures read, but no picture is decoded. At last
-    what the parts must agree on is compared: the scales, and that no photo is both trained
+    folders are listed and the headers of pictures read, but no picture is decoded. Finally the
+    parts are compared with each other: their scales must agree, and no photo may be both trained
     and validated on.
 
     Args:
         recipe: The recipe.
-        resumed: Whether a run goes on from a checkpoint, so that the weights it once started
-            from are not needed any more.
+        resumed: Whether a run continues from a checkpoint, so that its initial weights are no
+            longer needed.
 
     Returns:
-        One line per problem: key, what came, what is allowed. Empty if there are none.
+        One line per problem: key, given value, allowed values. Empty if there are none.
     """
     return examine(recipe, resumed=resumed).problems
 
 
 def examine(recipe: Recipe, *, resumed: bool = False, decode: bool = False) -> Findings:
-    """Find all problems of a recipe as `check` does, and what its author may want to know.
+    """Find all problems of a recipe as `check` does, and give advice to its author.
 
     Args:
         recipe: The recipe.
         resumed: See `check`.
-        decode: Whether to decode all pictures too, which finds those that are cut short behind
+        decode: Whether to decode all pictures, too, which finds files that are cut short after
             their headers and takes as long as reading them all.
 
     Returns:
@@ -150,7 +150,7 @@ def _value_problems(recipe: Recipe) -> list[str]:
 
 
 def _part_problems(key: str, part: Any, supplied: Supplied) -> list[str]:
-    """Compare a part's arguments with the signature of what it calls."""
+    """Compare a part's arguments with the signature of its function."""
     if not isinstance(part, partial):
         return [f"{key}: must be a functools.partial, got {type(part).__name__}"]
     known = parameters(part.func)
@@ -185,13 +185,13 @@ def _part_problems(key: str, part: Any, supplied: Supplied) -> list[str]:
 
 
 def _nested_problems(key: str, part: "partial[Any]") -> list[str]:
-    """Compare the arguments of a part within a part with what it calls.
+    """Compare the arguments of a part within a part with the signature of its function.
 
-    What it lacks is not reported here: it may be supplied by the part around it.
+    Missing arguments are not reported here: the part around it may supply them.
     """
     try:
         known, given = parameters(part.func), named(part)
-    except (TypeError, ValueError):  # something without a signature
+    except (TypeError, ValueError):  # it has no signature
         return []
     problems = []
     for argument, value in given.items():

@@ -10,7 +10,7 @@ from escsr.names import did_you_mean
 from escsr.scripts import is_readable, run_script
 
 Part = partial[Any]
-"""A described object: a callable with arguments, to be called when the run begins."""
+"""A described object: a callable with its arguments, called when the run begins."""
 
 
 class Supplied(NamedTuple):
@@ -29,7 +29,7 @@ PARTS: dict[str, Supplied] = {
     "optimizer": Supplied(positional=("params",)),
     "schedule": Supplied(positional=("step",), keywords=("steps",)),
 }
-"""The fields of a recipe that are parts, and what the trainer supplies to each."""
+"""The fields of a recipe that are parts, and the arguments that the trainer supplies to each."""
 
 OPTIONAL = ("validation", "adversary")
 """The parts that may be None."""
@@ -37,55 +37,55 @@ OPTIONAL = ("validation", "adversary")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides a training run: plain numbers and described parts, nothing built.
+    """Everything that determines a training run: plain numbers and described parts, nothing built.
 
     A variant is a delta: ``dataclasses.replace(base, steps=1000, ...)``.
 
     Attributes:
         name: Name of the run, for folders and for the facts in the weights.
         model: Builds the network: ``model() -> SuperResolver``.
-        data: Builds the training data: ``data(seed=...)`` gives a dataset that answers for
-            every index from 0 on with ``{"lq": (3, p, p), "gt": (3, q, q)}`` in [0, 1].
+        data: Builds the training data: ``data(seed=...)`` gives a dataset that returns, for every
+            index from 0 on, ``{"lq": (3, p, p), "gt": (3, q, q)}`` in [0, 1].
         loss: Builds the loss: ``loss()`` gives a module called as ``module(sr, gt)``, which
             returns a number, or a dictionary of named numbers to be added up.
         optimizer: ``optimizer(params)`` gives a `torch.optim.Optimizer`.
         schedule: Pure function ``schedule(step, steps=...)`` giving the factor of the
             learning rate.
-        steps: Length of the run in steps; with ``minutes`` that of its schedule.
-        batch: Samples per step, whatever number of processes shares them.
+        steps: Length of the run in steps; with ``minutes``, the length of its schedule.
+        batch: Samples per step, shared by all processes.
         minutes: Length of the run in minutes of training (validations and saving do not count) in
-            place of ``steps``: the schedule then goes by the time, whatever a step takes. None:
-            steps decide.
-        adversary: Builds what a discriminator is trained by beside the network:
+            place of ``steps``: the schedule then follows the time, however long a step takes. None:
+            ``steps`` is the length.
+        adversary: Builds the adversarial training of a discriminator along with the network:
             ``adversary()`` gives an `escsr.training.Adversary`. None: no adversarial training.
         validation: Builds the validation: ``validation()`` gives a callable that takes the
             averaged network and returns named figures. None: no validation.
-        best: The metric that decides which checkpoint is the best one: higher is better, unless the
-            validation names it among its ``lower_is_better``.
+        best: The metric that decides which checkpoint is best: higher is better, unless the
+            validation lists it in ``lower_is_better``.
         ema: Decay of the averaged weights, in [0, 1); 0: the weights themselves.
         grad_clip: Largest norm of the gradient; larger ones are scaled down. None: no limit.
         precision: Arithmetic of the forward pass; weights stay float32.
-        accumulate: In how many pieces a batch goes through the network, for want of memory; the
+        accumulate: Number of pieces in which a batch goes through the network, to save memory; the
             step is that of the whole batch.
-        compile: Whether `torch.compile` makes the forward and backward passes faster, after a
-            minute or so of work.
+        compile: Whether `torch.compile` speeds up the forward and backward passes, after a minute
+            or so of compilation.
         device: "auto" takes a GPU if there is one, else the CPU; or a torch device's name.
-        workers: Processes that load data; 0: a thread beside the training loop.
+        workers: Processes that load data; 0: a thread next to the training loop.
         seed: Seed of the drawn weights and of the stream of samples, at least 0.
         log_every: Steps between lines of the log.
-        validate_every: Steps between validations (the end of the run is validated always).
-        save_every: Steps between checkpoints (the end of the run is saved always).
-        keep: How many of the latest checkpoints are kept.
-        max_bad_steps: After how many steps in a row with a loss or gradient that is not
-            finite the run stops with an error; single ones are skipped and counted.
+        validate_every: Steps between validations (the end of the run is always validated).
+        save_every: Steps between checkpoints (the end of the run is always saved).
+        keep: Number of latest checkpoints to keep.
+        max_bad_steps: Number of consecutive steps with a non-finite loss or gradient after which
+            the run stops with an error; single ones are skipped and counted.
         tensorboard: Whether files for TensorBoard are written, if it is installed.
-        trackers: Services that follow the run beside TensorBoard, by the names that accelerate
-            gives them, e.g. "wandb" or "mlflow"; each must be installed.
+        trackers: Services that track the run besides TensorBoard, by accelerate's names for them,
+            e.g. "wandb" or "mlflow"; each must be installed.
         start_from: Weights to start from, any file or name that `escsr.load` takes.
-            None: drawn weights.
-        start_from_head: What becomes of the head of those weights, see
-            `escsr.initialise_from`: "same" takes it over and insists that it fits, "fresh"
-            leaves the head as drawn, "resample" fits a pixel-shuffle head to another scale.
+            None: random weights.
+        start_from_head: How to treat the head of those weights, see `escsr.initialise_from`: "same"
+            takes it over and requires that it fits, "fresh" keeps the randomly initialised head,
+            "resample" fits a pixel-shuffle head to another scale.
     """
 
     name: str
@@ -123,7 +123,7 @@ def load(path: str | Path) -> Recipe:
     """Run a recipe file and return its recipe.
 
     A recipe is Python, so run only files that you trust. A variant's file may itself call
-    ``load(Path(__file__).with_name("base.py"))``, and import modules that lie beside it.
+    ``load(Path(__file__).with_name("base.py"))``, and import modules from its own folder.
 
     Args:
         path: Python file that defines a `Recipe` named ``recipe``, or the name of a recipe of
@@ -143,7 +143,7 @@ def load(path: str | Path) -> Recipe:
     path = find_recipe(path)
     try:
         names = vars(run_script(path))
-    except Exception as error:  # whatever the file does wrong, it is the file that is wrong
+    except Exception as error:  # any error in running the file is an error of the file
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     recipe = names.get("recipe")
     if not isinstance(recipe, Recipe):
@@ -154,7 +154,7 @@ def load(path: str | Path) -> Recipe:
 
 
 def list_recipes() -> dict[str, str]:
-    """The recipes that the library brings, by name, each with the first line of its description."""
+    """The recipes of the library by name, each with the first line of its description."""
     found = {}
     for path in sorted(_folder().glob("*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
@@ -163,10 +163,10 @@ def list_recipes() -> dict[str, str]:
 
 
 def find_recipe(path_or_name: str | Path) -> Path:
-    """The file that a path or the name of a recipe of the library means.
+    """The file of a path, or of a recipe of the library by its name.
 
     Raises:
-        FileNotFoundError: If there is neither; with the names there are.
+        FileNotFoundError: If there is neither; the message lists the names.
     """
     path = Path(path_or_name)
     if is_readable(path):
@@ -181,7 +181,7 @@ def find_recipe(path_or_name: str | Path) -> Path:
 
 
 def _folder() -> Path:
-    """Recipes lie in the package where it was installed, and beside it in a checkout."""
+    """The recipes' folder: inside an installed package, or next to it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "recipes"
     return installed if installed.is_dir() else package.parent / "recipes"

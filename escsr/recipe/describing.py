@@ -1,4 +1,4 @@
-"""A recipe as plain values, to be kept beside a run and compared on resume."""
+"""A recipe as plain values, to be stored with a run and compared on resume."""
 
 import inspect
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ _NONE = Supplied()
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
-    """Return every value of a recipe, the defaults of its parts included, ready for JSON.
+    """Return every value of a recipe, including its parts' defaults, ready for JSON.
 
-    A part becomes ``{"function": qualified name, argument: value, ...}`` without what the
-    trainer supplies; its keys are those of `override`.
+    A part becomes ``{"function": qualified name, argument: value, ...}`` without the arguments that
+    the trainer supplies; its keys are those of `override`.
 
     Returns:
         Nested dictionary of strings, numbers, lists, booleans and None.
@@ -33,8 +33,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     """Compare two descriptions.
 
     Returns:
-        Dotted key to (old value, new value), for all that differ; a key that only one of them
-        has gets None on the other side.
+        Dotted key to (old value, new value), for all that differ; a key that only one of them has
+        gets None for the other.
     """
     before, after = _flat(old), _flat(new)
     return {
@@ -68,7 +68,7 @@ def _plain_part(part: "partial[Any]", supplied: Supplied) -> dict[str, Any]:
         if name in given
         or (parameter.default is not inspect.Parameter.empty and parameter.kind not in kinds)
     }
-    values |= given  # what a **kwargs takes
+    values |= given  # arguments taken by **kwargs
     for name in supplied.positional + supplied.keywords:
         values.pop(name, None)
     plain = {name: _plain(value) for name, value in values.items()}

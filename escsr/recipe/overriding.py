@@ -34,12 +34,12 @@ class RecipeError(ValueError):
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     """Return a recipe with some values replaced.
 
-    Keys are fields of the recipe, or with dots, arguments of its parts; a star stands for all
-    parts that have the argument. Values are read as what the field or parameter is annotated
-    as: ``none``, ``true``, ``1e-3``, and for sequences ``a,b,c``.
+    Keys are fields of the recipe or, with dots, arguments of its parts; a star means all parts that
+    have the argument. Values are read by the annotation of the field or parameter: ``none``,
+    ``true``, ``1e-3``, and for sequences ``a,b,c``.
 
     Args:
-        recipe: The recipe, left as it is.
+        recipe: The recipe, which is not changed.
         assignments: Texts such as ``steps=100``, ``optimizer.lr=1e-3``,
             ``data.roots=photos,more/photos``, ``*.scale=4``.
 
@@ -60,7 +60,7 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
 
 
 def apply(recipe: Recipe, assignments: Sequence[str]) -> tuple[Recipe, list[str]]:
-    """Like `override`, but returns the problems, with all that could be applied applied."""
+    """Like `override`, but applies all that can be applied, and returns the problems."""
     problems: list[str] = []
     for assignment in assignments:
         key, equals, text = assignment.partition("=")

@@ -1,4 +1,4 @@
-"""What a described part accepts: its parameters, their types, and values from text."""
+"""The signature of a described part: its parameters, their types, and values from text."""
 
 import ast
 import inspect
@@ -21,7 +21,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     target = function.__init__ if inspect.isclass(function) else function
     try:
         hints = get_type_hints(target)
-    except (NameError, TypeError, AttributeError):  # annotations of others may not resolve
+    except (NameError, TypeError, AttributeError):  # third-party annotations may not resolve
         hints = {}
     return {
         name: parameter.replace(annotation=hints.get(name, parameter.annotation))
@@ -30,7 +30,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def takes_any_keyword(known: Mapping[str, inspect.Parameter]) -> bool:
-    """Tell whether there is a ``**kwargs`` among the parameters."""
+    """Return whether there is a ``**kwargs`` among the parameters."""
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
 
 
@@ -60,7 +60,7 @@ def function_name(function: Any) -> str:
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Tell whether a value fits an annotation; annotations beyond our reach fit all."""
+    """Return whether a value fits an annotation; unsupported annotations fit any value."""
     if annotation in (Any, inspect.Parameter.empty):
         return True
     if annotation in (None, type(None)):
@@ -82,7 +82,7 @@ def fits(value: Any, annotation: Any) -> bool:
     kind = annotation if origin is None else origin
     try:
         return not inspect.isclass(kind) or isinstance(value, kind)
-    except TypeError:  # a Protocol that is not made for isinstance
+    except TypeError:  # a Protocol that does not support isinstance
         return True
 
 
@@ -95,7 +95,7 @@ def _fits_tuple(value: Any, arguments: tuple[Any, ...]) -> bool:
 
 
 def spell(annotation: Any) -> str:
-    """Phrase an annotation for a person."""
+    """Spell out an annotation for people."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in (None, type(None)):
         return "none"
@@ -112,16 +112,16 @@ def parse(text: str, annotation: Any, *, old: Any = None) -> Any:
     """Turn the text of an override into a value of the annotated type.
 
     Args:
-        text: What stands after the equals sign. Lists are separated by commas.
-        annotation: The parameter's or field's annotation; without one, the type of the
-            present value decides, and then what Python reads the text as.
+        text: The text after the equals sign. List items are separated by commas.
+        annotation: The parameter's or field's annotation; without one, the type of the present
+            value decides, and then the type that Python reads from the text.
         old: The present value.
 
     Returns:
         The value.
 
     Raises:
-        ValueError: If the text says no such value.
+        ValueError: If the text is not such a value.
     """
     if annotation in (Any, inspect.Parameter.empty):
         if old is None or isinstance(old, Mapping):
@@ -154,7 +154,7 @@ def parse(text: str, annotation: Any, *, old: Any = None) -> Any:
 
 
 def _parse_union(text: str, arguments: tuple[Any, ...], old: Any) -> Any:
-    # text fits str always, so it is tried last; a bool is tried after numbers, for 0 and 1
+    # str accepts any text, so it is tried last; bool comes after numbers, because of 0 and 1
     rank = {type(None): 0, int: 1, float: 2, bool: 3, str: 6, Path: 7}
     for annotation in sorted(arguments, key=lambda argument: rank.get(argument, 4)):
         try:

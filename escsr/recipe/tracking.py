@@ -1,11 +1,11 @@
-"""Whether the trackers that a recipe names can be had."""
+"""Whether the trackers that a recipe names are available."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 
 def tracker_problems(names: Sequence[str]) -> list[str]:
-    """What forbids to use trackers, one line each."""
+    """Reasons why trackers cannot be used, one line each."""
     if not names:
         return []
     if find_spec("accelerate") is None:
@@ -16,7 +16,7 @@ def tracker_problems(names: Sequence[str]) -> list[str]:
     problems = []
     for name in names:
         if name == "tensorboard":
-            problems.append("trackers: TensorBoard has a switch of its own, tensorboard=true")
+            problems.append("trackers: TensorBoard has its own switch, tensorboard=true")
         elif name not in LOGGER_TYPE_TO_CLASS:
             known = ", ".join(sorted(set(LOGGER_TYPE_TO_CLASS) - {"tensorboard"}))
             problems.append(f"trackers: {name!r} is unknown to accelerate; it knows: {known}")

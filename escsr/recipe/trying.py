@@ -1,4 +1,4 @@
-"""Building a part of a recipe as the trainer will, to see that it can be built."""
+"""Trial builds of a recipe's parts, made as the trainer will make them."""
 
 import math
 from typing import Any
@@ -25,8 +25,8 @@ def try_part(recipe: Recipe, key: str) -> Any:
 def try_optimizer(part: Any) -> Any:
     """Make the optimiser, for a single number.
 
-    PyTorch would import its whole compiler for that, which takes two seconds: its method that
-    adds parameters is marked as not to be compiled. Here the method runs without the mark.
+    PyTorch would import its whole compiler for that, which takes two seconds, because its method
+    that adds parameters is marked as not to be compiled. Here the method runs without the mark.
     """
     base = torch.optim.Optimizer
     unmarked = getattr(base.add_param_group, "__wrapped__", base.add_param_group)
@@ -39,5 +39,5 @@ def try_schedule(part: Any, steps: int) -> Any:
     for step in {0, steps - 1}:
         factor = part(step, steps=steps)
         if not (isinstance(factor, int | float) and 0 <= factor < math.inf):
-            raise ValueError(f"gives {factor!r} at step {step}, expected a factor from 0 on")
+            raise ValueError(f"gives {factor!r} at step {step}, expected a factor of at least 0")
     return part

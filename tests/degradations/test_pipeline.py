@@ -326,7 +326,7 @@ def test_damaged_json_is_refused(change, message):
     change(values)
     with pytest.raises(ValueError, match=message):
         Draw.from_json(json.dumps(values))
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="not JSON"):
         Draw.from_json("{")
 
 

@@ -140,7 +140,7 @@ def test_photo_cut_short_is_found_by_check(tmp_path):
     assert "cut.png: a damaged or truncated picture" in found.output
     skipped = run(SMOKE, f"data.roots={photos}", "data.bad_files=skip", "--check")
     assert skipped.exit_code == 0
-    assert "note: data: 1 damaged files will be passed over" in skipped.output
+    assert "note: data: 1 damaged files will be skipped" in skipped.output
 
 
 MODULES = {

@@ -1,4 +1,4 @@
-"""The effects, each in two parts: parameters of one picture, and ranges to draw them from."""
+"""The effects, each in two parts: parameters for one picture, and ranges to draw them from."""
 
 from escsr.degradations.effects.blur import (
     REAL_ESRGAN_KINDS,

@@ -22,7 +22,7 @@ def whole(rng: np.random.Generator, ends: tuple[int, int]) -> int:
 
 
 def happens(rng: np.random.Generator, probability: float) -> bool:
-    """Whether an event of that probability takes place."""
+    """Whether an event of this probability occurs."""
     return float(rng.random()) < probability
 
 
@@ -44,7 +44,7 @@ def seed(rng: np.random.Generator) -> int:
 
 
 def check_weights(name: str, weights: Sequence[float]) -> None:
-    """Refuse weights of which none is above 0."""
+    """Refuse weights if none of them is above 0."""
     for weight in weights:
         WEIGHT.check(f"a weight of {name}", weight)
     if not sum(weights) > 0:

@@ -61,7 +61,7 @@ class BlurParameters(Parameters):
         kind: One of `BLUR_KINDS`.
         size: Side of the kernel, odd, 1 to 999 pixels.
         sigma_x: Standard deviation along the kernel's first axis, in pixels, above 0.
-        sigma_y: Along its second axis, in pixels; the iso kinds take no notice.
+        sigma_y: Along its second axis, in pixels; ignored by the iso kinds.
         theta: Angle of the first axis, in radians.
         beta: Shape of the generalized and plateau kinds, above 0.
         cutoff: Cut-off of a sinc, in radians per pixel, (0, π].
@@ -155,7 +155,7 @@ class Blur(Effect[BlurParameters]):
 
 
 def _around_one(rng: np.random.Generator, ends: Range) -> float:
-    """Below and above 1 equally likely, however wide the two parts are (or 1 itself)."""
+    """Values below and above 1 are equally likely, however wide the two parts are (or 1 itself)."""
     if not ends[0] <= 1 <= ends[1]:
         return drawing.uniform(rng, ends)
     return drawing.uniform(rng, (ends[0], 1) if drawing.happens(rng, 0.5) else (1, ends[1]))
@@ -164,7 +164,7 @@ def _around_one(rng: np.random.Generator, ends: Range) -> float:
 @EFFECTS.register("motion_blur")
 @dataclass(frozen=True, kw_only=True)
 class MotionBlurParameters(Parameters):
-    """A camera's even movement; see `escsr.degradations.motion_kernel`.
+    """A camera's uniform movement; see `escsr.degradations.motion_kernel`.
 
     Attributes:
         length: Of the path, 0 to 200 pixels.

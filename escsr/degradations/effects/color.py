@@ -20,7 +20,7 @@ class ChromaSubsamplingParameters(Parameters):
 
     Attributes:
         factor: Side of a chroma pixel, 1 to 16 pixels.
-        smooth: Whether chroma is enlarged bilinearly; else it is repeated.
+        smooth: Whether chroma is enlarged bilinearly; otherwise it is repeated.
     """
 
     effect: ClassVar[str] = "chroma_subsampling"
@@ -47,7 +47,7 @@ class ChromaSubsampling(Effect[ChromaSubsamplingParameters]):
 
     Attributes:
         factors: Sides of a chroma pixel to choose from, each 1 to 16 pixels.
-        smooth: Probability that chroma is enlarged bilinearly and not repeated.
+        smooth: Probability that chroma is enlarged bilinearly rather than repeated.
     """
 
     factors: tuple[int, ...] = field(default=(2, 4), metadata=CHROMA_FACTOR.several)
@@ -86,7 +86,7 @@ class Quantize(Effect[QuantizeParameters]):
     """Draws a number of levels. The default is rounding to 8 bits.
 
     Attributes:
-        levels: Range, both ends included, within 2 to 65536; (16, 64) makes bands.
+        levels: Range, both ends included, within 2 to 65536; (16, 64) causes bands.
     """
 
     levels: tuple[int, int] = field(default=(256, 256), metadata=LEVELS.range)

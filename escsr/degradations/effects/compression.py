@@ -32,7 +32,7 @@ from escsr.degradations.effect import EFFECTS, Effect, Frame, Parameters
 from escsr.degradations.effects import _drawing as drawing
 from escsr.degradations.jpeg import JPEG_TABLES, JpegTables, jpeg_differentiable
 
-_DOWN_PAN = 2  # pixels a frame at most: pans go sideways
+_DOWN_PAN = 2  # pixels per frame at most: pans are mostly sideways
 _TABLES = Choice(JPEG_TABLES).one
 _FORMAT = Choice(FILE_FORMATS).one
 _SUBSAMPLING = Choice(SUBSAMPLINGS)
@@ -133,7 +133,7 @@ class FileCodec(Effect[FileCodecParameters]):
     subsamplings: tuple[Subsampling, ...] = field(default=("4:2:0",), metadata=_SUBSAMPLING.several)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> FileCodecParameters:
-        """Draw a quality, and a resolution of chroma where there is a choice."""
+        """Draw a quality, and a resolution of chroma if there is a choice."""
         quality = drawing.whole(rng, self.quality)
         subsampling = drawing.pick(rng, self.subsamplings)
         return FileCodecParameters(

@@ -1,4 +1,4 @@
-"""Any transform of albumentations as an effect that can be replayed."""
+"""Any albumentations transform as an effect that can be replayed."""
 
 import json
 import os
@@ -25,13 +25,13 @@ def _check_json(name: str, value: Any) -> None:
 @EFFECTS.register("albumentations")
 @dataclass(frozen=True, kw_only=True)
 class AlbumentationsParameters(Parameters):
-    """A transform of albumentations and the seed that it draws with.
+    """An albumentations transform and its random seed.
 
     Replays are exact for one version of albumentations.
 
     Attributes:
-        transform: What ``albumentations.to_dict`` says of it, as JSON text.
-        seed: Of the transform's own draws, 0 to 2^53; it is taken modulo 2^32.
+        transform: Its ``albumentations.to_dict`` form, as JSON text.
+        seed: Seed of the transform's own draws, 0 to 2^53; it is taken modulo 2^32.
     """
 
     effect: ClassVar[str] = "albumentations"
@@ -43,7 +43,7 @@ class AlbumentationsParameters(Parameters):
         """Run each picture's transform on the CPU, on float32 in [0, 1].
 
         Raises:
-            ModuleNotFoundError: Albumentations is missing; the message says how to get it.
+            ModuleNotFoundError: Albumentations is missing; the message explains how to install it.
             ValueError: The transform changes the size.
         """
         albumentations = _albumentations()
@@ -69,17 +69,17 @@ class AlbumentationsParameters(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class Albumentations(Effect[AlbumentationsParameters]):
-    """Draws the seed of a transform; what the transform draws follows from it.
+    """Draws the seed of a transform, which determines the transform's own draws.
 
     Needs albumentations (``pip install "escsr[train]"``).
 
     Attributes:
-        transform: A pixel transform that keeps the size, or what ``albumentations.to_dict`` says
-            of one, as JSON text. Its own probability ``p`` counts too.
+        transform: A pixel transform that keeps the size, or its ``albumentations.to_dict`` form as
+            JSON text. Its own probability ``p`` counts too.
 
     Raises:
         TypeError: It is neither.
-        ValueError: The text is no JSON.
+        ValueError: The text is not JSON.
 
     Example:
         >>> import albumentations as A
@@ -89,7 +89,7 @@ class Albumentations(Effect[AlbumentationsParameters]):
     transform: Any
 
     def __post_init__(self) -> None:
-        """Write the transform down, so that the effect is plain data."""
+        """Serialise the transform, so that the effect is plain data."""
         if isinstance(self.transform, str):
             _check_json("transform", self.transform)
             return
@@ -106,7 +106,7 @@ class Albumentations(Effect[AlbumentationsParameters]):
 
 
 def _albumentations() -> Any:
-    # Without this it asks the network for a newer version when it is imported.
+    # Without this it checks online for a newer version on import.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
         import albumentations

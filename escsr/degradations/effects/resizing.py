@@ -75,7 +75,7 @@ class Resize(Effect[ResizeParameters]):
         down: Share of shrinking, by a factor in [scale[0], 1].
         keep: Share of doing neither.
         scale: (smallest, largest) factor, the first at most 1, the second at least 1.
-        of: What the factor refers to: "now", the picture as it is, or "lq", the size to end at.
+        of: What the factor refers to: "now", the picture at this point, or "lq", the final size.
         modes: Filters to choose from.
         antialias: Whether filters are widened when shrinking (never "area"). Real-ESRGAN: no.
     """
@@ -89,7 +89,7 @@ class Resize(Effect[ResizeParameters]):
     antialias: bool = field(default=False, metadata=FLAG.one)
 
     def __post_init__(self) -> None:
-        """Check that something can be drawn, too."""
+        """Check also that something can be drawn."""
         super().__post_init__()
         drawing.check_weights("up, down, keep", (self.up, self.down, self.keep))
 
@@ -109,7 +109,7 @@ class Resize(Effect[ResizeParameters]):
 
 @dataclass(frozen=True, kw_only=True)
 class ResizeToLq(Effect[ResizeParameters]):
-    """Draws a filter and goes to the size that the pipeline has to end at, whatever it is.
+    """Draws a filter and resizes to the final size of the pipeline.
 
     Attributes:
         modes: Filters to choose from.

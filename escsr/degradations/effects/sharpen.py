@@ -51,7 +51,7 @@ class UsmSharpenParameters(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class UsmSharpen(Effect[UsmSharpenParameters]):
-    """Draws a strength; the default is the one that Real-ESRGAN always takes.
+    """Draws a strength; the default is the fixed one of Real-ESRGAN.
 
     Attributes:
         weight: Range of the strength, within 0 to 10.
