@@ -28,7 +28,7 @@ _ROUNDING = 1e-6
 """How far floats may lie outside [0, 1]: the rounding error of float32 arithmetic."""
 
 _AS_RGB = {"YCbCr", "HSV", "RGBX"}
-"""PIL modes that are converted to RGB without a warning."""
+"""PIL modes that encode RGB in another way."""
 
 _DEEP = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2"}
 """PIL modes of 16-bit gray, and NumPy's names of their dtypes."""

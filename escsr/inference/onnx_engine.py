@@ -1,4 +1,4 @@
-"""ONNX Runtime instead of PyTorch: `engine="onnx"`, and files of `escsr export`."""
+"""ONNX Runtime instead of PyTorch: `engine="onnx"`, and files from `escsr export`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 Engine = Literal["torch", "onnx"]
-"""What computes: PyTorch, or ONNX Runtime."""
+"""The library that computes: PyTorch or ONNX Runtime."""
 
 _PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
@@ -30,16 +30,16 @@ _PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-# Taken where installed, in this order, if none is named: those that need no time to compile.
+# Default providers, in this order if installed: those that need no compilation.
 _DEFAULT = ("cuda", "directml", "cpu")
-# Scores of attention that exist at once, before and after the softmax.
+# Attention scores that exist at once, before and after the softmax.
 _COPIES = 3
 
 
 def check_engine(
     engine: str, precision: str, device: object, providers: Sequence[str] | None
 ) -> None:
-    """See that an engine exists and that what is asked goes with it.
+    """Check that an engine exists and supports the other options.
 
     Raises:
         ValueError: If not.
@@ -57,11 +57,11 @@ def check_engine(
 
 
 def pick_providers(names: Sequence[str] | None) -> list[str]:
-    """What ONNX Runtime is to compute with, by its own names.
+    """The execution providers to use, by ONNX Runtime's own names.
 
     Args:
         names: "cuda", "directml", "coreml", "openvino", "tensorrt", "cpu", or ONNX Runtime's own
-            names; None takes the first that is installed of CUDA, DirectML and the CPU.
+            names; None uses the first of CUDA, DirectML and the CPU that is installed.
 
     Raises:
         ValueError: If one is unknown or not installed.
@@ -95,12 +95,12 @@ class OnnxEngine:
     """A network that is run by ONNX Runtime.
 
     Args:
-        session_for: Gives a session, and whether it takes the size, for a whole scale (None: for
-            any size).
-        network: What is run.
-        scale: The one scale that is made, or None if it is any.
-        has_weights: Whether the network has its weights, so that PyTorch can make pictures in
-            parts that do not fit.
+        session_for: Returns a session for a whole scale (None: for any size), and whether it takes
+            the size as an input.
+        network: The network.
+        scale: Its fixed scale, or None if it supports any.
+        has_weights: Whether the network has its weights, so that PyTorch can compute pictures that
+            do not fit in parts.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class OnnxEngine:
     def of_network(
         cls, network: SuperResolver, *, precision: str, providers: Sequence[str] | None
     ) -> "OnnxEngine":
-        """Of a network with its weights, written when a scale is first asked for.
+        """Engine for a network with weights, exported when a scale is first requested.
 
         Raises:
             ValueError: If the network cannot be written as ONNX.
@@ -142,11 +142,11 @@ class OnnxEngine:
     def of_file(
         cls, path: str | os.PathLike[str], providers: Sequence[str] | None = None
     ) -> "OnnxEngine":
-        """Of a file that `escsr export` wrote for pictures of any size.
+        """Engine for a file from `escsr export` for pictures of any size.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is another.
+            ValueError: If it is any other file.
         """
         from escsr.export.onnx_file import open_session
 
@@ -182,7 +182,7 @@ class OnnxEngine:
             (B, 3, H_out, W_out), float32, on the CPU.
 
         Raises:
-            MemoryError: If memory ran out, and the picture can be made in parts.
+            MemoryError: If memory ran out and the picture can be computed in parts.
             ValueError: If ONNX Runtime fails otherwise, or the result is not finite.
         """
         scale = whole_scale(lq.shape[-2:], size)
@@ -194,7 +194,7 @@ class OnnxEngine:
         parts = fed["input"][:, None] if one_by_one else [fed["input"]]
         try:
             made = [session.run(None, {**fed, "input": part})[0] for part in parts]
-        except Exception as error:  # of classes that only ONNX Runtime knows
+        except Exception as error:  # ONNX Runtime has its own exception classes
             if "allocate" in str(error) and (self.has_weights or scale is not None):
                 raise MemoryError(str(error)) from error
             raise ValueError(f"ONNX Runtime could not make the picture: {error}") from error
@@ -210,7 +210,7 @@ class OnnxEngine:
             return self._sessions[scale]
 
     def memory_beyond(self, height: int, width: int) -> int:
-        """Bytes that ONNX Runtime takes beyond PyTorch: it keeps the scores of all windows."""
+        """Bytes that ONNX Runtime needs beyond PyTorch, as it keeps the scores of all windows."""
         from escsr.export.layers import queries_at_once
 
         stride = self.network.backbone.stride

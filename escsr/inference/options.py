@@ -1,4 +1,4 @@
-"""What may be asked of a session, and of each of its calls."""
+"""Options of a session and of each of its calls."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from escsr.inference.ways import Tiles, check_tiles
 
 
 class CallSettings(TypedDict, total=False):
-    """What may be asked of each call, for type checkers; see `Upscaler.__call__`."""
+    """Options of each call, for type checkers; see `Upscaler.__call__`."""
 
     scale: float | None
     size: tuple[int, int] | None
@@ -27,7 +27,7 @@ class CallSettings(TypedDict, total=False):
 
 
 class SessionSettings(TypedDict, total=False):
-    """What may be asked of a session, for type checkers; see `Upscaler`."""
+    """Options of a session, for type checkers; see `Upscaler`."""
 
     device: str | torch.device
     precision: str
@@ -41,7 +41,7 @@ class SessionSettings(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """What was asked of a session; see `Upscaler` for each. Equal ones make equal sessions."""
+    """Options of a session, see `Upscaler`. Equal options make equal sessions."""
 
     device: str | torch.device = "auto"
     precision: str = "fp32"
@@ -53,10 +53,10 @@ class SessionOptions:
     compile: bool | None = None
 
     def __post_init__(self) -> None:
-        """Make what compares and hashes by value.
+        """Create options that compare and hash by value.
 
         Raises:
-            ValueError: If the tiles are of no known kind.
+            ValueError: If the tiles are of an unknown kind.
         """
         check_tiles(self.tiles)
         object.__setattr__(self, "device", str(self.device))
@@ -67,7 +67,7 @@ class SessionOptions:
         """The engine that runs a model: an ONNX file implies its own.
 
         Raises:
-            ValueError: If it cannot do what else is asked.
+            ValueError: If it does not support the other options.
         """
         engine: Engine = "onnx" if is_onnx(model) else self.engine
         precision = "fp32" if self.precision == "auto" else self.precision
@@ -77,7 +77,7 @@ class SessionOptions:
         return engine
 
     def budget(self) -> MemoryBudget:
-        """What all calls of the session together may take.
+        """The memory budget of all calls of the session together.
 
         Raises:
             ValueError: If the amount is impossible.

@@ -1,4 +1,4 @@
-"""From pictures and tensors to the network and back."""
+"""Passing pictures and tensors to the network and back."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,26 +19,26 @@ from escsr.resize import imresize
 Array = NDArray[Any]
 
 Enlarge = Callable[[RowSource, Write], None]
-"""Enlarges (B, 3, H, W) float32 in [0, 1] and hands the rows of the result on; see `Enlarger`."""
+"""Enlarges (B, 3, H, W) float32 in [0, 1] and passes on the rows of the result; see `Enlarger`."""
 
 
 def upscale_picture(picture: Picture, size: tuple[int, int], enlarge: Enlarge | None) -> Picture:
-    """Enlarge colours by the network, and transparency with them.
+    """Enlarge colours with the network, including transparency.
 
     Args:
-        picture: What was given.
+        picture: The input.
         size: (H_out, W_out) to make.
         enlarge: The network; None resizes by an antialiasing filter.
 
     Returns:
-        The picture of that size, with all else that the given one carries.
+        The enlarged picture, with the metadata of the input.
     """
     pixels, alpha = picture.pixels, picture.alpha
     if enlarge is None:
         pixels, alpha = _resized(pixels, alpha, size)
         return dataclasses.replace(picture, pixels=pixels, alpha=alpha, jpeg_quality=None)
     if alpha is not None:
-        # Nothing is seen of what lies under full transparency, and nothing shall bleed from it.
+        # Colours under full transparency are invisible and must not bleed into visible ones.
         pixels = fill_transparent(pixels, alpha)
         alpha = _enlarged_alpha(alpha, size, enlarge)
     made = np.empty((*size, 3), pixels.dtype)
@@ -52,7 +52,7 @@ def upscale_picture(picture: Picture, size: tuple[int, int], enlarge: Enlarge | 
 
 
 def is_uniform(alpha: Array | None) -> bool:
-    """Whether transparency has no edges that a network could sharpen."""
+    """Whether alpha has no edges that a network could sharpen."""
     return alpha is None or bool((alpha == alpha.flat[0]).all())
 
 
@@ -65,10 +65,10 @@ def _resized(
 
 
 def _enlarged_alpha(alpha: Array, size: tuple[int, int], enlarge: Enlarge) -> Array:
-    """Transparency by the network, as gray, so that outlines stay as sharp as what they cut out.
+    """Enlarge alpha with the network, as gray, so that outlines are as sharp as the picture.
 
-    Where it is uniform it stays exactly what it is: a network's faint ripples would show as a
-    veil on what is clear, and as holes in what is opaque.
+    Uniform areas keep their exact value: the network's faint ripples would appear as a veil in
+    clear areas and as holes in opaque ones.
     """
     if is_uniform(alpha):
         return np.full(size, alpha.flat[0], alpha.dtype)
@@ -92,15 +92,15 @@ def _enlarged_alpha(alpha: Array, size: tuple[int, int], enlarge: Enlarge) -> Ar
 
 
 def upscale_file(file: PixelFile, size: tuple[int, int], enlarge: Enlarge | None) -> PixelFile:
-    """Enlarge a picture whose pixels lie in a file, into another file.
+    """Enlarge a picture whose pixels are in a file, into another file.
 
     Args:
-        file: What was given.
+        file: The input.
         size: (H_out, W_out) to make.
         enlarge: The network; None resizes by an antialiasing filter.
 
     Returns:
-        The picture of that size, in the same folder.
+        The enlarged picture, in the same folder.
     """
     made = file.empty_like(size)
     source = FileRows(file)
@@ -127,7 +127,7 @@ def upscale_batch(
         batch: (B, 3, H, W), floating point in [0, 1].
         size: (H_out, W_out) to make.
         enlarge: The network; None resizes by an antialiasing filter.
-        together: How many go through it at once.
+        together: Number of pictures that go through it at once.
 
     Returns:
         (B, 3, H_out, W_out) float32 in [0, 1], on the CPU.

@@ -1,4 +1,4 @@
-"""What will be done for a picture of some size, and the memory that it may take."""
+"""Planning the work for a picture size, and reserving memory for it."""
 
 import functools
 import threading
@@ -23,28 +23,28 @@ from escsr.inference.watching import Cancel
 from escsr.inference.ways import Tiles, Way, WayFinder, too_large
 from escsr.model import SuperResolver
 
-# So many pixels go through the network at once on a CPU: larger pictures are quicker one by one.
+# Most pixels that go through the network at once on a CPU: larger pictures are faster one by one.
 _BATCH_PIXELS = 1 << 16
-# Plans that are kept; they are small.
+# Number of plans to keep; they are small.
 _PLANS = 256
-# A picture whose rough bound is below this share of what can be had needs no estimate.
+# A picture whose rough bound is below this share of the available memory needs no estimate.
 _SURELY_FITS = 0.25
 
 
 class Planner:
-    """Makes a session's plans, keeps them, and reserves the memory that they ask for.
+    """Makes and keeps the plans of a session, and reserves memory for them.
 
-    Threads may call it at once.
+    It is safe to use from several threads.
 
     Args:
         network: The session's network.
-        device: Where it runs.
-        dtype: What its layers compute in.
-        tiles: What becomes of pictures that do not fit.
-        ensemble: Whether all flips and rotations are made.
-        engine: What runs the network, if that is not PyTorch.
+        device: Device of the network.
+        dtype: Dtype of its arithmetic.
+        tiles: How pictures that do not fit are computed.
+        ensemble: Whether to average over all flips and rotations.
+        engine: Engine that runs the network, if not PyTorch.
         banded: Whether the network may work through bands of rows.
-        budget: What all calls of the session together may take.
+        budget: Memory for all calls of the session together.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Planner:
         return plan
 
     def _together(self, image_size: tuple[int, int], batch: int) -> int:
-        """How many of a batch's pictures go through the network at once."""
+        """Number of pictures of a batch that go through the network at once."""
         if self._ensemble:
             return 1
         return max(1, min(batch, _BATCH_PIXELS // (image_size[0] * image_size[1])))
@@ -141,7 +141,7 @@ class Planner:
             )
             return before + sums + max(network + self._beyond(plan), after)
 
-        # The sums of the eight results lie beside the work on each.
+        # The sums of the eight results exist in addition to the work on each.
         sums = 24 * made[0] * made[1] if self._ensemble else 0
         around = sums + pictures * plan.size[0] * plan.size[1] * (depth // 8) * 4
         limit = min(self._limits(), default=None)
@@ -154,13 +154,13 @@ class Planner:
         return find_tiles(self._engine, plan.image_size, made, around=around + before, limit=limit)
 
     def _beyond(self, plan: Plan) -> int:
-        """Bytes that the engine takes beyond PyTorch."""
+        """Bytes that the engine needs beyond PyTorch."""
         if self._engine is None:
             return 0
         return plan.batch * self._engine.memory_beyond(*plan.image_size)
 
     def _limits(self) -> list[int]:
-        """Bytes that can be had, by the session's bound and by the machine's."""
+        """Available bytes, within the limits of the session and of the machine."""
         budgets = self._budget, _budget_of(self._device)
         return [total for budget in budgets if (total := budget.total()) is not None]
 
@@ -175,11 +175,11 @@ class Planner:
 
     @contextmanager
     def reserved(self, plan: Plan, pictures: int, cancel: Cancel | None) -> Iterator[Way]:
-        """Reserve a plan's memory for the block, and give the way that it is to go."""
+        """Reserve a plan's memory for the block, and yield the way to compute it."""
         limits = self._limits()
         way = self._way_now(plan, pictures, least=min(limits)) if limits else plan.way
         shared = _budget_of(self._device)
-        for _ in range(2):  # planning itself takes memory, the first time
+        for _ in range(2):  # planning itself takes memory the first time
             if way.memory <= min(self._limits(), default=way.memory):
                 break
             way = plan.found_anew()
@@ -193,7 +193,7 @@ class Planner:
             raise too_large(plan.image_size, way.memory, error.total, self._device) from None
 
     def _way_now(self, plan: Plan, pictures: int, *, least: int) -> Way:
-        """The plan's way, or at once the whole picture where a rough bound is small enough."""
+        """The plan's way, or directly the whole picture if a rough bound is small enough."""
         if plan.network_size is not None and self._ways.prefers_whole(plan.image_size):
             rough = self._bound(*plan.image_size, plan.network_size, batch=plan.batch)
             rough += sum(_around(plan, pictures)) + self._beyond(plan)
@@ -205,7 +205,7 @@ class Planner:
 def _around(plan: Plan, pictures: int) -> tuple[int, int]:
     """Bytes of the pictures as floats before the network, and of all results after it."""
     made = plan.network_size or plan.image_size
-    # In the filter of another size float64; else float32 once more, and the samples.
+    # float64 if the result is resized; otherwise float32 once more, and the samples.
     each = 48 if made != plan.size else 18
     results = 12 * made[0] * made[1] + each * plan.size[0] * plan.size[1]
     return 12 * pictures * plan.image_size[0] * plan.image_size[1], pictures * results
@@ -213,5 +213,5 @@ def _around(plan: Plan, pictures: int) -> tuple[int, int]:
 
 @functools.cache
 def _budget_of(device: torch.device) -> MemoryBudget:
-    """What the sessions of this process share on a device."""
+    """The memory budget that the sessions of this process share on a device."""
     return MemoryBudget(free=lambda: free_memory(device))

@@ -1,4 +1,4 @@
-"""What will be done for a picture of some size."""
+"""Plans for pictures of a given size."""
 
 import functools
 from collections.abc import Callable
@@ -10,16 +10,16 @@ from escsr.inference.ways import Way
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a session will do for pictures of one size.
+    """The plan of a session for pictures of one size.
 
     Attributes:
         image_size: (H, W) of the picture.
-        size: (H_out, W_out) that comes out.
-        network_size: (H, W) that the network makes on the way there; None where a filter alone
-            makes the picture smaller.
-        batch: Pictures that go through the network together.
-        passes: How many times it runs.
-        notices: What a user should know beforehand.
+        size: (H_out, W_out) of the result.
+        network_size: (H, W) of the network's own result; None if a filter alone reduces the
+            picture.
+        batch: Number of pictures that go through the network together.
+        passes: Number of times that the network runs.
+        notices: Notices for the user in advance.
 
     Example:
         >>> plan = escsr.Upscaler().plan((3000, 4000), scale=2)
@@ -38,15 +38,15 @@ class Plan:
 
     @functools.cached_property
     def way(self) -> Way:
-        """How the picture goes through the network, by what is free when this is first asked.
+        """How the picture goes through the network, by the memory free at the first request.
 
         Raises:
-            MemoryError: If no way fits; with figures.
+            MemoryError: If no way fits; the message has the figures.
         """
         return self._way(self)
 
     def found_anew(self) -> Way:
-        """The way by what is free now.
+        """The way by the memory that is free now.
 
         Raises:
             MemoryError: See `way`.
@@ -55,9 +55,9 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Bytes that the work takes at its highest, the picture and the result included.
+        """Peak bytes of the work, including the picture and the result.
 
-        Estimated when first asked for, in a fraction of a second.
+        Estimated at the first request, in a fraction of a second.
 
         Raises:
             MemoryError: See `way`.
@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """Forecast from this session's earlier pictures; None before the first."""
+        """Forecast of the seconds from this session's earlier pictures; None before the first."""
         return self._seconds(self)
 
     @property
@@ -78,15 +78,15 @@ class Plan:
 def network_size(
     scale: float | None, image_size: tuple[int, int], size: tuple[int, int]
 ) -> tuple[int, int] | None:
-    """What a network makes on the way to ``size``.
+    """The size of the network's own result on the way to ``size``.
 
     Args:
-        scale: The one scale that the network makes, or None if it makes any.
+        scale: The fixed scale of the network, or None if it supports any.
         image_size: (H, W) of the picture.
-        size: (H_out, W_out) that is asked for.
+        size: Requested (H_out, W_out).
 
     Returns:
-        (H, W), or None where nothing is to be enlarged.
+        (H, W), or None if nothing needs to be enlarged.
     """
     height, width = image_size
     smaller = size[0] <= height and size[1] <= width and size != image_size
@@ -106,15 +106,15 @@ def notices_of(
     size: tuple[int, int],
     made: tuple[int, int] | None,
 ) -> tuple[str, ...]:
-    """What the user of a network should know of an enlargement.
+    """Notices for the user about an enlargement.
 
     Args:
-        name: Of the network.
-        trained: Whether its weights are.
-        scale: The one scale that it makes, or None.
+        name: Name of the network.
+        trained: Whether its weights are trained.
+        scale: Its fixed scale, or None.
         image_size: (H, W) of the picture.
-        size: (H_out, W_out) that is asked for.
-        made: What the network makes, see `network_size`.
+        size: Requested (H_out, W_out).
+        made: Size of the network's own result, see `network_size`.
     """
     (height, width), asked = image_size, f"{size[1]}×{size[0]}"
     found = []
@@ -144,5 +144,5 @@ def notices_of(
 
 
 def request_of(request: SizeRequest, scale: float | None) -> SizeRequest:
-    """The request itself, or the network's own scale (×4 if it makes any) where it is open."""
+    """The request, or if it is empty the network's own scale (×4 if it supports any)."""
     return SizeRequest(scale=scale or 4) if request.is_open else request

@@ -1,4 +1,4 @@
-"""`Upscaler`: a network made ready once, for many pictures and many threads."""
+"""`Upscaler`: a network prepared once, for many pictures and many threads."""
 
 import functools
 import io
@@ -82,14 +82,14 @@ class Upscaler:
             of CUDA, DirectML and the CPU that is installed.
         compile: Whether whole pictures go through a program of `torch.compile`, which is made at
             the first call, in a minute or so, for all sizes, and kept on disk by PyTorch. Where
-            that fails, a notice says so and the network runs as it is. None does what was
-            measured to be quicker on the device (`escsr.choices`).
+            that fails, a notice reports it and the network runs uncompiled. None uses whatever
+            was measured to be faster on the device (`escsr.choices`).
 
     Raises:
         ValueError: If the device, the precision, the tiles, the engine or the amount of memory is
             impossible.
         FileNotFoundError: If there is no such model.
-        TypeError: If ``model`` is no network.
+        TypeError: If ``model`` is not a network.
 
     Example:
         >>> up = escsr.Upscaler()
@@ -99,8 +99,8 @@ class Upscaler:
         >>> results = [up(path, scale=2) for path in paths]
     """
 
-    _for_damaged: "Upscaler | None" = None  # of "auto", beside the one for clean pictures
-    _hints = False  # whether damage is told
+    _for_damaged: "Upscaler | None" = None  # for "auto", beside the one for clean pictures
+    _hints = False  # whether to give hints about damage
 
     def __init__(
         self,
@@ -127,11 +127,11 @@ class Upscaler:
 
     @classmethod
     def sharing(cls, network: SuperResolver, **options: Unpack[SessionSettings]) -> "Upscaler":
-        """A session for one call: made in a millisecond or two, as it copies no weights.
+        """A session for one call: created in a millisecond or two, as it copies no weights.
 
         Args:
-            network: Any network; its weights are used where they are, if that is the device.
-            **options: As of the class.
+            network: Any network; its weights are used in place if they are on the device.
+            **options: Options of the class.
         """
         session = cls.__new__(cls)
         session._set_up(network, SessionOptions(**options), share=True)
@@ -154,12 +154,12 @@ class Upscaler:
         network = private_network(given, self.device, share=share)
         compiled = None
         if engine == "torch" and should_compile(options.compile, self.device, dtype):
-            compiled = CompiledNetwork(network, dtype)  # before it is given hooks
+            compiled = CompiledNetwork(network, dtype)  # before hooks are added
         self._layers = make_watchable(network)
         self._network = network
         self._run: Callable[..., Tensor] = network
         if is_compiled(model) and is_on(given, self.device):
-            self._run = model  # compiled: to compile a copy takes longer than most calls
+            self._run = model  # compiled already; compiling a copy takes longer than most calls
         elif compiled is not None:
             self._run = compiled
         if engine == "onnx" and self._engine is None:
@@ -205,7 +205,7 @@ class Upscaler:
         alpha: bool = False,
         depth: int = 8,
     ) -> Plan:
-        """Plan for pictures of one size; the plan is kept for the next of that size.
+        """Plan for pictures of one size; the plan is reused for that size.
 
         Args:
             image_size: (H, W) of the picture.
@@ -220,7 +220,7 @@ class Upscaler:
             depth: Bits of a sample of the result: 8, 16, or 32 for tensors.
 
         Returns:
-            The plan; its ``way`` and ``memory`` are found when asked for.
+            The plan; its ``way`` and ``memory`` are computed on first use.
 
         Raises:
             ValueError: If the request is impossible.
@@ -266,7 +266,7 @@ class Upscaler:
         cancel: Cancel | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> Any:
-        """Enlarge a picture to exactly the size asked; see `upscale` for pictures and sizes.
+        """Enlarge a picture to exactly the requested size; see `upscale` for pictures and sizes.
 
         Args:
             image: See `upscale`.
@@ -276,9 +276,9 @@ class Upscaler:
             height: See `upscale`.
             min_side: See `upscale`.
             max_side: See `upscale`.
-            progress: Called with the share of the work that is done, from 0 to 1.
-            cancel: A callable or a `threading.Event`, asked between layers: once it says so,
-                the call ends with `Cancelled`.
+            progress: Called with the finished share of the work, from 0 to 1.
+            cancel: A callable or a `threading.Event`, checked between layers: once it is true or
+                set, the call ends with `Cancelled`.
             notify: Called with each notice; by default notices are warnings (`UpscaleNotice`).
 
         Returns:
@@ -288,7 +288,7 @@ class Upscaler:
             Cancelled: If ``cancel`` ends the call.
             ValueError: See `upscale`.
             TypeError: See `upscale`.
-            MemoryError: If the estimated memory exceeds what can be had; with both figures.
+            MemoryError: If the estimated memory exceeds what is available; with both figures.
         """
         request = SizeRequest(
             scale=scale, size=size, width=width, height=height, min_side=min_side, max_side=max_side
@@ -323,20 +323,20 @@ class Upscaler:
             raise ValueError(
                 "the self-ensemble needs the picture in memory: allow more memory, or go without it"
             )
-        middle = max(file.size[0] // 2 - 128, 0) // 8 * 8  # where the blocks of a JPEG begin
+        middle = max(file.size[0] // 2 - 128, 0) // 8 * 8  # on the block grid of a JPEG
         rows = file.read(middle, min(middle + 256, file.size[0]))
         call = self._suited(call, [Picture(pixels=np.broadcast_to(rows, (*rows.shape[:2], 3)))])
-        with call(file.size, depth=0) as (plan, enlarge):  # the result takes no memory
+        with call(file.size, depth=0) as (plan, enlarge):  # the result needs no memory
             return upscale_file(file, plan.size, enlarge)
 
     def _suited(
         self, call: functools.partial[Any], pictures: list[Picture]
     ) -> functools.partial[Any]:
-        """The call by the network that suits the pictures, where it may be chosen; else hints."""
+        """For "auto", the call with the network that suits the pictures; otherwise give hints."""
         notify, scale, image_size = call.keywords["notify"], self.scale, pictures[0].size
         wanted = request_of(call.keywords["request"], scale).of(*image_size)
         if network_size(scale, image_size, wanted) is None:
-            return call  # made smaller: no network is needed
+            return call  # reduced only: no network is needed
         if self._for_damaged is not None:
             session = self._for_damaged if suits(pictures, notify) == DAMAGED else self
             return functools.partial(session._work, **call.keywords)
@@ -357,7 +357,7 @@ class Upscaler:
         pictures: int = 1,
         alpha: bool = False,
     ) -> Iterator[tuple[Plan, Enlarger | None]]:
-        """Plan, reserve memory, and give what enlarges for the block; None: no network does."""
+        """Plan, reserve memory, and yield the enlarging function for the block, or None."""
         plan = self._planner.plan(image_size, request, batch=pictures, alpha=alpha, depth=depth)
         for notice in plan.notices:
             notify(notice)

@@ -1,4 +1,4 @@
-"""How large a picture shall become: every way to say it, and the one size that it means."""
+"""Target sizes: all the ways to give one, and the resulting size."""
 
 import numbers
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from escsr.model import MAX_SCALE
 
 @dataclass(frozen=True, kw_only=True)
 class SizeRequest:
-    """A size, asked for in one of six ways, before it is known of which picture.
+    """A requested size, given in one of six ways, independent of a picture.
 
     Attributes:
         scale: Factor of both sides, above 0 and up to 30; below 1 shrinks.
-        size: (H_out, W_out) in pixels: each side has a scale of its own.
-        width: Columns to make; the rows follow the picture's shape.
-        height: Rows to make; the columns follow.
-        min_side: What the shorter side becomes; the longer follows.
-        max_side: What the longer side becomes; the shorter follows.
+        size: (H_out, W_out) in pixels; each side has its own scale.
+        width: Output width in pixels; the height follows from the picture's shape.
+        height: Output height in pixels; the width follows.
+        min_side: Length of the shorter side in pixels; the longer follows.
+        max_side: Length of the longer side in pixels; the shorter follows.
 
     Raises:
         ValueError: If more than one is given, or a value is out of its range.
-        TypeError: If a value is no number, or ``size`` no pair of whole numbers.
+        TypeError: If a value is not a number, or ``size`` not a pair of whole numbers.
 
     Example:
         >>> SizeRequest(width=3840).of(1000, 1500)
@@ -38,7 +38,7 @@ class SizeRequest:
     max_side: int | None = None
 
     def __post_init__(self) -> None:
-        """Check what is known without a picture."""
+        """Check everything that can be checked without a picture."""
         names = [field.name for field in fields(self)]
         given = [f"{name}={value}" for name in names if (value := getattr(self, name)) is not None]
         if len(given) > 1:
@@ -55,13 +55,13 @@ class SizeRequest:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing was asked, so that the network's own scale decides."""
+        """Whether no size was requested, so that the network's own scale applies."""
         return all(getattr(self, field.name) is None for field in fields(self))
 
     def of(self, height: int, width: int) -> tuple[int, int]:
-        """The size that is meant for a picture.
+        """The resulting size for a picture.
 
-        A side that follows is rounded to the nearest pixel and has at least one.
+        A side that follows is rounded to the nearest pixel and is at least one.
 
         Args:
             height: Rows of the picture.
@@ -71,7 +71,7 @@ class SizeRequest:
             (H_out, W_out).
 
         Raises:
-            ValueError: If nothing was asked, or a side would grow more than 30 times.
+            ValueError: If no size was requested, or a side would grow more than 30 times.
         """
         made = self._of(height, width)
         if made[0] > MAX_SCALE * height or made[1] > MAX_SCALE * width:
@@ -84,7 +84,7 @@ class SizeRequest:
 
     def _of(self, height: int, width: int) -> tuple[int, int]:
         if self.scale is not None:
-            # Python's rounding, as `SuperResolver` does it: both make the same size of a scale.
+            # Python's rounding, as in `SuperResolver`, so that both give the same size for a scale.
             return max(1, round(height * self.scale)), max(1, round(width * self.scale))
         if self.size is not None:
             return int(self.size[0]), int(self.size[1])
@@ -101,7 +101,7 @@ class SizeRequest:
 
 
 def _followed(side: int, made: int, of: int) -> int:
-    """``side`` times ``made / of`` in whole pixels; halves go up, and none is lost to floats."""
+    """``side`` times ``made / of`` in whole pixels, computed exactly; halves are rounded up."""
     return max(1, (2 * side * int(made) + of) // (2 * of))
 
 

@@ -15,7 +15,7 @@ from escsr.layers import RowSource
 from escsr.pixels import to_tensor
 from escsr.resize import resized_rows
 
-# Rows that a filter makes at once.
+# Rows that a filter computes at once.
 _RESIZED_ROWS = 256
 
 
@@ -73,12 +73,12 @@ class FileRows:
 
 @dataclass(frozen=True)
 class InRange:
-    """A picture in the range that a head asks for.
+    """A picture in the range that a head expects.
 
     Attributes:
         source: (B, 3, H, W) in [0, 1].
-        low: What black becomes.
-        high: What white becomes.
+        low: Value of black.
+        high: Value of white.
     """
 
     source: RowSource
@@ -116,11 +116,11 @@ class InRange:
 
 @dataclass(frozen=True)
 class OnDevice:
-    """A source of rows that puts them where the network is.
+    """A source of rows that copies them to the network's device.
 
     Attributes:
-        source: Where they come from.
-        device: Where they are put.
+        source: Source of the rows.
+        device: Device of the network.
     """
 
     source: RowSource
@@ -142,14 +142,14 @@ class OnDevice:
 
 
 def resized_bands(source: RowSource, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
-    """Resize a picture by an antialiasing filter, some rows at a time.
+    """Resize a picture with an antialiasing filter, a few rows at a time.
 
     Args:
         source: (1, 3, H, W).
         size: (H_out, W_out) to make.
 
     Yields:
-        The first row of a band, and the band, (1, 3, rows, W_out) float32; a cubic overshoots.
+        The first row of a band, and the band, (1, 3, rows, W_out) float32; a cubic may overshoot.
     """
 
     def read(top: int, bottom: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Maps of a picture that is made in bands: in memory, or in a file that needs none."""
+"""Maps of a picture that is computed in bands, in memory or in a file."""
 
 import math
 import os
@@ -21,18 +21,18 @@ _IN_MEMORY = {"tmpfs", "ramfs"}
 
 
 class RowStore:
-    """A map (1, C, H, W) that is written and read some rows at a time.
+    """A map (1, C, H, W) that is written and read a few rows at a time.
 
-    A pixel's channels lie side by side, as convolutions on a CPU like them, so rows that are read
-    from memory are no copy.
+    Memory is channels-last, which suits convolutions on a CPU, so reading rows from memory needs
+    no copy.
 
     Args:
         shape: (1, C, H, W).
-        dtype: Number type.
-        file: Where it lies; None keeps it in memory. Read and written, not mapped, so that it
-            takes no memory of the process.
-        values: Memory to use, (H, W, C); pinned, if rows come from a CUDA device: copies from and
-            to it then go on while the program does.
+        dtype: Dtype of the map.
+        file: File of the map; None keeps it in memory. It is read and written, not mapped, so that
+            it takes no memory of the process.
+        values: Memory to use, (H, W, C); pinned if rows come from a CUDA device, so that copies
+            are asynchronous.
 
     Example:
         >>> store = RowStore((1, 64, 300, 200), torch.float32)
@@ -61,7 +61,7 @@ class RowStore:
         self._arriving: torch.device | None = None
 
     def write(self, top: int, rows: Tensor) -> None:
-        """Write (1, C, rows, W), of any device and number type, from the row ``top`` on."""
+        """Write (1, C, rows, W), of any device and dtype, starting at row ``top``."""
         values = rows[0].permute(1, 2, 0)
         if self._file is None:
             pinned = values.is_cuda and self._values.is_pinned()
@@ -84,24 +84,24 @@ class RowStore:
             _, channels, _, width = self.shape
             values = torch.empty(bottom - top, width, channels, dtype=self.dtype)
             self._read_into(_bytes_of(values), top * self._row)
-        # With the strides of a batch, by which PyTorch knows that channels come last.
+        # With the strides of a batch, by which PyTorch recognises channels-last.
         return values[None].permute(0, 3, 1, 2)
 
     def read_on(self, top: int, bottom: int, device: torch.device) -> Tensor:
-        """See `ReadsOn`; what is still on its way here is there before it goes back."""
+        """See `ReadsOn`; waits for pending writes first."""
         if self._file is not None or self._arriving not in (None, device):
             return self.read(top, bottom).to(device)
         values = self._values[top:bottom].to(device, non_blocking=self._values.is_pinned())
         return values[None].permute(0, 3, 1, 2)
 
     def _await(self) -> None:
-        """Wait for rows that are on their way from a device."""
+        """Wait for rows that are being copied from a device."""
         if self._arriving is not None:
             torch.cuda.current_stream(self._arriving).synchronize()
             self._arriving = None
 
     def read_columns(self, left: int, right: int) -> Tensor:
-        """Read (1, C, H, columns), row by row where they lie in a file."""
+        """Read (1, C, H, columns), row by row if they are in a file."""
         _, channels, height, _ = self.shape
         self._await()
         if self._file is None:
@@ -124,7 +124,7 @@ class RowStore:
                 memory = memory[count:]
 
     def take_apart(self) -> tuple[IO[bytes] | None, Tensor]:
-        """The file and the memory; nothing can be read here any more."""
+        """Return the file and the memory; the store cannot be read any more."""
         self._await()
         parts = self._file, self._values
         self._file, self._values = None, torch.empty(0)
@@ -132,20 +132,20 @@ class RowStore:
 
 
 def _bytes_of(values: Tensor) -> memoryview:
-    """The memory of a contiguous tensor; NumPy does not know all its number types."""
+    """The memory of a contiguous tensor; NumPy does not support all of PyTorch's dtypes."""
     array: Any = values.view(torch.uint8).numpy()
     return memoryview(array).cast("B")
 
 
 class Stores:
-    """Makes the stores of one picture, and uses again what was given back.
+    """Makes the stores of one picture, and reuses those that were given back.
 
-    Memory that is new to the process costs a fifth of the time that a stage takes.
+    Fresh memory costs a fifth of the time of a stage.
 
     Args:
-        folder: Where their files lie; None keeps them in memory. Files have no name there, so
-            nothing is left behind, whatever ends the process.
-        device: Where rows come from.
+        folder: Folder of their files; None keeps them in memory. The files have no name, so
+            nothing is left behind however the process ends.
+        device: Device that rows come from.
     """
 
     def __init__(
@@ -177,12 +177,12 @@ class Stores:
         return None
 
     def give_back(self, store: RowStore) -> None:
-        """Say that a store is read no more."""
+        """Give back a store that is no longer read."""
         self._open.remove(store)
         self._spare.append(store.take_apart())
 
     def close(self) -> None:
-        """Free the memory and the disk of all stores."""
+        """Free the memory and the disk space of all stores."""
         for file, _ in [*self._spare, *(store.take_apart() for store in self._open)]:
             if file is not None:
                 file.close()
@@ -192,11 +192,11 @@ class Stores:
 
 @contextmanager
 def open_stores(*, spool: bool, device: torch.device = RowStore.device) -> Iterator[Stores]:
-    """Make stores in memory, or on the disk, for the block; all are freed at its end.
+    """Make stores in memory or on disk for the block; all are freed at its end.
 
     Args:
-        spool: Whether on the disk.
-        device: Where rows come from.
+        spool: Whether to keep them on disk.
+        device: Device that rows come from.
     """
     stores = Stores(spool_folder() if spool else None, device=device)
     try:
@@ -206,12 +206,12 @@ def open_stores(*, spool: bool, device: torch.device = RowStore.device) -> Itera
 
 
 def spool_folder() -> Path:
-    """Where features of pictures larger than memory go: ``ESCSR_SPOOL``, or a temporary folder.
+    """The folder for features of pictures larger than memory: ``ESCSR_SPOOL`` or a temporary one.
 
-    A temporary folder that lies in memory itself is of no use, so ``/var/tmp`` is taken then.
+    If the temporary folder is in memory itself, ``/var/tmp`` is used instead.
 
     Raises:
-        ValueError: If ``ESCSR_SPOOL`` is no folder.
+        ValueError: If ``ESCSR_SPOOL`` is not a folder.
     """
     if named := os.environ.get("ESCSR_SPOOL"):
         if not Path(named).is_dir():
@@ -224,16 +224,16 @@ def spool_folder() -> Path:
 
 
 def _kind_of(folder: Path) -> str:
-    """The type of file system that a folder lies on, if it is known."""
+    """The type of a folder's file system, if known."""
     mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
     return next((mounts[str(at)] for at in (folder, *folder.parents) if str(at) in mounts), "")
 
 
 def check_disk(needed: int) -> None:
-    """See that a spool of so many bytes fits.
+    """Check that a spool of so many bytes fits on the disk.
 
     Raises:
-        OSError: If not; with both figures and what to do.
+        OSError: If it does not; with both figures and advice.
     """
     folder = spool_folder()
     free = shutil.disk_usage(folder).free

@@ -1,8 +1,8 @@
-"""Features in overlapping tiles: quicker than exact bands where memory is short, nearly the same.
+"""Features in overlapping tiles: faster than exact bands if memory is short, nearly the same.
 
-Tiles begin on the grid of the attention windows, so each window sees the pixels that it sees in the
-whole picture, and neighbours fade into each other over half of their overlap. What differs is
-what a network knows of the whole picture: here it is the mean of a tile.
+Tiles start on the grid of the attention windows, so each window sees the same pixels as in the
+whole picture, and neighbours are blended over half of their overlap. The results differ only
+because means over the whole picture become means over a tile.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,18 +19,18 @@ from escsr.model import SuperResolver
 TILE = 512
 """Side of a tile, without its halo, in pixels of the features."""
 _HALO = 32
-# For backbones that say nothing of windows.
+# For backbones without information on windows.
 _ALIGN = 64
 
 
 def tile_grid(network: SuperResolver) -> tuple[int, int]:
-    """The grid that tiles of a network lie on, and how far they look beyond their own area.
+    """The grid of a network's tiles, and how far they look beyond their own area.
 
     Args:
-        network: Any.
+        network: Any network.
 
     Returns:
-        Pixels of the features: ``(align, halo)``, the second a multiple of the first.
+        ``(align, halo)`` in pixels of the features, the second a multiple of the first.
     """
     stages = network.backbone.stages()
     align = max(stage.align for stage in stages) if stages else _ALIGN
@@ -38,14 +38,14 @@ def tile_grid(network: SuperResolver) -> tuple[int, int]:
 
 
 class TiledMap:
-    """Makes a map of one picture tile by tile.
+    """Computes a map of one picture tile by tile.
 
     Args:
-        make: Makes the map of a part of the picture, (B, 3, h, w) to
+        make: Computes the map of a part of the picture, (B, 3, h, w) to
             (B, C, factor · h / stride, factor · w / stride).
         picture: (B, 3, H, W).
-        align: The grid that tiles lie on, in pixels of which each is ``stride`` of the picture.
-        halo: How far they look beyond their own area, in the same; a multiple of ``align``.
+        align: The grid of the tiles, in units of ``stride`` pixels of the picture.
+        halo: How far tiles look beyond their own area, in the same units; a multiple of ``align``.
         stride: See ``align``.
         factor: Pixels of the map per pixel of the grid.
         tile: Side of a tile, in pixels of the grid; rounded to ``align``.
@@ -72,11 +72,11 @@ class TiledMap:
         """Make the map.
 
         Args:
-            write: Takes its rows one after another.
+            write: Called with its rows in order.
             progress: See `Progress`.
         """
         factor = self._factor
-        carried: Tensor | None = None  # rows that the next row of tiles fades into
+        carried: Tensor | None = None  # rows that are blended with the next row of tiles
         for top, bottom in self._spans(self._height):
             start = max(top - self._fade, 0)
             stop = min(bottom + self._fade, self._height)
@@ -90,12 +90,12 @@ class TiledMap:
             progress(bottom / self._height)
 
     def _spans(self, length: int) -> Iterator[tuple[int, int]]:
-        """Where tiles begin and end along a side."""
+        """Starts and ends of the tiles along a side."""
         for first in range(0, length, self._tile):
             yield first, min(first + self._tile, length)
 
     def _row_of_tiles(self, top: int, bottom: int, start: int, stop: int) -> Tensor:
-        """The weighted sum of a row of tiles, which reaches from ``start`` to ``stop``."""
+        """The weighted sum of a row of tiles from ``start`` to ``stop``."""
         above, below = max(top - self._halo, 0), min(bottom + self._halo, self._height)
         rows = self._picture.read(
             above * self._stride, min(below * self._stride, self._picture.shape[2])
@@ -122,7 +122,7 @@ class TiledMap:
         return slice(start * self._factor, stop * self._factor)
 
     def _fading(self, first: int, last: int, start: int, stop: int, length: int) -> Tensor:
-        """Weights of pixels ``start`` to ``stop`` of a tile; those of all tiles add up to 1."""
+        """Weights of pixels ``start`` to ``stop`` of a tile; over all tiles they add up to 1."""
         fade, inside = self._fade * self._factor, self._pixels(first, last)
         places = torch.arange(start * self._factor, stop * self._factor) + 0.5
         weights = torch.ones(len(places))
@@ -134,13 +134,13 @@ class TiledMap:
 
 
 class TileEncoder:
-    """Makes the features of one picture tile by tile.
+    """Computes the features of one picture tile by tile.
 
     Args:
         network: In evaluation mode, on the device of ``attempts``.
-        picture: (1, 3, H, W) in the range that the head asks for.
-        stores: Where the features are kept.
-        attempts: Runs each tile, more precisely where it must.
+        picture: (1, 3, H, W) in the range that the head expects.
+        stores: Makes the store for the features.
+        attempts: Runs each tile, more precisely if needed.
         progress: See `Progress`.
         tile: Side of a tile, in pixels of the features; rounded to the grid.
     """

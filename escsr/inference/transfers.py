@@ -1,6 +1,6 @@
-"""Pixels on their way to a device and back: as integers, from memory that does not move.
+"""Copying pixels to a device and back, as integers and from pinned memory.
 
-A byte is a quarter of a float, and from pinned memory a copy goes on while the program does.
+A byte is a quarter of a float, and copies from pinned memory are asynchronous.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -18,20 +18,20 @@ Samples = NDArray[Any]
 
 @runtime_checkable
 class ReadsOn(Protocol):
-    """A source of rows that knows a short way to a device."""
+    """A source of rows with a fast path to a device."""
 
     def read_on(self, top: int, bottom: int, device: torch.device) -> Tensor:
-        """As `RowSource.read`, on a device that is not the CPU."""
+        """Like `RowSource.read`, on a device other than the CPU."""
 
 
 def rows_on(source: RowSource, top: int, bottom: int, device: torch.device) -> Tensor:
-    """Read rows to where a network is; what is half precise outside of autocast becomes float32.
+    """Read rows to a network's device; half precision outside autocast becomes float32.
 
     Args:
         source: (B, C, H, W).
         top: First row.
         bottom: The one after the last.
-        device: Where the network is.
+        device: Device of the network.
 
     Returns:
         (B, C, bottom - top, W).
@@ -42,24 +42,24 @@ def rows_on(source: RowSource, top: int, bottom: int, device: torch.device) -> T
 
 
 def for_network(values: Tensor, device: torch.device) -> Tensor:
-    """Put values where a network is; what is half precise outside of autocast becomes float32."""
+    """Copy values to a network's device; half precision outside autocast becomes float32."""
     values = values.to(device)
     half = values.dtype.itemsize < 4
     return values.float() if half and not torch.is_autocast_enabled(device.type) else values
 
 
 def floats_on(samples: Samples, device: torch.device) -> Tensor:
-    """Copy integer pixels to a device and make floats of them there, the same as on a CPU.
+    """Copy integer pixels to a device and convert them to floats there, as on a CPU.
 
     Args:
         samples: (H, W, 3) or (H, W), uint8 or uint16.
-        device: Where to.
+        device: Target device.
 
     Returns:
         (1, 3 or 1, H, W) float32 in [0, 1].
     """
     white = float(np.iinfo(samples.dtype).max)
-    # PyTorch computes little with unsigned integers of 16 bits: they travel as signed ones.
+    # PyTorch supports few operations on uint16, so values are copied as signed integers.
     signed = samples.view(np.int16) if samples.dtype == np.uint16 else samples
     host = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(signed)))
     if can_pin(device):
@@ -71,7 +71,7 @@ def floats_on(samples: Samples, device: torch.device) -> Tensor:
 
 
 def samples_of(planes: Tensor, depth: int) -> Samples:
-    """Make integer pixels of floats, those of 8 bits on the device where they lie.
+    """Convert floats to integer pixels, for 8 bits on their own device.
 
     Args:
         planes: (C, H, W) in [0, 1], finite.
@@ -92,10 +92,10 @@ def bytes_of(planes: Tensor) -> Tensor:
 
 
 def is_host(device: torch.device) -> bool:
-    """Whether nothing has to travel to a device."""
+    """Whether nothing has to be copied to a device."""
     return device.type == "cpu"
 
 
 def can_pin(device: torch.device) -> bool:
-    """Whether memory of the host can be pinned for a device."""
+    """Whether host memory can be pinned for a device."""
     return device.type == "cuda" and torch.cuda.is_available()

@@ -1,4 +1,4 @@
-"""`upscale`: a picture in, a picture of the same kind out."""
+"""`upscale`: returns a picture of the same kind as its input."""
 
 import io
 import os
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class UpscaleSettings(CallSettings, SessionSettings, total=False):
-    """What may be asked of `upscale`, for type checkers."""
+    """Options of `upscale`, for type checkers."""
 
     model: str | os.PathLike[str] | SuperResolver
 
@@ -160,16 +160,16 @@ def upscale(
 def session_for(
     model: str | os.PathLike[str] | SuperResolver, **options: Unpack[SessionSettings]
 ) -> Upscaler:
-    """The session behind a call of `upscale`: kept for names and files, made for networks.
+    """The session of an `upscale` call: cached for names and files, new for networks.
 
     Args:
-        model: As of `upscale`.
-        **options: As of `Upscaler`.
+        model: See `upscale`.
+        **options: See `Upscaler`.
 
     Raises:
         FileNotFoundError: If there is no such model.
         ValueError: If an option is impossible.
-        TypeError: If ``model`` is no network.
+        TypeError: If ``model`` is not a network.
     """
     if not isinstance(model, str | os.PathLike):
         return Upscaler.sharing(model, **options)
@@ -180,6 +180,6 @@ def session_for(
     return _kept_session(path, path.stat().st_mtime_ns, asked)
 
 
-@lru_cache(maxsize=16)  # one for each of a machine's GPUs, and some more
+@lru_cache(maxsize=16)  # one for each GPU of a machine, and a few more
 def _kept_session(model: str | Path, _changed: int, options: SessionOptions) -> Upscaler:
     return Upscaler(model, **vars(options))

@@ -9,7 +9,7 @@ from escsr.picture_files import IMAGE_SUFFIXES
 
 
 def is_uri(name: str) -> bool:
-    """Whether a name is a URI; a drive such as C: is none."""
+    """Whether a name is a URI; a drive such as C: is not."""
     scheme, colon, rest = name.partition("://")
     return bool(colon and rest) and len(scheme) > 1 and scheme.isalnum()
 
@@ -19,7 +19,7 @@ def _opened(name: str) -> tuple[Any, str]:
 
     Raises:
         ModuleNotFoundError: If Apache Arrow is not installed.
-        ValueError: If there is no such kind of file system.
+        ValueError: If the kind of file system is unknown.
     """
     try:
         fs = importlib.import_module("pyarrow.fs")
@@ -44,7 +44,7 @@ def read_bytes(name: str) -> bytes:
 
 
 def write_bytes(name: str, data: bytes) -> None:
-    """Write a file; missing folders are made, and the file is complete or not there."""
+    """Write a file completely or not at all; missing folders are created."""
     if not is_uri(name):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         write_local(name, data)
@@ -53,12 +53,12 @@ def write_bytes(name: str, data: bytes) -> None:
     if system.type_name == "local":
         write_bytes(path, data)
         return
-    with system.open_output_stream(path) as stream:  # object stores show it when it is closed
+    with system.open_output_stream(path) as stream:  # object stores publish it on closing
         stream.write(data)
 
 
 def existing(names: list[str]) -> set[str]:
-    """Those of some paths and URIs that exist."""
+    """The paths and URIs that exist."""
     found = {name for name in names if not is_uri(name) and Path(name).exists()}
     uris = [name for name in names if is_uri(name)]
     if uris:
@@ -71,10 +71,10 @@ def existing(names: list[str]) -> set[str]:
 
 
 def list_pictures(name: str) -> list[tuple[str, str]]:
-    """The pictures of a URI: itself, or those below it that are not hidden, in order.
+    """The pictures at a URI: itself, or the non-hidden pictures below it, in order.
 
     Returns:
-        The URI of each, and its name below the one that was given.
+        The URI of each, and its name relative to the given one.
 
     Raises:
         FileNotFoundError: If there are none.

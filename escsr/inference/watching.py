@@ -1,4 +1,4 @@
-"""What a caller learns of a network while it works, and how it stops it."""
+"""Reporting the progress of a network to its caller, and cancelling it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,11 +8,11 @@ from contextvars import ContextVar
 from torch import nn
 
 Cancel = Callable[[], bool] | threading.Event
-"""Asked between layers: True, or an event that is set, stops the work."""
+"""Checked between layers: True, or an event that is set, stops the work."""
 
 
 class Cancelled(Exception):  # noqa: N818 - not a fault
-    """The caller stopped the work; nothing was made."""
+    """The caller cancelled the work; there is no result."""
 
 
 def is_cancelled(cancel: Cancel | None) -> bool:
@@ -23,12 +23,12 @@ def is_cancelled(cancel: Cancel | None) -> bool:
 
 
 class Watch:
-    """One call's eye on the layers of a network.
+    """Follows the layers of a network during one call.
 
     Args:
-        layers: How many layers the network has.
-        passes: How many times it runs in this call.
-        progress: Called with the share that is done, rising from 0 to 1.
+        layers: Number of layers of the network.
+        passes: Number of times it runs in this call.
+        progress: Called with the finished share, increasing from 0 to 1.
         cancel: See `Cancel`.
     """
 
@@ -50,7 +50,7 @@ class Watch:
         """A layer begins.
 
         Raises:
-            Cancelled: If the caller wants no more.
+            Cancelled: If the caller cancelled the work.
         """
         self.check()
 
@@ -62,7 +62,7 @@ class Watch:
         self._tell(len(self._done) / self._layers)
 
     def pass_done(self) -> None:
-        """The network ran once; layers that are used without being called count now."""
+        """The network ran once; layers that were used without a call are counted now."""
         self._done.clear()
         self._finished += 1
         if self._progress is not None:
@@ -70,8 +70,8 @@ class Watch:
 
     @contextmanager
     def by_share(self) -> Iterator[Callable[[float], None]]:
-        """For a pass whose layers run many times: gives what takes the share that is done."""
-        progress, self._progress = self._progress, None  # of layers
+        """For a pass whose layers run many times: yields a function that takes the share done."""
+        progress, self._progress = self._progress, None  # stops reports by layers
 
         def report(share: float) -> None:
             self.check()
@@ -84,10 +84,10 @@ class Watch:
             self._progress = progress
 
     def check(self) -> None:
-        """Stop if the caller wants no more.
+        """Stop if the caller cancelled the work.
 
         Raises:
-            Cancelled: If so.
+            Cancelled: If the caller did.
         """
         if is_cancelled(self._cancel):
             raise Cancelled("the enlargement was cancelled")
@@ -102,7 +102,7 @@ _watch: ContextVar[Watch | None] = ContextVar("escsr_watch", default=None)
 
 @contextmanager
 def watching(watch: Watch) -> Iterator[None]:
-    """Let the layers of networks made `watchable` report to ``watch``, in this thread."""
+    """Let the layers of `watchable` networks report to ``watch``, in this thread."""
     token = _watch.set(watch)
     try:
         yield
@@ -111,10 +111,10 @@ def watching(watch: Watch) -> Iterator[None]:
 
 
 def make_watchable(network: nn.Module) -> int:
-    """Give a network of our own the hooks that report to the `Watch` of each call.
+    """Add hooks to a network of our own that report to the `Watch` of each call.
 
     Returns:
-        How many layers report.
+        The number of layers that report.
     """
     layers = [m for m in network.modules() if not any(True for _ in m.children())]
     for layer in layers:

@@ -12,17 +12,17 @@ from escsr.inference.tiles import TILE, tile_grid
 from escsr.model import SuperResolver
 
 Tiles = Literal["exact", "fast"]
-"""What may be asked: the result of the whole picture, or nearly that, sooner."""
+"""Options: exactly the result of the whole picture, or nearly the same result faster."""
 
-# Exact bands make again what lies in their overlap; below so many rows that shows.
+# Exact bands recompute their overlap, which is noticeable below this number of rows.
 _GOOD_ROWS = 128
-# On a CPU, bands of 64 to 128 rows stay in the caches: 512×512 takes 0.73 to 0.84 of the time that
-# the whole picture takes at once, 1024×1024 0.93; 256×256 takes 1.1 (`escsr bench --bands`).
+# On a CPU, bands of 64 to 128 rows stay in the caches: compared with the whole picture at once,
+# 512×512 takes 0.73 to 0.84 of the time, 1024×1024 0.93, and 256×256 1.1 (`escsr bench --bands`).
 _CPU_ROWS, _CPU_PIXELS = 128, 1 << 16
 _QUICKER_FROM = 1 << 18
-# Rows that the head makes at once, at most: more are no quicker.
+# Most rows that the head computes at once: more are no faster.
 _RESULT_ROWS = 512
-# Of the memory beside an accelerator; the rest is for all other programs.
+# Share of the host memory beside an accelerator; the rest is for other programs.
 _SHARE_OF_HOST = 0.7
 _UNBOUND = 1 << 60
 
@@ -33,11 +33,11 @@ class Way:
 
     Attributes:
         kind: "whole" at once; "bands", with the same result; or "tiles", with nearly the same.
-        memory: Bytes on the network's device at the highest, picture and result included.
+        memory: Peak bytes on the network's device, including picture and result.
         rows: Rows of the features in a band, or the side of a tile; 0 for the whole picture.
-        result_rows: Rows of the result that the head makes at once; likewise.
-        stored: Bytes of what is kept between stages.
-        spooled: Whether that lies on the disk.
+        result_rows: Rows of the result that the head computes at once; 0 likewise.
+        stored: Bytes of the maps that are kept between stages.
+        spooled: Whether they are on disk.
     """
 
     kind: Literal["whole", "bands", "tiles"]
@@ -60,7 +60,7 @@ class Way:
 
 
 def check_tiles(tiles: str) -> None:
-    """See that a word is one of `Tiles`.
+    """Check that a word is one of `Tiles`.
 
     Raises:
         ValueError: If not.
@@ -75,9 +75,9 @@ class WayFinder:
     Args:
         network: In evaluation mode, on its device.
         tiles: See `Tiles`.
-        dtype: Number type of autocast; None for none.
-        banded: Whether it does so on a CPU where that is quicker; not if whole pictures go through
-            something else than the network itself.
+        dtype: Autocast dtype; None for none.
+        banded: Whether to use bands on a CPU where they are faster; not if whole pictures go
+            through something other than the network itself.
 
     Attributes:
         staged: Whether the backbone can work in exact bands.
@@ -98,7 +98,7 @@ class WayFinder:
 
     @property
     def approximates(self) -> bool:
-        """Whether pictures that are not worked on whole come out a little different."""
+        """Whether pictures that are not computed as a whole differ slightly."""
         return self._tiles == "fast" or not self.staged
 
     def _quicker_in_bands(self, image_size: tuple[int, int]) -> bool:
@@ -106,7 +106,7 @@ class WayFinder:
         return on_cpu and not self.approximates and image_size[0] * image_size[1] >= _QUICKER_FROM
 
     def prefers_whole(self, image_size: tuple[int, int]) -> bool:
-        """Whether a picture goes through the network at once where that fits."""
+        """Whether a picture goes through the network at once if it fits."""
         if self._quicker_in_bands(image_size):
             return False
         side = TILE * self._network.backbone.stride
@@ -121,17 +121,17 @@ class WayFinder:
         around: int,
         limit: int | None,
     ) -> Way:
-        """Choose.
+        """Choose the way for a picture.
 
         Args:
             image_size: (H, W) of the picture.
-            size: (H_out, W_out) that the network is to make.
-            whole: Finds the bytes that the whole picture takes at once.
-            around: Bytes of the result, and of what else is there beside the network.
-            limit: Bytes that can be had; None if that is unknown.
+            size: (H_out, W_out) of the network's result.
+            whole: Returns the bytes that the whole picture needs at once.
+            around: Bytes of the result and of everything else besides the network.
+            limit: Available bytes; None if unknown.
 
         Raises:
-            MemoryError: If no way fits; with figures.
+            MemoryError: If no way fits; the message has the figures.
         """
         if self.prefers_whole(image_size):
             needed = whole()
@@ -164,7 +164,7 @@ class WayFinder:
         )
 
     def _most_rows(self, image_size: tuple[int, int]) -> int:
-        """More rows are no quicker."""
+        """More rows are no faster."""
         height, width = image_size
         if self._device.type != "cpu":
             return height
@@ -200,13 +200,13 @@ class WayFinder:
         )
 
     def _room_for_maps(self, free: int, beside: int) -> int:
-        """Bytes of memory that maps may take, if the work beside them takes so many."""
+        """Bytes of memory left for maps, beside the work that needs so many."""
         if self._device.type == "cpu":
             return free - beside
         return int(_SHARE_OF_HOST * psutil.virtual_memory().available)
 
     def _on_device(self, stored: int) -> int:
-        """Maps are kept in the memory of the CPU."""
+        """Maps are kept in host memory."""
         return stored if self._device.type == "cpu" else 0
 
 

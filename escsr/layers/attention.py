@@ -1,6 +1,6 @@
 """Self-attention inside windows, with a learned bias for every pair of pixels.
 
-Several functions compute the same attention; `WindowAttention` picks one of them per call.
+Several functions compute the same attention; `WindowAttention` picks one per call.
 """
 
 import functools
@@ -24,11 +24,11 @@ from escsr.layers.pointwise import Pointwise, pointwise
 from escsr.layers.strips import in_strips, strip_height
 
 ATTENTION_MODES = ("auto", "math", "sdpa", "flex", "concat")
-"""Ways to compute window attention, with one result."""
+"""Ways to compute window attention, all with the same result."""
 
 
 def attend_math(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Attention written out: softmax(q kᵀ / √d + bias) v.
+    """Attention by its formula: softmax(q kᵀ / √d + bias) v.
 
     Args:
         q: (N, heads, M², d) queries of N windows; ``k`` and ``v`` likewise.
@@ -44,16 +44,16 @@ def attend_math(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 
 def attend_sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """The same through PyTorch's fused kernels; arguments as in `attend_math`."""
+    """Attention through PyTorch's fused kernels; arguments as in `attend_math`."""
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype)[None])
 
 
 def attend_flex(q: Tensor, k: Tensor, v: Tensor, table: Tensor, window_size: int) -> Tensor:
-    """The same through FlexAttention, reading the table itself instead of a full bias.
+    """Attention through FlexAttention, which reads the table instead of a full bias.
 
-    Compiled at the first call on a GPU. Elsewhere PyTorch's uncompiled version runs: right,
-    but slow, and it holds all scores. On a CPU it has no backward pass; `WindowAttention` then
-    takes `attend_math`.
+    On a GPU it is compiled at the first call. Elsewhere PyTorch's uncompiled version runs, which
+    is correct but slow and keeps all scores. On a CPU it has no backward pass, so
+    `WindowAttention` uses `attend_math` there.
 
     Args:
         q: (N, heads, M², d); ``k`` and ``v`` likewise.
@@ -76,16 +76,16 @@ def attend_flex(q: Tensor, k: Tensor, v: Tensor, table: Tensor, window_size: int
 
 
 def attend_concat(q: Tensor, k: Tensor, v: Tensor, factors: Factors) -> Tensor:
-    """The same for a bias that is a product, through fused kernels that know of no bias.
+    """Attention for a bias that is a product, through fused kernels without a bias.
 
-    q kᵀ / √d + Qb Kbᵀ = [q / √d, Qb] [k, Kb]ᵀ, so the bias is never spread over pairs of
-    pixels, on no device and in no pass.
+    q kᵀ / √d + Qb Kbᵀ = [q / √d, Qb] [k, Kb]ᵀ, so the bias is never expanded to pairs of pixels,
+    on any device and in any pass.
 
     Args:
         q: (N, heads, M², d); ``k`` and ``v`` likewise.
         k: Keys.
         v: Values.
-        factors: Of the bias, (heads, M², R) each.
+        factors: Factors of the bias, (heads, M², R) each.
 
     Returns:
         (N, heads, M², d).
@@ -95,7 +95,7 @@ def attend_concat(q: Tensor, k: Tensor, v: Tensor, factors: Factors) -> Tensor:
     """
     d = v.shape[-1]
     q, k = concatenate(q, k, factors)
-    # Fused kernels want values as wide as keys: with zeros 5 times faster on a CPU.
+    # Fused kernels need values as wide as keys: padding with zeros is 5 times faster on a CPU.
     v = F.pad(v, (0, q.shape[-1] - d))
     return F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :d]
 
@@ -123,7 +123,7 @@ def _flex_function(*, compiled: bool) -> Callable[..., Any]:
         return torch.compile(flex_attention)
 
     def uncompiled(*args: object, **kwargs: object) -> object:
-        with warnings.catch_warnings():  # that it is uncompiled is said in our documentation
+        with warnings.catch_warnings():  # our documentation says that it is uncompiled
             warnings.simplefilter("ignore")
             return flex_attention(*args, **kwargs)
 
@@ -131,10 +131,10 @@ def _flex_function(*, compiled: bool) -> Callable[..., Any]:
 
 
 def check_attention_mode(mode: str) -> str:
-    """Return ``mode`` if it names an attention that this PyTorch has.
+    """Return ``mode`` if it names an attention that this PyTorch supports.
 
     Raises:
-        ValueError: If the name is unknown or FlexAttention is not there.
+        ValueError: If the name is unknown or FlexAttention is missing.
     """
     if mode not in ATTENTION_MODES:
         raise ValueError(f"unknown attention {mode!r}; there are: {', '.join(ATTENTION_MODES)}")
@@ -153,23 +153,23 @@ class WindowAttention(nn.Module):
         dim: Channels; a multiple of ``num_heads``.
         window_size: Side M of a window, in pixels.
         num_heads: Attention heads.
-        bias: What is added to the scores: "table" (a number per relative position), "low_rank"
-            (a product of two stored factors: FlashBias) or "implicit" (a product that is
-            computed from the positions: RIB).
-        rank: Columns of the factors; for a product only, and needed there.
-        hidden_dim: Width of the network that makes an implicit bias.
-        frequencies: Waves per side that it sees positions as.
+        bias: Kind of bias of the scores: "table" (a number per relative position), "low_rank"
+            (a product of two stored factors: FlashBias) or "implicit" (a product computed from
+            the positions: RIB).
+        rank: Number of columns of the factors; required for products, not allowed for tables.
+        hidden_dim: Width of the network that computes an implicit bias.
+        frequencies: Number of waves per side that encode positions for it.
         gate: Multiply the result, before its projection, by a number from 0 to 1 that a
-            depthwise and a pointwise convolution make of the input.
+            depthwise and a pointwise convolution compute from the input.
 
     Attributes:
-        mode: One of `ATTENTION_MODES`. "auto" takes what `escsr.choices` says for the device.
+        mode: One of `ATTENTION_MODES`. "auto" uses the choice of `escsr.choices` for the device.
 
     Shape:
-        (B, dim, H, W) to the same, any H and W from 1.
+        (B, dim, H, W) to the same, for any H and W from 1.
 
     Raises:
-        ValueError: If arguments do not fit each other.
+        ValueError: If arguments are inconsistent.
 
     Source:
         ESC, arXiv 2503.06671; windows and table as in Swin, arXiv 2103.14030; low rank: FlashBias,
@@ -207,13 +207,13 @@ class WindowAttention(nn.Module):
         self.bias = Derived(functools.partial(relative_bias, window_size=window_size))
 
     def train(self, mode: bool = True) -> "WindowAttention":
-        """Switch between training and evaluation; forgets the kept bias."""
+        """Switch between training and evaluation; drops the cached bias."""
         self.bias.clear()
         return super().train(mode)
 
     @property
     def reach(self) -> int:
-        """Rows beyond its windows that the layer looks at: those of the gate."""
+        """Rows beyond its windows that the layer reads, for the gate."""
         return 0 if self.gate is None else 1
 
     def forward(self, x: Tensor, overlap: Overlap = WHOLE) -> Tensor:
@@ -221,7 +221,7 @@ class WindowAttention(nn.Module):
 
         Args:
             x: (B, dim, H, W), or a band of it.
-            overlap: Rows of the band beyond those to make, which begin where windows do.
+            overlap: Extra rows of the band around the rows to compute, which start at a window.
 
         Returns:
             (B, dim, H, W) without the overlap.
@@ -238,16 +238,16 @@ class WindowAttention(nn.Module):
         return out[..., :height, :width]
 
     def _strip(self, x: Tensor) -> tuple[int, Tensor | None]:
-        """Rows, of whole windows, that are attended to at once, and the bias for all of them."""
+        """Rows (whole windows) that are processed at once, and the bias for all of them."""
         if self._mode_on(x) == "flex" or not isinstance(self.bias_kind, TableBias):
-            return x.shape[2], None  # biases that are products are made anew on each call
+            return x.shape[2], None  # biases that are products are computed on each call
         windows = strip_height(x, 3 * x.shape[1]) // self.window_size
         return max(windows, 1) * self.window_size, self.bias(*self._bias_weights())
 
     def _attend_windows(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """Project to queries, keys and values, and attend in each window, (B, dim, H, W)."""
         m = self.window_size
-        # Through NHWC, which is how the projection leaves it in memory.
+        # Through NHWC, the memory layout after the projection.
         q, k, v = rearrange(
             self._project(x).permute(0, 2, 3, 1),
             "b (r m) (c n) (qkv h d) -> qkv (b r c) h (m n) d",
@@ -265,11 +265,11 @@ class WindowAttention(nn.Module):
         ).permute(0, 3, 1, 2)
 
     def _project(self, x: Tensor) -> Tensor:
-        """Make q, k and v. The bias of k gets a gradient of exactly 0.
+        """Compute q, k and v. The bias of k gets a gradient of exactly 0.
 
-        It adds the same to all scores of a query, so softmax cancels it, and its gradient is
-        rounding noise. Adam would blow that up to whole steps, different ones for each way of
-        sharing out a batch.
+        It adds the same value to all scores of a query, so softmax cancels it, and its gradient
+        is only rounding noise. Adam would amplify that to full steps, which would differ with
+        each way of dividing a batch.
         """
         bias = self.qkv.bias
         if torch.is_grad_enabled() and bias is not None:
@@ -278,16 +278,16 @@ class WindowAttention(nn.Module):
         return pointwise(x, self.qkv.weight, bias)
 
     def _mode_on(self, x: Tensor) -> str:
-        """The way to compute on the device of ``x``."""
+        """The mode to use on the device of ``x``."""
         if self.mode != "auto":
             return self.mode
         choices = choices_for(x.device, x.dtype)
         return choices.table if isinstance(self.bias_kind, TableBias) else choices.factors
 
     def settle(self, like: Tensor) -> None:
-        """Take for good what "auto" means for tensors of this type on this device.
+        """Replace "auto" permanently by the mode for tensors of this dtype on this device.
 
-        Programs that are compiled choose no more.
+        Compiled programs cannot choose any more.
         """
         self.mode = self._mode_on(like)
 
@@ -297,7 +297,7 @@ class WindowAttention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Run the chosen attention on (N, heads, M², d) queries, keys and values.
 
-        ``bias`` is that of the table, where it was made before.
+        ``bias`` is the expanded table, if it was computed before.
         """
         weights = self._bias_weights()
         gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (q, *weights))
@@ -315,7 +315,7 @@ class WindowAttention(nn.Module):
                 return attend_flex_factors(q, k, v, factors)
             # One CPU thread, window 64 of rank 16: 0.12 s instead of 0.29, and 1.0 instead of 2.1
             # in training. Window 32 of rank 48: 53 ms instead of 69; but 360 instead of 250 in
-            # training, where width counts for more.
+            # training, where width matters more.
             wide = in_blocks and factors.q.shape[-1] > 2 * q.shape[-1]
             if mode == "concat" and not (wide and self.mode == "auto"):
                 return attend_concat(q, k, v, factors)
@@ -326,7 +326,7 @@ class WindowAttention(nn.Module):
 
 
 class Gate(nn.Module):
-    """A number from 0 to 1 for every value of a feature map, made of its neighbourhood.
+    """A number from 0 to 1 for every value of a feature map, from its neighbourhood.
 
     ``sigmoid(pointwise(depthwise(x)))``, 3×3, zero padding.
 

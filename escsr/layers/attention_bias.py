@@ -1,8 +1,8 @@
-"""What window attention adds to its scores, in one of three kinds of weights.
+"""The biases that window attention adds to its scores, in three kinds.
 
-Spread out, a bias is a number for every pair of pixels in a window. A table holds one for every
-relative position; the other kinds are products of two factors, which can often take the place
-of the product.
+In full, a bias is a number for every pair of pixels in a window. A table holds one number for
+every relative position; the other kinds are products of two factors, which can often be used
+without computing the product.
 """
 
 from dataclasses import dataclass, field
@@ -12,25 +12,25 @@ import torch
 from torch import Tensor
 
 BIASES = ("table", "low_rank", "implicit")
-"""Kinds of bias that `WindowAttention` takes."""
+"""Kinds of bias that `WindowAttention` supports."""
 
 _DRAWN_STD = 0.02
-"""Of a drawn table; the other kinds begin with a bias of about this size."""
+"""Standard deviation of an initial table; the other kinds start with about the same size."""
 
 
 class Factors(NamedTuple):
     """A bias as a product: ``bias[h] = q[h] k[h]ᵀ``.
 
     Attributes:
-        q: (heads, M², R), of the query pixels.
-        k: (heads, M², R), of the key pixels.
+        q: (heads, M², R), for the query pixels.
+        k: (heads, M², R), for the key pixels.
     """
 
     q: Tensor
     k: Tensor
 
     def spread(self) -> Tensor:
-        """The bias itself, (heads, M², M²), in the factors' own precision."""
+        """The bias itself, (heads, M², M²), in the precision of the factors."""
         with torch.autocast(self.q.device.type, enabled=False):
             return self.q @ self.k.transpose(-2, -1)
 
@@ -39,7 +39,7 @@ class Factors(NamedTuple):
 
 
 def relative_bias(table: Tensor, window_size: int) -> Tensor:
-    """Spread a table over relative positions to a bias for every pair of pixels.
+    """Expand a table over relative positions to a bias for every pair of pixels.
 
     ``bias[h, i, j] = table[h, (yj - yi + M - 1) (2M - 1) + xj - xi + M - 1]`` with pixels
     numbered row by row. Every row of the bias is a window into the table, so it is built by
@@ -60,7 +60,7 @@ def relative_bias(table: Tensor, window_size: int) -> Tensor:
 
 
 def relative_bias_by_index(table: Tensor, window_size: int) -> Tensor:
-    """The same as `relative_bias`, written as its definition: the reference for tests."""
+    """`relative_bias` by its definition, the reference for tests."""
     m = window_size
     y, x = torch.meshgrid(torch.arange(m), torch.arange(m), indexing="ij")
     y, x = y.reshape(-1), x.reshape(-1)
@@ -117,12 +117,12 @@ class LowRankBias:
 
 
 class Factorization(NamedTuple):
-    """The best product of a given rank in place of a table.
+    """The best product of a given rank instead of a table.
 
     Attributes:
         factors: The product.
-        errors: Per head, the norm of what is lost, as a share of the norm of the bias:
-            0 is exact, 1 is nothing kept.
+        errors: Per head, the norm of the error relative to the norm of the bias: 0 is exact, 1
+            means that nothing is kept.
     """
 
     factors: Factors
@@ -130,11 +130,11 @@ class Factorization(NamedTuple):
 
 
 def factorize_table(table: Tensor, window_size: int, rank: int) -> Factorization:
-    """Put a product of low rank in place of a table, by truncated singular values.
+    """Replace a table by a product of low rank, by truncating singular values.
 
-    No product of this rank is nearer to the spread-out table (Eckart and Young). Numbered
-    backwards, the keys make the spread-out table symmetric, as it depends on differences only:
-    eigenvalues, which are several times faster to find, take the place of singular values.
+    No product of this rank is closer to the full bias (Eckart and Young). The bias depends on
+    differences only, so it is symmetric when the keys are numbered backwards. Eigenvalues, which
+    are several times faster to compute, can therefore replace singular values.
 
     Args:
         table: (heads, (2M - 1)²).
@@ -142,7 +142,7 @@ def factorize_table(table: Tensor, window_size: int, rank: int) -> Factorization
         rank: R, from 1 to M².
 
     Returns:
-        The factors, in the type and on the device of the table, and what they lose.
+        The factors, in the dtype and on the device of the table, and their errors.
 
     Raises:
         ValueError: If the rank is not between 1 and M².
@@ -172,12 +172,12 @@ def factorize_table(table: Tensor, window_size: int, rank: int) -> Factorization
 
 
 def position_waves(window_size: int, frequencies: int, like: Tensor) -> Tensor:
-    """Describe the positions along one side of a window by sines and cosines.
+    """Encode the positions along one side of a window by sines and cosines.
 
     Args:
         window_size: M.
         frequencies: F; the k-th wave has the frequency 2ᵏ.
-        like: Gives device and number type.
+        like: Tensor whose device and dtype to use.
 
     Returns:
         (M, 1 + 2F): x = 2 (column + 0.5) / M - 1, sin(x), cos(x), sin(2x), cos(2x), sin(4x), …
@@ -192,10 +192,10 @@ def position_waves(window_size: int, frequencies: int, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ImplicitBias:
-    """A product whose factors a small network computes from the pixels' positions.
+    """A product whose factors a small network computes from pixel positions.
 
-    ``h = relu(e W + b)``, ``q = h Wq / √R``, ``k = h Wk``, with e the waves of x and y taken in
-    turn (x, y, sin x, sin y, cos x, cos y, sin 2x, …).
+    ``h = relu(e W + b)``, ``q = h Wq / √R``, ``k = h Wk``, where e alternates between the waves of
+    x and y (x, y, sin x, sin y, cos x, cos y, sin 2x, …).
 
     Args:
         window_size: M.
@@ -216,7 +216,7 @@ class ImplicitBias:
         """Make the weights of the small network: W, b, Wq and Wk."""
         width = 2 + 4 * self.frequencies
         shape = (num_heads, self.hidden_dim, self.rank)
-        # The squares of h add up to about a quarter of their number.
+        # The squares of h add up to about a quarter of the number of its elements.
         std = (4 * _DRAWN_STD / self.hidden_dim) ** 0.5
         return {
             "bias_hidden_weight": torch.randn(width, self.hidden_dim) / width**0.5,
@@ -243,10 +243,10 @@ class ImplicitBias:
 def make_bias(
     kind: str, window_size: int, *, rank: int | None, hidden_dim: int, frequencies: int
 ) -> TableBias | LowRankBias | ImplicitBias:
-    """Make a kind of bias from its name.
+    """Make a bias by the name of its kind.
 
     Raises:
-        ValueError: If the name is unknown, or the rank is missing, too many or impossible.
+        ValueError: If the name is unknown, or the rank is missing, superfluous or impossible.
     """
     if kind not in BIASES:
         raise ValueError(f"unknown bias {kind!r}; there are: {', '.join(BIASES)}")
@@ -268,7 +268,7 @@ def make_bias(
 
 
 def check_rank(rank: int, window_size: int) -> None:
-    """Refuse a rank that no bias of this window has.
+    """Refuse a rank that is impossible for a bias of this window.
 
     Raises:
         ValueError: If it is not between 1 and M².

@@ -1,9 +1,9 @@
-"""Window attention with a gradient for its bias, on a CPU, block by block.
+"""Window attention with a gradient for its bias on a CPU, block by block.
 
-PyTorch's fused attention has no gradient for the bias, so training with one falls back to
-writing out all scores, several times over. Here the forward pass is fused and keeps no scores;
-the backward pass computes them again in blocks that stay in the cache. With the shapes of
-`esc_tiny` that is 3 times faster than writing them out (`escsr bench --training`).
+PyTorch's fused attention has no gradient for the bias, so training with a bias falls back to
+storing all scores, several times. Here the forward pass is fused and keeps no scores; the
+backward pass recomputes them in blocks that stay in the cache. For the shapes of `esc_tiny` that
+is 3 times faster than storing them (`escsr bench --training`).
 """
 
 import itertools
@@ -15,17 +15,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 BLOCK_ELEMENTS = 1 << 19
-"""Scores held at once: 2 MiB in float32, twice. Half and twice as many were no faster."""
+"""Scores held at once: 2 MiB in float32, twice. Half or twice as many were no faster."""
 
 
 def attend_blocks(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """softmax(q kᵀ / √d + bias) v, with gradients for all four; for CPUs.
 
-    Scores of less than float32 precision are computed again in float32. There are no gradients
-    of gradients.
+    Scores below float32 precision are recomputed in float32. Second derivatives are not
+    supported.
 
     Args:
-        q: (N, heads, L, d) queries of N windows; ``k`` and ``v`` likewise, one number type.
+        q: (N, heads, L, d) queries of N windows; ``k`` and ``v`` likewise, in the same dtype.
         k: Keys.
         v: Values.
         bias: (heads, L, L), query first.
@@ -41,11 +41,11 @@ def attend_blocks(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 
 class _AttendBlocks(torch.autograd.Function):
-    """`attend_blocks`, as autograd sees it."""
+    """`attend_blocks` as an autograd function."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        # Detached, because the fused kernel is chosen only where no bias asks for a gradient.
+        # Detached, because the fused kernel is chosen only if the bias requires no gradient.
         out = F.scaled_dot_product_attention(
             q.detach(), k.detach(), v.detach(), attn_mask=bias.detach().to(q.dtype)[None]
         )
@@ -82,7 +82,7 @@ class _AttendBlocks(torch.autograd.Function):
 def _block(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, grad: Tensor, memory: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of some rows of the scores, in one attention head.
+    """Gradients of some rows of the scores in one attention head.
 
     Args:
         q: (n, r, d) queries; ``out`` and ``grad``, the result and its gradient, likewise.

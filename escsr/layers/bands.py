@@ -1,4 +1,4 @@
-"""Bands: maps that are read some rows at a time, because the whole may not fit in memory."""
+"""Bands: maps that are read a few rows at a time because the whole may not fit in memory."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -16,22 +16,22 @@ class RowSource(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Number type of the rows that are read."""
+        """Dtype of the rows that are read."""
 
     @property
     def device(self) -> torch.device:
-        """Where the rows are put."""
+        """Device of the rows that are read."""
 
     def read(self, top: int, bottom: int) -> Tensor:
         """Rows from ``top`` up to but not ``bottom``, (B, C, bottom - top, W).
 
-        The reader must not write to the tensor, which may be part of the map itself.
+        The caller must not write to the tensor, which may be part of the map itself.
         """
 
 
 @dataclass(frozen=True)
 class Band:
-    """Some rows of a map in memory, and where they lie in it.
+    """Some rows of a map in memory, and their position in it.
 
     Attributes:
         values: (B, C, rows, W).
@@ -73,7 +73,7 @@ class Band:
         """See `RowSource.read`.
 
         Raises:
-            ValueError: If some of the rows are not in the band.
+            ValueError: If some rows are not in the band.
         """
         end = self.top + self.values.shape[2]
         if not self.top <= top <= bottom <= end:
@@ -85,13 +85,13 @@ class Band:
 
 
 class Overlap(NamedTuple):
-    """Rows of a band that are there only because its outer rows depend on them.
+    """Rows of a band that are needed only because its outer rows depend on them.
 
-    Whatever a network makes of a band is right except near cuts that are no border of the
-    picture; there as many rows are wrong as it looks beyond its own, and are cut off.
+    A network's result for a band is correct except near cuts inside the picture. There, as many
+    rows are wrong as the network looks beyond its own, and they are cut off.
 
     Attributes:
-        above: Rows above those that are to be made.
+        above: Rows above those to compute.
         below: Rows below them.
 
     Example:
@@ -104,11 +104,11 @@ class Overlap(NamedTuple):
     below: int = 0
 
     def keep(self, rows: int) -> "Overlap":
-        """What is left where at most so many rows are kept on either side."""
+        """The overlap left if at most so many rows are kept on either side."""
         return Overlap(min(self.above, rows), min(self.below, rows))
 
     def cut(self, values: Tensor, keep: int = 0) -> Tensor:
-        """Cut (B, C, rows, W) to the rows that are to be made and at most ``keep`` beyond."""
+        """Cut (B, C, rows, W) to the rows to compute and at most ``keep`` beyond them."""
         above, below = max(self.above - keep, 0), max(self.below - keep, 0)
         if not above and not below:
             return values
@@ -116,14 +116,14 @@ class Overlap(NamedTuple):
 
 
 WHOLE = Overlap()
-"""Of a band that is the whole picture."""
+"""The overlap of a band that is the whole picture."""
 
 
 def as_rows(values: Tensor | RowSource) -> RowSource:
-    """A tensor as a source of rows; a source of rows as it is."""
+    """A tensor as a source of rows; a source of rows is returned unchanged."""
     return Band.whole(values) if isinstance(values, Tensor) else values
 
 
 def as_tensor(values: Tensor | RowSource) -> Tensor:
-    """The whole map, read if it is not a tensor already."""
+    """The whole map, read if it is not yet a tensor."""
     return values if isinstance(values, Tensor) else values.read(0, values.shape[2])

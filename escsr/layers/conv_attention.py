@@ -39,12 +39,12 @@ class LargeKernel(nn.Module):
         super().__init__()
         _check_kernel_size(kernel_size)
         self.weight = nn.Parameter(torch.empty(partial_dim, partial_dim, kernel_size, kernel_size))
-        # The mean over 8 symmetries divides the spread by about √8; undo that.
+        # The mean over 8 symmetries divides the standard deviation by about √8; undo that.
         nn.init.normal_(self.weight, std=(8 / self.weight[0].numel()) ** 0.5)
         self.symmetric = Derived(symmetrize)
 
     def train(self, mode: bool = True) -> "LargeKernel":
-        """Switch between training and evaluation; forgets the kept kernel."""
+        """Switch between training and evaluation; drops the cached kernel."""
         self.symmetric.clear()
         return super().train(mode)
 
@@ -94,10 +94,10 @@ def convolve_literal(x: Tensor, kernel: Tensor, dynamic: Tensor) -> Tensor:
 
 
 def convolve_merged(x: Tensor, kernel: Tensor, dynamic: Tensor) -> Tensor:
-    """The same as `convolve_literal` in one convolution, for a batch of one.
+    """`convolve_literal` as a single convolution, for a batch of one.
 
-    The dynamic kernel is depthwise, so it may be added to the centre of the diagonal of the
-    large one.
+    The dynamic kernel is depthwise, so it can be added to the centre of the large kernel's
+    diagonal.
     """
     margin = (kernel.shape[-1] - dynamic.shape[-1]) // 2
     own = F.pad(torch.diag_embed(dynamic[0].permute(1, 2, 0)).permute(2, 3, 0, 1), [margin] * 4)
@@ -131,7 +131,7 @@ def _convolve_as(dtype: torch.dtype, layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 class _PartialConvAttention(nn.Module, abc.ABC):
-    """What both kinds share: a part of the channels is mixed, then all of them pointwise."""
+    """Base of both kinds: mixes a part of the channels, then all of them pointwise."""
 
     def __init__(self, dim: int, *, partial_dim: int, squeezed: int) -> None:
         super().__init__()
@@ -142,36 +142,36 @@ class _PartialConvAttention(nn.Module, abc.ABC):
         self.squeeze = nn.Conv2d(partial_dim, squeezed, 1)
         self.excite = nn.Conv2d(squeezed, 9 * partial_dim, 1)
         self.aggregate = Pointwise(dim, dim)
-        # The dynamic kernel starts near zero, beside a large kernel that already mixes.
+        # The dynamic kernel starts near zero, as the large kernel already mixes.
         nn.init.normal_(self.excite.weight, std=1e-3)
         nn.init.zeros_(self.excite.bias)  # type: ignore[arg-type]
 
     def pool(self, x: Tensor) -> Tensor:
-        """The mean over the picture that the dynamic kernel is made of.
+        """The mean over the picture that the dynamic kernel is computed from.
 
         Args:
-            x: (B, C, H, W), or some rows of it: of bands, the mean of their means, weighted by
-                rows, is that of the picture.
+            x: (B, C, H, W), or some rows of it; the mean of the picture is the mean of its bands'
+                means weighted by rows.
 
         Returns:
             (B, P, 1, 1).
         """
-        # One kernel multiplies a whole picture, so its rounding error does not average out as
-        # that of pixels does. In double precision the error of ESC falls by a third, and its
-        # time rises by 2 %.
+        # One kernel multiplies a whole picture, so its rounding error does not average out like
+        # that of pixels. Double precision reduces the error of ESC by a third and takes 2 % more
+        # time.
         double = x.device.type == "cpu" and x.dtype == torch.float32 and not being_recorded()
         exact = torch.float64 if double and not torch.is_autocast_enabled("cpu") else x.dtype
         return x[:, : self.partial_dim].to(exact).mean(dim=(2, 3), keepdim=True)
 
     def dynamic_kernel(self, pooled: Tensor, dtype: torch.dtype) -> Tensor:
-        """Make a 3×3 depthwise kernel per sample of what `pool` gave: (B, P, 3, 3)."""
+        """Compute a 3×3 depthwise kernel per sample from the result of `pool`: (B, P, 3, 3)."""
         exact = pooled.dtype
         kernel = _convolve_as(exact, self.excite, F.gelu(_convolve_as(exact, self.squeeze, pooled)))
         return kernel.to(dtype).reshape(len(pooled), self.partial_dim, 3, 3)
 
     @abc.abstractmethod
     def mix(self, x: Tensor, kernels: tuple[Tensor, ...], dynamic: Tensor) -> Tensor:
-        """Mix the first P channels, (B, P, H, W), by the shared kernels and the dynamic one."""
+        """Mix the first P channels, (B, P, H, W), with the shared kernels and the dynamic one."""
 
     def forward(
         self, x: Tensor, kernels: tuple[Tensor, ...], pooled: Tensor | None = None
@@ -181,7 +181,7 @@ class _PartialConvAttention(nn.Module, abc.ABC):
         Args:
             x: (B, C, H, W), or a band of it.
             kernels: The network's shared kernels.
-            pooled: What `pool` gives for the whole picture; by default, of ``x``.
+            pooled: Result of `pool` for the whole picture; by default for ``x``.
 
         Returns:
             (B, C, H, W).
@@ -200,7 +200,7 @@ class ConvAttention(_PartialConvAttention):
         partial_dim: The first P channels are mixed over space, the others pass.
 
     Attributes:
-        literal: Run the two convolutions of the definition in all cases (the reference).
+        literal: Always run the two convolutions of the definition (the reference).
 
     Shape:
         (B, C, H, W) and the kernels of a `LargeKernel`, to (B, C, H, W).
@@ -213,7 +213,7 @@ class ConvAttention(_PartialConvAttention):
         super().__init__(dim, partial_dim=partial_dim, squeezed=max(partial_dim // 2, 1))
 
     def mix(self, x: Tensor, kernels: tuple[Tensor, ...], dynamic: Tensor) -> Tensor:
-        """Convolve (B, P, H, W) with the shared kernel and with its own."""
+        """Convolve (B, P, H, W) with the shared kernel and its own."""
         (kernel,) = kernels
         if self.literal:
             return convolve_literal(x, kernel, dynamic)
@@ -223,7 +223,7 @@ class ConvAttention(_PartialConvAttention):
 
 
 class DecomposedConvAttention(_PartialConvAttention):
-    """Convolutional attention of ESC-FP: pointwise, then depthwise with the kernels added.
+    """Convolutional attention of ESC-FP: pointwise, then depthwise with the sum of kernels.
 
     Args:
         dim: Channels C.
@@ -243,7 +243,7 @@ class DecomposedConvAttention(_PartialConvAttention):
         super().__init__(dim, partial_dim=partial_dim, squeezed=max(partial_dim // 4, 1))
 
     def mix(self, x: Tensor, kernels: tuple[Tensor, ...], dynamic: Tensor) -> Tensor:
-        """Convolve (B, P, H, W) with the shared kernels and with its own."""
+        """Convolve (B, P, H, W) with the shared kernels and its own."""
         channel, spatial = kernels
         x = F.conv2d(x, channel)
         if self.literal or x.shape[0] == 1:

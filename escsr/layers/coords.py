@@ -1,8 +1,8 @@
-"""Where the pixels of an enlarged picture lie between those of the small one.
+"""Positions of the pixels of an enlarged picture among those of the small one.
 
-Coordinates are pixel centres in [-1, 1], order (y, x), as the heads for any scale take them.
-On a regular grid nothing of this needs rounding: positions are quotients of whole numbers, so
-which pixels are neighbours, and with what weight, is found exactly, one axis at a time.
+Coordinates are pixel centres in [-1, 1], order (y, x), as expected by the heads for any scale.
+On a regular grid no rounding is needed: positions are quotients of whole numbers, so neighbours
+and their weights are found exactly, one axis at a time.
 """
 
 import functools
@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# A position this near below the border of two pixels (in pixels of the features) counts as the
-# next one, so that rounded coordinates choose as the exact ones of a regular grid do.
+# A position this close below the border of two pixels (in pixels of the features) belongs to the
+# next one, so that rounded coordinates choose the same pixel as the exact ones of a regular grid.
 _TIE = 2.0**-14
 
 
@@ -33,8 +33,8 @@ def make_coords(
         size: (H, W) of the picture.
         published: Round as the published code of LIIF and LTE does: -1 + r + 2 r i with
             r = 1/n, in float32. By default each coordinate is rounded once, from float64.
-        dtype: Number type of the result.
-        device: Where to put it.
+        dtype: Dtype of the result.
+        device: Device of the result.
 
     Returns:
         (H·W, 2), order (y, x), in [-1, 1].
@@ -65,26 +65,26 @@ def make_cells(
 
     Args:
         size: (H, W) of the picture.
-        dtype: Number type of the result.
-        device: Where to put it.
+        dtype: Dtype of the result.
+        device: Device of the result.
 
     Returns:
         (1, 1, 2): 2 / H and 2 / W, for any number of queries.
     """
-    # Filled where they lie: a copy from the host would stall a GPU's queue.
+    # Filled on the device: a copy from the host would stall a GPU's queue.
     sides = [torch.full((1, 1), 2 / length, dtype=dtype, device=device) for length in size]
     return torch.stack(sides, dim=-1)
 
 
 @dataclass(frozen=True)
 class Tap:
-    """One neighbour of each of many positions along an axis.
+    """One neighbour for each of many positions along an axis.
 
     Attributes:
         pixels: Indices into the small side.
-        offsets: 2 · (position - centre of the pixel), in pixels: within [-1, 1] lies the
-            pixel's own area.
-        weights: Share of this neighbour in the answer.
+        offsets: 2 · (position - centre of the pixel), in pixels; the pixel's own area is
+            [-1, 1].
+        weights: Weight of this neighbour in the answer.
     """
 
     pixels: Tensor
@@ -96,11 +96,11 @@ class Tap:
 class GridTaps:
     """Places of a regular grid along one axis that have the same number of neighbours.
 
-    NumPy arrays: the tables are made from numbers alone, also where tensors have no contents
-    (planning of memory) or are recorded.
+    They are NumPy arrays, because the tables depend on numbers alone, even when tensors have no
+    data (memory planning) or are traced.
 
     Attributes:
-        places: (k,) indices of the places, rising.
+        places: (k,) indices of the places, increasing.
         pixels: (n, k) the n = 1 or 2 neighbours of each; see `Tap`.
         offsets: (n, k) float64; see `Tap`.
         weights: (n, k) float64; see `Tap`. They add up to one.
@@ -112,7 +112,7 @@ class GridTaps:
     weights: NDArray[np.float64]
 
     def between(self, start: int, stop: int) -> "GridTaps":
-        """The part with places from ``start`` up to but not ``stop``."""
+        """The part with places from ``start`` up to but not including ``stop``."""
         first, last = np.searchsorted(self.places, (start, stop))
         cut = slice(first, last)
         return GridTaps(
@@ -121,18 +121,18 @@ class GridTaps:
 
 
 def grid_taps(length_out: int, length_in: int, *, ensemble: bool = True) -> list[GridTaps]:
-    """Neighbours of all places of a regular grid along one axis, exactly.
+    """Exact neighbours of all places of a regular grid along one axis.
 
-    Neighbours that do not count are left out: a place on the centre of a pixel needs only that
-    pixel (at odd scales every s-th), and so does one beyond the outermost centres.
+    Neighbours with zero weight are left out: a place on the centre of a pixel (every s-th at odd
+    scales) needs only that pixel, and so does a place beyond the outermost centres.
 
     Args:
         length_out: Places: pixels of the enlarged side.
         length_in: Pixels of the small side.
-        ensemble: Both neighbours of a place, or only the nearest.
+        ensemble: Whether to use both neighbours of a place, or only the nearest.
 
     Returns:
-        One or two groups that have all places between them.
+        One or two groups that together contain all places.
 
     Example:
         >>> pairs = grid_taps(4, 2)[-1]
@@ -156,7 +156,7 @@ def grid_taps(length_out: int, length_in: int, *, ensemble: bool = True) -> list
 
 
 def _grid_positions(length_out: int, length_in: int) -> tuple[Any, Any, int]:
-    """Positions as whole pixels and a rest, in ``whole``ths of a pixel."""
+    """Positions as whole pixels and a remainder, in ``whole``ths of a pixel."""
     whole = 2 * length_out
     numerator = (2 * np.arange(length_out, dtype=np.int64) + 1) * length_in - length_out
     lower = numerator // whole
@@ -175,15 +175,15 @@ def _grid_group(position: Any, chosen: Any, taps: Sequence[tuple[Any, Any]]) -> 
 
 @dataclass(frozen=True)
 class GridPhases:
-    """Where in its nearest pixel each place of a regular grid along one axis lies.
+    """The offset of each place of a regular grid along one axis within its nearest pixel.
 
     Attributes:
         pixels: (n,) nearest pixel of each place.
-        indices: (n,) which of ``offsets`` is its own.
-        offsets: The different offsets, rising, float64; see `Tap`.
-        period: After so many pixels, and as many places as there are offsets, all repeats itself.
+        indices: (n,) index of its offset in ``offsets``.
+        offsets: The distinct offsets, increasing, float64; see `Tap`.
+        period: Number of pixels after which the pattern, one place per offset, repeats.
         sides: Places and pixels of the whole axis.
-        first: The first place that is here.
+        first: The first place of this part.
     """
 
     pixels: NDArray[np.int64]
@@ -195,21 +195,21 @@ class GridPhases:
 
     @property
     def own(self) -> slice:
-        """The places that are here, of those of the whole axis."""
+        """The places of this part, out of those of the whole axis."""
         return slice(self.first, self.first + len(self.pixels))
 
     @property
     def repetitions(self) -> int:
-        """How many periods the grid has."""
+        """Number of periods of the grid."""
         return len(self.pixels) // len(self.offsets)
 
     @property
     def repeats(self) -> bool:
-        """Whether each pixel is the nearest of one place of each offset, in order."""
+        """Whether each pixel is the nearest of one place for each offset, in order."""
         return self.period == 1
 
     def periods(self, first: int, last: int) -> "GridPhases":
-        """Some periods of the grid, as a grid of their own: pixels are counted from its first."""
+        """Some periods of the grid as a grid of its own, with pixels counted from its first."""
         places = len(self.offsets)
         cut = slice(first * places, last * places)
         return replace(
@@ -237,9 +237,9 @@ class GridPhases:
                 yield pixel, slice(int(starts[pixel]), int(starts[pixel + 1]))
 
 
-@functools.lru_cache(maxsize=32)  # tile after tile asks for the same
+@functools.lru_cache(maxsize=32)  # all tiles request the same
 def grid_phases(length_out: int, length_in: int) -> GridPhases:
-    """Find the different offsets of a regular grid's places from their nearest pixels, exactly.
+    """Find the exact distinct offsets of a regular grid's places from their nearest pixels.
 
     Args:
         length_out: Places: pixels of the enlarged side.
@@ -261,15 +261,15 @@ def grid_phases(length_out: int, length_in: int) -> GridPhases:
 
 
 def point_taps(coords: Tensor, length_in: int, *, ensemble: bool = True) -> tuple[Tap, ...]:
-    """Neighbours of free coordinates along one axis.
+    """Neighbours of arbitrary coordinates along one axis.
 
     Args:
-        coords: Any shape, in [-1, 1]; what lies outside belongs to the border pixel.
+        coords: Any shape, in [-1, 1]; values outside belong to the border pixel.
         length_in: Pixels of the small side.
-        ensemble: Both neighbours of a position, or only the nearest.
+        ensemble: Whether to use both neighbours of a position, or only the nearest.
 
     Returns:
-        One or two taps of the shape of ``coords``, floats of its type.
+        One or two taps of the shape of ``coords``, floats of its dtype.
     """
     position = (coords + 1) * (length_in / 2) - 0.5
     if not ensemble:
@@ -285,7 +285,7 @@ def point_taps(coords: Tensor, length_in: int, *, ensemble: bool = True) -> tupl
 
 
 def bilinear_at(picture: Tensor, coords: Tensor) -> Tensor:
-    """A picture at free coordinates, bilinearly; constant beyond the outermost centres.
+    """A picture at arbitrary coordinates, bilinear; constant beyond the outermost centres.
 
     Args:
         picture: (B, C, h, w).

@@ -1,4 +1,4 @@
-"""Tensors computed from a weight, kept for as long as the weight stays the same."""
+"""Tensors computed from a weight, cached as long as the weight does not change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,21 +27,21 @@ class _Kept:
 
 
 class Derived:
-    """Computes a tensor from a weight and remembers it while only inference is going on.
+    """Computes a tensor from a weight and caches it during inference.
 
-    Kept only where no gradient can flow to the weight. It is computed anew when the weight
-    was written to, replaced, moved or cast. On a CPU the weight's values are compared as
-    well (microseconds: only small weights are derived from), because a write through
-    ``weight.data`` moves no counter. On other devices such a comparison would stall the
-    queue, so there a write through ``.data`` needs a call of ``model.train()`` or
-    ``model.eval()``, which forgets everything.
+    It is cached only if no gradient can flow to the weight, and recomputed after the weight was
+    written to, replaced, moved or cast. On a CPU the weight's values are compared as well (this
+    takes microseconds, as only small weights are used), because a write through ``weight.data``
+    does not change the version counter. On other devices such a comparison would stall the
+    queue, so a write through ``.data`` there needs a call of ``model.train()`` or
+    ``model.eval()``, which drops the cache.
 
-    Threads may share one: each call returns the tensor that it found or computed itself,
-    whatever other threads keep or forget meanwhile. Copies and pickles begin empty.
+    Threads may share it: each call returns the tensor that it found or computed itself, whatever
+    other threads cache or drop in the meantime. Copies and pickles start empty.
 
     Args:
         compute: The function from weight to tensor.
-        limit_bytes: A larger result is not kept but computed on each call.
+        limit_bytes: Larger results are not cached but computed on each call.
 
     Attributes:
         enabled: False computes on each call, for measurements.
@@ -54,29 +54,29 @@ class Derived:
         self._kept: _Kept | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the kept tensor out of copies and pickles."""
+        """Leave the cached tensor out of copies and pickles."""
         return {**vars(self), "_kept": None}
 
     @property
     def kept(self) -> Tensor | None:
-        """The tensor that is remembered, if one is."""
+        """The cached tensor, if any."""
         kept = self._kept
         return None if kept is None else kept.value
 
     def clear(self) -> None:
-        """Forget the kept tensor."""
+        """Drop the cached tensor."""
         self._kept = None
 
     def __call__(self, weight: Tensor) -> Tensor:
-        """Return ``compute(weight)``, kept or fresh."""
+        """Return ``compute(weight)``, cached or new."""
         if not self._may_keep(weight):
             return self.compute(weight)
         key = (weight.data_ptr(), weight._version, weight.dtype, weight.device, weight.shape)
         kept = self._kept  # read once: another thread may clear it
         if kept is not None and kept.key == key and not _differs(kept.snapshot, weight):
             return kept.value
-        # Outside of inference mode: a kept inference tensor could not be used by a
-        # later call that needs a gradient for its input.
+        # Outside inference mode: a cached inference tensor could not be used by a later
+        # call that needs a gradient for its input.
         with torch.inference_mode(False), torch.no_grad():
             value = self.compute(weight)
             if value.numel() * value.element_size() <= self.limit_bytes:

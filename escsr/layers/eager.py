@@ -1,4 +1,4 @@
-"""Functions that `torch.compile` leaves as they are."""
+"""Functions that `torch.compile` does not compile."""
 
 import functools
 from collections.abc import Callable
@@ -12,19 +12,20 @@ T = TypeVar("T")
 
 
 def never_compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """Run a function as it is written within compiled networks, too.
+    """Run a function uncompiled, even within compiled networks.
 
-    For code whose shapes and tables come from numbers that change from picture to picture: its
-    graphs would be made anew for each size, and some cannot be made. `torch.compiler.disable`
-    does the same, but imports the compiler (two seconds) into every program.
+    For code whose shapes and tables depend on numbers that change from picture to picture: it
+    would be recompiled for each size, and some of it cannot be compiled.
+    `torch.compiler.disable` does the same, but imports the compiler (two seconds) into every
+    program.
 
     Args:
         function: A function or method.
 
     Returns:
-        The same, to the compiler a break between two graphs.
+        The function, which the compiler treats as a break between two graphs.
     """
-    apart = _disable_dynamo(function)  # imports the compiler when it is called first
+    apart = _disable_dynamo(function)  # imports the compiler at the first call
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:

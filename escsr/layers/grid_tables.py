@@ -13,12 +13,12 @@ from escsr.layers.tables import keeps_tables, kept
 
 @dataclass(frozen=True)
 class PlacedTaps:
-    """Places with the same number of neighbours, as numbers and as tensors.
+    """Places with the same number of neighbours, as numbers and tensors.
 
     Attributes:
-        numbers: What loops and cuts are made from, on the host.
+        numbers: The same on the host, for loops and cuts.
         places: (k,) on the device; see `GridTaps`.
-        taps: Neighbours of each, on the device.
+        taps: Neighbours of each place, on the device.
     """
 
     numbers: GridTaps
@@ -26,7 +26,7 @@ class PlacedTaps:
     taps: tuple[Tap, ...]
 
     def between(self, start: int, stop: int) -> "PlacedTaps":
-        """The part with places from ``start`` up to but not ``stop``."""
+        """The part with places from ``start`` up to but not including ``stop``."""
         first, last = (int(i) for i in np.searchsorted(self.numbers.places, (start, stop)))
         cut = slice(first, last)
         taps = (Tap(t.pixels[cut], t.offsets[cut], t.weights[cut]) for t in self.taps)
@@ -49,11 +49,11 @@ def placed_taps(
         length_in: See ``length_out``.
         between: The first place, and the one after the last.
         ensemble: See ``length_out``.
-        dtype: Number type of offsets and weights.
-        device: Where to put them.
+        dtype: Dtype of offsets and weights.
+        device: Device of the tensors.
 
     Returns:
-        One or two groups; those without places are left out.
+        One or two groups; empty groups are left out.
     """
     if keeps_tables(length_out):
         placed = [
@@ -87,7 +87,7 @@ def _placed(group: GridTaps, dtype: torch.dtype, device: torch.device) -> Placed
 
 
 def phase_offsets(axis: GridPhases, like: Tensor) -> Tensor:
-    """The offset of each place of an axis, (n,), of the type and on the device of ``like``."""
+    """The offset of each place of an axis, (n,), of the dtype and on the device of ``like``."""
     if not keeps_tables(axis.sides[0]):
         return _offsets(axis, like.dtype, like.device)
     return _kept_offsets(*axis.sides, like.dtype, like.device)[axis.own]
@@ -118,10 +118,10 @@ _kept_pixels = kept(_pixels)
 
 
 def slots(length_out: int, length_in: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Every pixel's places, as many for each as the pixel with the most has.
+    """The places of every pixel, padded to the greatest number of places per pixel.
 
     Returns:
-        (length_in, most) places, and whether they are the pixel's own: those too many are not.
+        (length_in, most) places, and whether they belong to the pixel, unlike the padding.
     """
     starts = grid_phases(length_out, length_in).starts
     places = starts[:-1, None] + np.arange(int(np.diff(starts).max()))
@@ -144,7 +144,7 @@ _kept_places = kept(_places)
 def own_slots(
     length_out: int, length_in: int, first: int, last: int, device: torch.device
 ) -> Tensor:
-    """Which `slots` of the pixels ``first`` up to ``last`` are their own: indices, row by row."""
+    """Indices, row by row, of the `slots` that belong to the pixels ``first`` up to ``last``."""
     make = _kept_own if keeps_tables(length_out) else _own
     return make(length_out, length_in, first, last, device)
 

@@ -1,7 +1,7 @@
-"""Plain enlargement of pictures, any rows of it.
+"""Plain interpolation of any rows of an enlarged picture.
 
 Positions are quotients of whole numbers and are not rounded before they are split into a pixel
-and a fraction, so every row is the same whichever rows are made with it.
+and a fraction, so a row does not depend on which other rows are computed with it.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ from escsr.layers.inplace import add
 from escsr.layers.tables import keeps_tables, kept
 
 InterpolationMode = Literal["nearest", "bilinear", "bicubic"]
-# How many pixels before and behind the one at or below a position count.
+# Number of pixels used before and after the one at or below a position.
 _AROUND = {"nearest": (0, 0), "bilinear": (0, 1), "bicubic": (1, 2)}
 # The sharpness of bicubic interpolation in PyTorch and OpenCV.
 _A = -0.75
@@ -23,7 +23,7 @@ _A = -0.75
 def interpolate_rows(
     picture: RowSource, size: tuple[int, int], rows: tuple[int, int], *, mode: InterpolationMode
 ) -> Tensor:
-    """Some rows of a plainly enlarged picture; constant beyond its outermost centres.
+    """Some rows of an interpolated picture; constant beyond the outermost centres.
 
     Equals ``F.interpolate(picture, size, mode=mode, align_corners=False)`` without its rounding
     of positions.
@@ -31,11 +31,11 @@ def interpolate_rows(
     Args:
         picture: (B, C, h, w).
         size: (H_out, W_out) of the whole result.
-        rows: The first row to make, and the one after the last.
+        rows: The first row to compute, and the one after the last.
         mode: "nearest", "bilinear" or "bicubic" (a = -0.75, no antialiasing).
 
     Returns:
-        (B, C, rows, W_out), freshly made.
+        (B, C, rows, W_out), a new tensor.
 
     Source:
         Cubic convolution: Keys, IEEE TASSP 29 (1981).
@@ -43,7 +43,7 @@ def interpolate_rows(
     height, width = picture.shape[2:]
     top, bottom = interpolation_rows(rows, size[0], height, mode=mode)
     given = picture.read(top, bottom)
-    # Columns first: there are fewer rows before the enlargement than after it.
+    # Columns first, because there are fewer rows before the enlargement.
     wide = _along(given, 3, _taps((0, size[1]), size[1], width, mode, like=given))
     taps = _taps(rows, size[0], height, mode, like=given)
     return _along(wide, 2, [(pixels - top, weights) for pixels, weights in taps])
@@ -57,10 +57,10 @@ def add_interpolated(
     *,
     mode: InterpolationMode,
 ) -> Tensor:
-    """Add some rows of a plainly enlarged picture; in inference they are written into ``sr``.
+    """Add some rows of an interpolated picture, in inference writing into ``sr``.
 
     Args:
-        sr: (B, C, rows, W_out), that nobody else holds.
+        sr: (B, C, rows, W_out), a tensor that nobody else holds.
         picture: See `interpolate_rows`; also ``size``, ``rows`` and ``mode``.
         size: (H_out, W_out) of the whole result.
         rows: The first row to make, and the one after the last.
@@ -76,7 +76,7 @@ def add_interpolated(
         return add(sr, interpolate_rows(picture, size, rows, mode=mode))
     given = picture.read(*(row // factor for row in rows)).permute(0, 2, 3, 1)
     wide = given.repeat_interleave(factor, dim=2).permute(0, 3, 1, 2)
-    # Each row is added to all those that it becomes, without being copied for them.
+    # Each row is added to all rows of the result that it maps to, without copies.
     blocks = sr.view(*sr.shape[:2], -1, factor, size[1])
     blocks.add_(wide[:, :, :, None])
     return sr
@@ -85,7 +85,7 @@ def add_interpolated(
 def interpolation_rows(
     rows: tuple[int, int], length_out: int, length_in: int, *, mode: InterpolationMode
 ) -> tuple[int, int]:
-    """The rows of a picture that some rows of its enlargement are made of.
+    """The rows of a picture that some rows of its enlargement depend on.
 
     Args:
         rows: The first row to make, and the one after the last.
@@ -94,7 +94,7 @@ def interpolation_rows(
         mode: See `interpolate_rows`.
 
     Returns:
-        The first row that is needed, and the one after the last.
+        The first row needed, and the one after the last.
 
     Example:
         >>> interpolation_rows((8, 12), 40, 10, mode="bilinear")
@@ -118,7 +118,7 @@ def _floor(place: int, length_out: int, length_in: int, mode: InterpolationMode)
 def _taps(
     places: tuple[int, int], length_out: int, length_in: int, mode: InterpolationMode, like: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
-    """The pixels that some places along an axis are made of, and their weights."""
+    """The pixels that some places along an axis depend on, and their weights."""
     if not keeps_tables(length_out):
         return _make_taps(places, length_out, length_in, mode, like.dtype, like.device)
     whole = (0, length_out)
@@ -137,7 +137,7 @@ def _make_taps(
     dtype: torch.dtype,
     device: torch.device,
 ) -> list[tuple[Tensor, Tensor]]:
-    # On the CPU, because not every device knows float64.
+    # On the CPU, because not every device supports float64.
     numbers = torch.arange(*places)
     if mode == "nearest":
         pixels = torch.div(numbers * length_in, length_out, rounding_mode="floor")

@@ -6,18 +6,17 @@ from torch import Tensor
 
 from escsr.layers.derived import being_recorded
 
-# Numbers in a vector register of AVX-512; oneDNN gives each channel of the result one of them.
+# Numbers in an AVX-512 register; oneDNN uses one of them per output channel.
 _LANES = 16
 
 
 def convolve_large(x: Tensor, kernel: Tensor) -> Tensor:
     """``F.conv2d(x, kernel, padding=K // 2)``, in inference on a CPU several rows at once.
 
-    With 8 channels half of every vector register stays empty. Rows of the result are therefore
-    made in pairs: the channels of a pair are those of one convolution with stride 2, whose
-    kernels are a row taller and zero where the other row of the pair looks. The sums are the
-    same, to the bit; for 8 channels of 240×320 pixels and K = 13 they take 9.1 instead of
-    15.7 ms.
+    With 8 channels, half of every vector register would be empty. Rows of the result are
+    therefore computed in pairs, as the channels of one convolution with stride 2 whose kernels
+    are one row taller and zero in the row that only the other row of the pair uses. The sums are
+    bit-identical; for 8 channels of 240×320 pixels and K = 13 they take 9.1 instead of 15.7 ms.
 
     Args:
         x: (B, C, H, W).

@@ -15,8 +15,8 @@ class LayerNorm2d(nn.Module):
         eps: Added to the variance.
 
     Shape:
-        (B, dim, H, W) to the same. The result lies in memory as channels-last, which
-        convolutions on a CPU are several times faster with, unless `escsr.choices` says otherwise.
+        (B, dim, H, W) to the same. The result is channels-last in memory, which makes
+        convolutions on a CPU several times faster, unless `escsr.choices` chooses otherwise.
 
     Source:
         Layer Normalization, arXiv 1607.06450.

@@ -10,14 +10,14 @@ def reflected_indices(
 ) -> Tensor:
     """Positions that a reflection pad reads, for a side of any length.
 
-    Reflection goes on with period ``2 (length - 1)``, so the pad may be wider than the
+    Reflection continues with period ``2 (length - 1)``, so the pad may be wider than the
     picture; a side of one pixel is repeated.
 
     Args:
         length: Length of the side, in pixels, at least 1.
         before: Pixels added before it.
-        after: Pixels added behind it.
-        device: Where to make them.
+        after: Pixels added after it.
+        device: Device of the result.
 
     Returns:
         (before + length + after,) int64 positions in [0, length - 1].
@@ -37,10 +37,10 @@ def reflected_indices(
 def reflect_pad(
     x: Tensor, *, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0
 ) -> Tensor:
-    """Pad the last two dimensions by reflection, whatever their size.
+    """Pad the last two dimensions by reflection, for any size.
 
-    PyTorch's own reflection refuses pads as wide as the picture. This one equals it where
-    that works and goes on reflecting where it does not.
+    PyTorch's own reflection refuses pads as wide as the picture. This function gives the same
+    result for smaller pads and continues reflecting for larger ones.
 
     Args:
         x: (B, C, H, W), H and W at least 1.

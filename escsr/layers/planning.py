@@ -1,4 +1,4 @@
-"""Whether a network runs in earnest, or only to learn what it would take."""
+"""Whether a network really runs, or only to measure its cost."""
 
 import contextlib
 import itertools
@@ -15,14 +15,14 @@ _planned: ContextVar[Literal["nothing", "memory", "work"]] = ContextVar(
 
 @contextlib.contextmanager
 def planning(what: Literal["memory", "work"] = "memory") -> Iterator[None]:
-    """Mark that networks run only to be measured, on tensors without contents.
+    """Mark that networks run only to be measured, on tensors without data.
 
-    Inside the block, in this thread (or asynchronous task) alone, layers keep nothing and avoid
+    Inside the block, in this thread (or asynchronous task) only, layers cache nothing and avoid
     kernels that need real memory.
 
     Args:
-        what: "memory" runs only the first of a loop's equal steps, since the others need no more
-            than that; "work" runs them all.
+        what: "memory" runs only the first of a loop's equal steps, because the others need no more
+            memory; "work" runs them all.
 
     Example:
         >>> with planning(), FakeTensorMode():
@@ -41,5 +41,5 @@ def is_planning() -> bool:
 
 
 def planned_steps(steps: Iterable[T]) -> Iterator[T]:
-    """All steps of a loop; while memory is planned, the first only."""
+    """All steps of a loop; only the first while memory is being planned."""
     yield from itertools.islice(steps, 1 if _planned.get() == "memory" else None)

@@ -11,14 +11,14 @@ from escsr.layers.planning import is_planning
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution that takes the fastest route on a CPU; see `pointwise`.
+    """A 1×1 convolution by the fastest method on a CPU; see `pointwise`.
 
     Its parameters are those of ``nn.Conv2d`` with a kernel of one pixel.
 
     Args:
         in_channels: Channels in.
         out_channels: Channels out.
-        bias: Whether a number per channel is added.
+        bias: Whether to add a number per channel.
 
     Shape:
         (B, in_channels, H, W) to (B, out_channels, H, W).
@@ -32,23 +32,23 @@ class Pointwise(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Tensor, *, gelu: bool = False) -> Tensor:
-        """Apply the convolution, followed by the exact GELU if asked."""
+        """Apply the convolution, optionally followed by the exact GELU."""
         return pointwise(x, self.weight, self.bias, gelu=gelu)
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> Tensor:
-    """A 1×1 convolution, followed by the exact GELU if asked.
+    """A 1×1 convolution, optionally followed by the exact GELU.
 
-    With one thread ``F.conv2d`` computes it by its slowest kernel, which first copies the bias
-    to every pixel. In float32 inference on a CPU this goes through oneDNN's linear layer over
-    channels-last memory instead, GELU included: 3 instead of 8 ms for 32 to 40 channels of
+    With one thread, ``F.conv2d`` uses its slowest kernel, which first copies the bias to every
+    pixel. In float32 inference on a CPU this function uses oneDNN's linear layer over
+    channels-last memory instead, including GELU: 3 instead of 8 ms for 32 to 40 channels of
     240×320 pixels.
 
     Args:
         x: (B, C_in, H, W).
         weight: (C_out, C_in, 1, 1).
         bias: (C_out,), if any.
-        gelu: Apply GELU to the result.
+        gelu: Whether to apply GELU to the result.
 
     Returns:
         (B, C_out, H, W), in the memory layout of ``x``.
@@ -66,12 +66,12 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = Fa
 def pointwise_replacing(x: Tensor, first: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A 1×1 convolution of ``x`` with its first channels replaced.
 
-    In inference on a CPU the replaced map is never built: the two parts are multiplied by their
+    In inference on a CPU the combined map is never built: the two parts are multiplied by their
     own columns of the weight and added.
 
     Args:
         x: (B, C_in, H, W).
-        first: (B, P, H, W), taken instead of the first P channels of ``x``.
+        first: (B, P, H, W), used instead of the first P channels of ``x``.
         weight: (C_out, C_in, 1, 1).
         bias: (C_out,), if any.
 
@@ -92,7 +92,7 @@ def pointwise_replacing(x: Tensor, first: Tensor, weight: Tensor, bias: Tensor |
 
 
 def _is_linear_faster(x: Tensor, weight: Tensor) -> bool:
-    # Tensors without contents and recorded networks take the plain convolution.
+    # Tensors without data and traced networks use the plain convolution.
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Pixel shuffling: channels that become blocks of pixels."""
+"""Pixel shuffling: turning channels into blocks of pixels."""
 
 import torch
 import torch.nn.functional as F
@@ -8,19 +8,19 @@ from escsr.layers.derived import being_recorded
 
 
 def blocks_to_pixels(blocks: Tensor, down: int, across: int) -> Tensor:
-    """Turn the channels of each pixel into a block of pixels, whose colours lie side by side.
+    """Turn the channels of each pixel into a block of pixels with adjacent colours.
 
-    ``F.pixel_shuffle`` wants the channels in the order (colour, row, column) and moves single
-    numbers. In the order (row, column, colour) whole lines of a block are moved: in channels-last
-    memory a quarter of the time at ×4.
+    ``F.pixel_shuffle`` needs the channels in the order (colour, row, column) and moves single
+    numbers. In the order (row, column, colour), whole lines of a block are moved, which takes a
+    quarter of the time at ×4 in channels-last memory.
 
     Args:
         blocks: (B, down·across·C, h, w), channels in the order (row, column, colour).
         down: Rows of a block.
-        across: Its columns.
+        across: Columns of a block.
 
     Returns:
-        (B, C, down·h, across·w), as channels-last memory.
+        (B, C, down·h, across·w), in channels-last memory.
     """
     batch, channels, height, width = blocks.shape
     line = channels // down
@@ -30,10 +30,10 @@ def blocks_to_pixels(blocks: Tensor, down: int, across: int) -> Tensor:
 
 
 def convolve_and_shuffle(layer: nn.Conv2d, x: Tensor, factor: int) -> Tensor:
-    """``F.pixel_shuffle(layer(x), factor)``, in inference on a CPU by `blocks_to_pixels`.
+    """``F.pixel_shuffle(layer(x), factor)``, in inference on a CPU with `blocks_to_pixels`.
 
     Args:
-        layer: A convolution with C·factor² channels out and zero padding.
+        layer: A convolution with C·factor² output channels and zero padding.
         x: Its input, (B, C_in, h, w).
         factor: Enlargement.
 

@@ -1,4 +1,4 @@
-"""Strips: some rows of a feature map, worked on while they lie in the cache of a CPU."""
+"""Strips: a few rows of a feature map, processed while they are in the cache of a CPU."""
 
 from collections.abc import Callable
 
@@ -8,19 +8,19 @@ from torch import Tensor
 from escsr.layers.derived import being_recorded
 from escsr.layers.planning import planned_steps
 
-# Bytes of the widest map of a strip; half of the second-level cache of common processors.
+# Bytes of the widest map of a strip: half the second-level cache of common processors.
 _STRIP = 1 << 20
 
 
 def strip_height(x: Tensor, channels: int) -> int:
-    """Rows of a feature map to work on at once: all of them except in inference on a CPU.
+    """Rows of a feature map to process at once: all of them except in inference on a CPU.
 
     Args:
         x: (B, C, H, W).
-        channels: Channels of the widest map that is made on the way.
+        channels: Channels of the widest intermediate map.
 
     Returns:
-        A number of rows from 1.
+        The number of rows, at least 1.
     """
     height: int = x.shape[2]
     if x.device.type != "cpu" or torch.is_grad_enabled() or being_recorded():
@@ -30,15 +30,15 @@ def strip_height(x: Tensor, channels: int) -> int:
 
 
 def in_strips(function: Callable[[Tensor], Tensor], x: Tensor, strip: int) -> Tensor:
-    """Apply a function that keeps size and channels and looks at no other rows, strip by strip.
+    """Apply a row-wise function that keeps size and channels, strip by strip.
 
     Args:
         function: From (1, C, rows, W) to the same shape.
         x: (B, C, H, W).
-        strip: Rows at once; at H or more the function gets all of ``x``.
+        strip: Rows at once; with H or more the function gets all of ``x``.
 
     Returns:
-        (B, C, H, W), as of ``function(x)``.
+        (B, C, H, W), equal to ``function(x)``.
     """
     if strip >= x.shape[2]:
         return function(x)

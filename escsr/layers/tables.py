@@ -1,7 +1,7 @@
-"""Tables made from numbers alone, kept on the device that uses them.
+"""Tables that depend on numbers alone, cached on the device that uses them.
 
-Indices and weights of a regular grid depend on its sides only. Copied from the host on each call
-they would stall a GPU's queue, so those of the last few sizes stay there.
+Indices and weights of a regular grid depend only on its sides. Copying them from the host on each
+call would stall a GPU's queue, so those of the last few sizes are cached.
 """
 
 import functools
@@ -16,23 +16,23 @@ from escsr.layers.planning import is_planning
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Longer sides are made band by band, and a table of all of them would be large: at 65536 places
-# the four taps of bicubic interpolation take 3 MiB.
+# Longer sides are computed band by band, and a table of all places would be large: for 65536
+# places the four taps of bicubic interpolation take 3 MiB.
 _LONGEST = 1 << 16
 _KEPT = 16
 _forgetters: list[Callable[[], None]] = []
 
 
 def keeps_tables(length: int) -> bool:
-    """Whether tables of a side with so many places are kept, in the run that is going on."""
+    """Whether tables of a side with so many places are cached in the current run."""
     return length <= _LONGEST and not is_planning() and not being_recorded()
 
 
 def kept(make: Callable[P, T]) -> Callable[P, T]:
-    """Remember the last few results of a function of numbers, number types and devices.
+    """Cache the last few results of a function of numbers, dtypes and devices.
 
-    Callers ask `keeps_tables` first. Results are no inference tensors, whoever asks first, so
-    that calls with gradients can use them too.
+    Callers check `keeps_tables` first. Results are never inference tensors, so that calls with
+    gradients can use them too.
     """
 
     @functools.lru_cache(maxsize=_KEPT)
@@ -50,6 +50,6 @@ def kept(make: Callable[P, T]) -> Callable[P, T]:
 
 
 def forget_tables() -> None:
-    """Give the memory of all tables back."""
+    """Free the memory of all tables."""
     for forget in _forgetters:
         forget()

@@ -1,9 +1,9 @@
-"""What networks are asked for, checked."""
+"""Checks of requests to networks."""
 
 from torch import Tensor
 
 MAX_SCALE = 30
-"""Largest enlargement: far beyond what networks are trained for, so that more is a mistake."""
+"""Largest enlargement: far beyond what networks are trained for, so more is a mistake."""
 
 
 def check_picture(lq: Tensor) -> None:
@@ -26,14 +26,14 @@ def check_rows(rows: tuple[int, int], height: int) -> tuple[int, int]:
 
 def scaled(height: int, width: int, scale: float | None) -> tuple[int, int]:
     assert scale is not None
-    # Whole scales without rounding: sizes may be symbols while a network is exported.
+    # Whole scales without rounding: sizes may be symbolic during export.
     if isinstance(scale, int):
         return height * scale, width * scale
     return round(height * scale), round(width * scale)
 
 
 def check_enlargement(size: tuple[int, int], own: tuple[int, int], scale: float | None) -> None:
-    """For networks of any scale: from 1 to `MAX_SCALE` along both sides."""
+    """Check the range for networks of any scale: 1 to `MAX_SCALE` along both sides."""
     if (
         size[0] >= own[0]
         and size[1] >= own[1]

@@ -1,4 +1,4 @@
-"""What networks are made of, in words."""
+"""Descriptions of networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What a network is made of: enough to build it again.
+    """The description of a network: everything needed to build it again.
 
     Attributes:
         backbone: Name in the registry of backbones.
         head: Name in the registry of heads.
         backbone_args: Its keyword arguments where they differ from the named variant.
-        head_args: Likewise; the scale of a fixed-scale head is among them.
+        head_args: Likewise for the head, including the scale of a fixed-scale head.
     """
 
     backbone: str

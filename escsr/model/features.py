@@ -1,4 +1,4 @@
-"""What networks know of pictures before they enlarge them."""
+"""Features of pictures."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from escsr.layers.bands import RowSource
 
 @dataclass(frozen=True)
 class Features:
-    """What a network knows of pictures before it enlarges them: see `SuperResolver.encode`.
+    """Features of pictures, from which they are enlarged; see `SuperResolver.encode`.
 
-    Both parts are tensors, or other sources of rows where pictures are larger than memory.
+    Both parts are tensors, or other sources of rows for pictures larger than memory.
 
     Attributes:
         map: (B, C, h, w) features.
-        picture: (B, 3, H, W) they were made from, in the range that the head asks for.
+        picture: (B, 3, H, W) they were computed from, in the range that the head expects.
     """
 
     map: Tensor | RowSource

@@ -1,4 +1,4 @@
-"""The network that users hold: a backbone and a head."""
+"""Complete networks: a backbone and a head."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +24,18 @@ from escsr.model.sharing import Shareable
 
 
 class SuperResolver(Shareable, nn.Module):
-    """A super-resolution network: features by a backbone, the picture by a head.
+    """A super-resolution network: a backbone for features, and a head for the picture.
 
     Made by `escsr.build` or `escsr.load`.
 
     Args:
         backbone: From picture to features.
         head: From features to the enlarged picture.
-        config: What both are made of.
+        config: Description of both.
 
     Attributes:
-        trained: False while the weights are drawn and nothing was loaded or trained.
-        facts: What is known of its weights (recipe, steps, data, source).
+        trained: False while the weights are random, before anything was loaded or trained.
+        facts: Facts about its weights (recipe, steps, data, source).
 
     Shape:
         ``lq`` (B, 3, H, W), RGB in [0, 1], to (B, 3, H_out, W_out), not clipped.
@@ -56,13 +56,13 @@ class SuperResolver(Shareable, nn.Module):
 
     @property
     def scale(self) -> float | None:
-        """The one scale that the network makes, or None if it makes any."""
+        """The fixed scale of the network, or None if it supports any."""
         if not isinstance(self.head, FixedScaleHead):
             return None
         scale = self.head.scale / self.backbone.stride
         return int(scale) if scale == int(scale) else scale
 
-    if TYPE_CHECKING:  # what PyTorch declares gives Any
+    if TYPE_CHECKING:  # PyTorch's declaration returns Any
 
         def __call__(  # noqa: D102
             self, lq: Tensor, scale: float | None = None, size: tuple[int, int] | None = None
@@ -76,21 +76,21 @@ class SuperResolver(Shareable, nn.Module):
         Args:
             lq: (B, 3, H, W), RGB in [0, 1], floating point; any H and W from 1.
             scale: Enlargement of both sides, from 1 to 30; sides are rounded to whole pixels.
-                May be left out where the network makes only one.
+                May be left out if the network supports only one.
             size: (H_out, W_out) instead of ``scale``; the two sides may be enlarged differently.
 
         Returns:
             (B, 3, H_out, W_out), about [0, 1].
 
         Raises:
-            ValueError: If shapes, scale or size are not what the network takes.
+            ValueError: If the network does not support the shapes, scale or size.
             TypeError: If ``lq`` is not a floating-point tensor.
         """
         size = self.output_size(lq, scale=scale, size=size)
         return self.render(self.encode(lq), size=size)
 
     def encode(self, lq: Tensor) -> Features:
-        """Make the features of pictures, from which `render` makes any size, again and again.
+        """Compute the features of pictures, from which `render` makes results of any size.
 
         Args:
             lq: See `forward`.
@@ -99,7 +99,7 @@ class SuperResolver(Shareable, nn.Module):
             The features, with the picture.
 
         Raises:
-            ValueError: If the shape is not what the network takes.
+            ValueError: If the network does not support the shape.
             TypeError: If ``lq`` is not a floating-point tensor.
 
         Example:
@@ -124,16 +124,16 @@ class SuperResolver(Shareable, nn.Module):
         """Make the enlarged picture, or some rows of it, from features.
 
         Args:
-            features: Of `encode`.
+            features: Features from `encode`.
             scale: See `forward`.
-            size: See `forward`; of the whole result.
+            size: See `forward`; the size of the whole result.
             rows: The first row of the result to make, and the one after the last; by default all.
 
         Returns:
             (B, 3, H_out or rows, W_out), about [0, 1].
 
         Raises:
-            ValueError: If scale, size or rows are not what the network makes.
+            ValueError: If the network does not support the scale, size or rows.
 
         Example:
             >>> whole = model.render(features, scale=4)
@@ -150,10 +150,10 @@ class SuperResolver(Shareable, nn.Module):
         return self._to_unit_range(self.head.rows(*sources, size, rows))
 
     def at(self, features: Features, coords: Tensor, cells: Tensor) -> Tensor:
-        """Find the colours at free points of pictures, from their features.
+        """Compute the colours at arbitrary points of pictures from their features.
 
         Args:
-            features: Of `encode`.
+            features: Features from `encode`.
             coords: See `query`.
             cells: See `query`.
 
@@ -167,14 +167,14 @@ class SuperResolver(Shareable, nn.Module):
         return self._to_unit_range(self._query_head().query(*maps, coords, cells))
 
     def query(self, lq: Tensor, coords: Tensor, cells: Tensor) -> Tensor:
-        """Find the colours at free points of pictures.
+        """Compute the colours at arbitrary points of pictures.
 
         Args:
             lq: See `forward`.
             coords: (B, Q, 2), order (y, x), in [-1, 1]: pixel i of n has its centre at
                 -1 + (2 i + 1) / n (`escsr.layers.make_coords`).
-            cells: (B, Q, 2) or (B, 1, 2): 2 / H_out and 2 / W_out, height and width of the pixel
-                that is asked for (`escsr.layers.make_cells`).
+            cells: (B, Q, 2) or (B, 1, 2): 2 / H_out and 2 / W_out, height and width of the
+                requested pixel (`escsr.layers.make_cells`).
 
         Returns:
             (B, Q, 3), RGB, about [0, 1].
@@ -200,12 +200,12 @@ class SuperResolver(Shareable, nn.Module):
         )
 
     def _to_range_of_head(self, lq: Tensor) -> Tensor:
-        """The picture in the range that the head asks for."""
+        """The picture in the range that the head expects."""
         low, high = self.head.pixel_range
         return lq if (low, high) == (0, 1) else lq * (high - low) + low
 
     def _to_unit_range(self, sr: Tensor) -> Tensor:
-        """The answer in [0, 1]; written into ``sr`` in inference, which may be large."""
+        """The result in [0, 1]; in inference written into ``sr``, which may be large."""
         low, high = self.head.pixel_range
         if (low, high) == (0, 1):
             return sr
@@ -216,7 +216,7 @@ class SuperResolver(Shareable, nn.Module):
     def output_size(
         self, lq: Tensor, *, scale: float | None = None, size: tuple[int, int] | None = None
     ) -> tuple[int, int]:
-        """Check a request and say what size it gives, as `forward` does.
+        """Check a request like `forward` and return the resulting size.
 
         Args:
             lq: See `forward`.
@@ -257,7 +257,7 @@ class SuperResolver(Shareable, nn.Module):
         return asked
 
     def _check_folding(self, height: int, width: int) -> None:
-        """Coordinates span the features, so these must span the picture and no more."""
+        """Coordinates span the features, so the features must span exactly the picture."""
         stride = self.backbone.stride
         if isinstance(self.head, QueryHead) and (height % stride or width % stride):
             raise ValueError(
@@ -269,7 +269,7 @@ class SuperResolver(Shareable, nn.Module):
     def set_attention(self, mode: str) -> "SuperResolver":
         """Choose how window attention is computed: "auto", "math", "sdpa", "flex" or "concat".
 
-        "concat" is for biases that are products; attention with a table takes "sdpa" there.
+        "concat" is for biases that are products; attention with a table uses "sdpa" instead.
 
         Returns:
             The network itself.
@@ -291,7 +291,7 @@ class SuperResolver(Shareable, nn.Module):
 
 
 def unwrapped(model: nn.Module) -> SuperResolver:
-    """The network inside what `torch.compile`, DistributedDataParallel or AveragedModel made of it.
+    """The network inside the wrappers of `torch.compile`, DistributedDataParallel or AveragedModel.
 
     Args:
         model: A network, wrapped any number of times or not at all.

@@ -1,6 +1,6 @@
-"""How networks are passed on: as a folder, or as a repository of the Hugging Face Hub.
+"""Sharing networks as folders or as repositories of the Hugging Face Hub.
 
-What the methods do needs `escsr.build` and `escsr.models`, which are below this package:
+The implementation needs `escsr.build` and `escsr.models`, which are below this package, so
 `escsr.pretrained` provides it.
 """
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 
 class Sharing(Protocol):
-    """What `escsr.pretrained` brings."""
+    """The interface that `escsr.pretrained` implements."""
 
     def save(
         self,
@@ -50,15 +50,15 @@ class Shareable:
         license: str | None = None,
         card: str | None = None,
     ) -> None:
-        """Write the network as a folder that can be published as it is.
+        """Write the network as a folder that is ready to publish.
 
         Args:
-            folder: Gets ``model.safetensors`` (which `escsr.load` opens), ``config.json`` and a
-                model card, ``README.md``. It is made if need be; a card that is there already
-                stays, unless ``card`` is given.
-            license: Of the weights, as the Hub abbreviates it ("apache-2.0"); by default what
-                ``model.facts`` says.
-            card: Text of the card, in Markdown, in place of the one that is written.
+            folder: Folder for ``model.safetensors`` (which `escsr.load` opens), ``config.json``
+                and a model card, ``README.md``. It is created if missing. An existing card is kept
+                unless ``card`` is given.
+            license: License of the weights in the Hub's notation ("apache-2.0"); by default that
+                of ``model.facts``.
+            card: Text of the card in Markdown, instead of the generated one.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -76,10 +76,10 @@ class Shareable:
         revision: str | None = None,
         attention: str = "auto",
     ) -> Self:
-        """Open what `save_pretrained` or `push_to_hub` wrote; every tensor must fit.
+        """Open a network from `save_pretrained` or `push_to_hub`; every tensor must fit.
 
         Args:
-            name: A folder, or a repository of the Hub, "user/repo", which is fetched on first use.
+            name: A folder, or a repository of the Hub, "user/repo", downloaded on first use.
             revision: Branch, tag or commit of the repository.
             attention: See `escsr.load`.
 
@@ -112,16 +112,16 @@ class Shareable:
         """Publish the network as a repository of the Hub; needs ``hf auth login``.
 
         Args:
-            repo: "user/repo"; made if need be. A card that is there already stays, unless ``card``
-                is given.
+            repo: "user/repo"; created if missing. An existing card is kept unless ``card`` is
+                given.
             license: See `save_pretrained`.
             card: See `save_pretrained`.
-            private: Whether a new repository is private; by default what the account says.
+            private: Whether a new repository is private; by default the account's setting.
             revision: Branch to write to; by default the main one.
-            message: Of the commit.
+            message: Commit message.
 
         Returns:
-            The address of the commit.
+            The URL of the commit.
 
         Raises:
             OSError: If the Hub refuses, or ``ESCSR_OFFLINE`` is set.
