@@ -26,7 +26,7 @@ base = load(Path(__file__).with_name("arbitrary.py"))
 recipe = replace(
     base,
     name="arbitrary_tiny",
-    # of the cheap heads the best after equal steps, see docs/heads.md
+    # the best of the cheap heads after equal steps, see docs/heads.md
     model=partial(
         escsr.build,
         "esc_tiny",

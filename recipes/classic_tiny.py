@@ -27,7 +27,7 @@ recipe = Recipe(
     validation=partial(CropValidation, roots=ROOTS, include=HELD_OUT, scale=2),
     loss=partial(L1),
     # The paper's 5e-4 with betas (0.9, 0.9) is for batch 64 and 500 k steps; a short run of
-    # a small network bears twice that and wants the steadier default beta2.
+    # a small network tolerates twice that and needs the steadier default beta2.
     optimizer=partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0),
     schedule=partial(cosine, warmup=200, floor=0.01),
     steps=8_000,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make docs/benchmarks/gpu.md of what `escsr bench --gpu` wrote.
+"""Make docs/benchmarks/gpu.md from the file of `escsr bench --gpu`.
 
     python tools/gpu_page.py escsr_gpu.json > docs/benchmarks/gpu.md
 
@@ -44,12 +44,12 @@ This page is made by `tools/gpu_page.py` of that file.
 
 
 def number(value: float | None, form: str = ".3g") -> str:
-    """A figure, or that there is none."""
+    """A figure, or a note that there is none."""
     return NOT_YET if value is None else format(value, form)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table, or that there is nothing to put into it."""
+    """A table, or a note that there is nothing to put into it."""
     head, lines = list(head), [f"| {' | '.join(row)} |" for row in rows]
     if not lines:
         return f"{NOT_YET[0].upper()}{NOT_YET[1:]}.\n"
@@ -91,7 +91,7 @@ def machine(report: Report) -> str:
 
 
 def goals(report: Report) -> str:
-    """What is wanted, and what was found."""
+    """The targets and the figures found."""
     rivals = {
         entry["precision"]: entry
         for entry in report.get("against", ())

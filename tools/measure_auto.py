@@ -97,7 +97,7 @@ def measured(originals: list[np.ndarray], sessions: dict[str, escsr.Upscaler]) -
 
 
 def ignore(_: str) -> None:
-    """Of the other networks nothing is to be told."""
+    """Suppress notices of the other networks."""
 
 
 def table(rows: list[Row]) -> str:

@@ -2,7 +2,7 @@
 
 The teacher T is a weight file or an embedded model of ours, or a Python file of your own that
 defines ``teacher``, a function from (1, 3, h, w) float32 RGB in [0, 1] to (1, 3, scale h, scale w):
-so any network can teach, whatever runs it. Such a file is executed.
+so any network can teach, in any framework. Such a file is executed.
 """
 
 import sys

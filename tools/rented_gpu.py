@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""All that is worth doing on a rented GPU machine, in order of worth, each with a time limit.
+"""Make the most of a rented GPU machine: steps in order of value, each with a time limit.
 
     python tools/rented_gpu.py results --minutes 14 --photos photos --against published.py:make
 
@@ -36,7 +36,7 @@ TESTS, BENCH, COMPARED = 0.2, 0.25, 0.03
 """Shares of all time; each of the two compared runs takes the last."""
 
 GRACE = 20
-"""Seconds that a step gets to save what it has, after it was told to end."""
+"""Seconds that a step gets to save its state after it was asked to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Step:
     """One program to run.
 
     Attributes:
-        name: Of its log, and of what it makes.
+        name: Name of its log and its results.
         command: Its arguments.
         minutes: How long it may take.
     """
@@ -83,7 +83,7 @@ class Training:
 
 
 def first_steps(options: argparse.Namespace, minutes: float) -> Iterator[Step]:
-    """What comes before training."""
+    """The steps before training."""
     marked = [p for p in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.gpu" in p.read_text()]
     files = [str(path) for path in (marked[-1:] if options.dry_run else marked)]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
@@ -136,7 +136,7 @@ def run(step: Step, out: Path) -> dict[str, object]:
     """Run a step, its output into a log; told to end when its time is over, and killed after that.
 
     Returns:
-        What became of it.
+        The outcome.
     """
     began = time.monotonic()
     late = False
@@ -163,7 +163,7 @@ def run(step: Step, out: Path) -> dict[str, object]:
 
 
 def parsed() -> argparse.Namespace:
-    """What was asked for."""
+    """The options, checked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

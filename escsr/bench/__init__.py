@@ -1,4 +1,4 @@
-"""Speed and memory, measured against what is written out literally."""
+"""Speed and memory, measured against literal implementations."""
 
 from escsr.bench.heads import HeadSetup, run_heads
 from escsr.bench.large import measure_large

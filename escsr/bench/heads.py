@@ -18,7 +18,7 @@ PLAIN = "pixel_shuffle"
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSetup:
-    """What is measured.
+    """The settings of a measurement.
 
     Attributes:
         height: Rows of the features.
@@ -41,7 +41,7 @@ class HeadSetup:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadMeasurement:
-    """What came out for one head at one scale.
+    """The result for one head at one scale.
 
     Attributes:
         head: Name of the head; "literal …" for a definition written out.
@@ -65,10 +65,10 @@ class HeadMeasurement:
 
 
 def run_heads(setup: HeadSetup) -> list[HeadMeasurement]:
-    """Measure all heads for any scale, in turns, so that other work on the machine hits all.
+    """Measure all heads for any scale alternately, so that other load affects all equally.
 
     Args:
-        setup: What to measure.
+        setup: The settings.
 
     Returns:
         One measurement for each head and scale, definitions and the plain head included.
@@ -91,7 +91,7 @@ def _at_scale(setup: HeadSetup, scale: int) -> list[HeadMeasurement]:
     shape = (setup.height, setup.width)
     features = torch.randn(1, setup.channels, *shape, generator=generator).to(setup.device)
     lq = torch.rand(1, 3, *shape, generator=generator).to(setup.device)
-    if setup.device == "cpu":  # as our backbones hand them over
+    if setup.device == "cpu":  # the layout our backbones return
         features = features.contiguous(memory_format=torch.channels_last)
     size = (setup.height * scale, setup.width * scale)
     heads = _heads(setup, scale)

@@ -1,4 +1,4 @@
-"""What exact bands and tiles cost beside the whole picture, where the time goes, what differs."""
+"""Exact bands and tiles compared with the whole picture: cost, time profile, differences."""
 
 import time
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class _Clock:
 
 
 class _TimedStore(RowStore):
-    """A store that says how long it takes."""
+    """A store that records its time."""
 
     clock: _Clock
 

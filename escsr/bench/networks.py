@@ -1,7 +1,7 @@
 """Speed and memory of whole networks, measured against them written out literally.
 
-Every variant runs in a process of its own, so that peaks of memory are its own, on one
-machine in one run. Figures are compared only within a run.
+Every variant runs in a separate process, so that memory peaks are its own, on one machine in one
+run. Figures are compared only within a run.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from escsr.model import SuperResolver
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What is measured.
+    """The settings of a measurement.
 
     Attributes:
         backbone: Name of a backbone.
@@ -57,14 +57,14 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What came out for one variant.
+    """The result for one variant.
 
     Attributes:
         variant: Name of the variant.
         seconds: Of the fastest pass.
         peak_bytes: Memory at its highest above the loaded network (resident memory of the
             process on a CPU, PyTorch's allocations on a GPU).
-        estimated_bytes: What `estimate_memory` said, weights and kept tensors left out.
+        estimated_bytes: The result of `estimate_memory`, without weights and kept tensors.
         difference: Largest absolute difference from the output of the first variant.
     """
 
@@ -143,10 +143,10 @@ BF16 = "escsr, bfloat16"
 
 
 def run(setup: Setup, *, training: bool = False) -> list[Measurement]:
-    """Measure all variants, each in a process of its own.
+    """Measure all variants, each in a separate process.
 
     Args:
-        setup: What to measure.
+        setup: The settings.
         training: Forward and backward passes instead of inference.
 
     Returns:
@@ -185,7 +185,7 @@ def _in_process(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measure(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure one variant in this process, as an order of `run` says."""
+    """Measure one variant in this process, as ordered by `run`."""
     setup, training = Setup(**order["setup"]), order["training"]
     torch.set_num_threads(setup.threads)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What a pass through a network spends its time on."""
+"""The time of a pass through a network, by operation."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ def costs(setup: Setup, *, training: bool = False, count: int = 3) -> list[Cost]
     Args:
         setup: What runs; ``repeats`` is not used.
         training: A forward and backward pass instead of inference.
-        count: How many operations are named, the costliest first.
+        count: Number of operations to list, the costliest first.
 
     Returns:
         The operations, by their time without that of operations inside them.

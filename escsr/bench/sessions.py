@@ -1,4 +1,4 @@
-"""What a session adds to the bare network, and what the embedded models cost beside each other."""
+"""The overhead of a session over the bare network, and the relative cost of embedded models."""
 
 import statistics
 import time

@@ -14,23 +14,23 @@ class Head(nn.Module, abc.ABC):
     """From features to the enlarged picture.
 
     A factory in `HEADS` takes ``in_channels`` and keyword arguments. ``forward`` gets the
-    features (B, in_channels, h, w), the picture they were made from, ``lq`` (B, 3, H, W), and
-    the ``size`` (H_out, W_out) to make, and gives (B, 3, H_out, W_out), freshly made. Nothing is
-    kept between calls, and inputs are never written to.
+    features (B, in_channels, h, w), the picture they were made from, ``lq`` (B, 3, H, W), and the
+    ``size`` (H_out, W_out) to make, and returns a new tensor (B, 3, H_out, W_out). Nothing is kept
+    between calls, and inputs are never written to.
 
-    Large pictures are made by ``rows``, some rows at a time. A head that only writes
-    ``forward`` makes the whole picture for that and cuts it; one that needs only a few rows of
-    the features writes ``rows``, ``source_rows`` and ``picture_rows`` as well.
+    Large pictures are made by ``rows``, some rows at a time. A head that only implements
+    ``forward`` makes the whole picture for that and crops it; one that needs only a few rows of the
+    features implements ``rows``, ``source_rows`` and ``picture_rows`` as well.
 
     Attributes:
-        pixel_range: What the network sees black and white as, and answers in. `SuperResolver`
+        pixel_range: The network's values of black and white, for input and output. `SuperResolver`
             maps the picture from [0, 1] to it before the backbone, and the answer back.
     """
 
     pixel_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make bands of a head that has another ``forward`` than its parent by that."""
+        """Use the default bands for a head that overrides only ``forward``."""
         super().__init_subclass__(**kwargs)
         if "forward" in vars(cls) and "rows" not in vars(cls):
             cls.rows = Head.rows  # type: ignore[method-assign]
@@ -61,7 +61,7 @@ class Head(nn.Module, abc.ABC):
     def source_rows(
         self, rows: tuple[int, int], *, size: tuple[int, int], height: int
     ) -> tuple[int, int]:
-        """The rows of the features that ``rows`` may read, those it only looks at included.
+        """The rows of the features that ``rows`` may read, including those used only as context.
 
         Args:
             rows: The first row of the picture to make, and the one after the last.
@@ -69,8 +69,7 @@ class Head(nn.Module, abc.ABC):
             height: Rows of the whole features.
 
         Returns:
-            The first row, and the one after the last: all, where that depends on what the
-            features are.
+            The first row, and the one after the last; all rows if that depends on the features.
         """
         return 0, height
 
@@ -103,8 +102,8 @@ class QueryHead(Head):
             lq: (B, 3, H, W), the picture they were made from.
             coords: (B, Q, 2), order (y, x): -1 and 1 are the outer edges of the picture, so
                 pixel i of n has its centre at -1 + (2 i + 1) / n.
-            cells: (B, Q, 2) or (B, 1, 2), height and width of the pixel that is asked for, in
-                the same units: 2 / H_out and 2 / W_out.
+            cells: (B, Q, 2) or (B, 1, 2), height and width of the requested pixel, in the same
+                units: 2 / H_out and 2 / W_out.
 
         Returns:
             (B, Q, 3).
@@ -112,10 +111,10 @@ class QueryHead(Head):
 
     @staticmethod
     def check_queries(features: Tensor, coords: Tensor, cells: Tensor) -> None:
-        """See that shapes fit.
+        """Check that shapes fit.
 
         Raises:
-            ValueError: If not; with what is allowed.
+            ValueError: If not; the message gives the allowed shapes.
         """
         batch = len(features)
         if coords.ndim != 3 or coords.shape[0] != batch or coords.shape[2] != 2:
@@ -159,9 +158,9 @@ class FixedScaleHead(Head):
     Attributes:
         enlarges: False for a head that keeps the size of the features, so that it cannot
             undo the folding of a backbone that unshuffles.
-        reach: How many rows of the features beyond its own a row of the picture depends on;
-            None where that is unknown, and rows are cut from the whole picture. A subclass with
-            another ``enlarge`` says it anew.
+        reach: How many rows of the features beyond its own a row of the picture depends on; None if
+            that is unknown, and rows are cut from the whole picture. A subclass that overrides
+            ``enlarge`` must set it again.
 
     Raises:
         ValueError: If ``scale`` is not an integer of at least 1.
@@ -171,7 +170,7 @@ class FixedScaleHead(Head):
     reach: int | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Forget the reach of the parent where ``enlarge`` is another."""
+        """Drop the parent's reach if ``enlarge`` is overridden."""
         super().__init_subclass__(**kwargs)
         if "enlarge" in vars(cls) and "reach" not in vars(cls):
             cls.reach = None
@@ -209,11 +208,11 @@ class FixedScaleHead(Head):
     def _rows(
         self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
     ) -> Tensor:
-        """What both ``forward`` and ``rows`` are."""
+        """The common part of ``forward`` and ``rows``."""
         self._check_size(features, size)
         top, bottom = self.source_rows(rows, size=size, height=features.shape[2])
-        # What lies beyond the rows that are read counts as zero, which is right at the borders
-        # of the features; elsewhere it spoils only rows that are cut off here.
+        # Beyond the rows that are read everything counts as zero, which is right at the borders of
+        # the features; elsewhere it affects only rows that are cut off here.
         sr = self.enlarge(features.read(top, bottom))
         first = rows[0] - top * self.scale
         return sr[..., first : first + rows[1] - rows[0], : size[1]]

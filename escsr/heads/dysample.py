@@ -26,8 +26,8 @@ class DySample(FixedScaleHead):
     Args:
         in_channels: Channels of the features.
         scale: Any integer from 1.
-        groups: Groups of channels with offsets of their own.
-        mid_dim: If given and other than ``in_channels``, a convolution brings the features
+        groups: Groups of channels, each with its own offsets.
+        mid_dim: If given and different from ``in_channels``, a convolution brings the features
             to this width first (ESC-RealM).
 
     Raises:
@@ -83,7 +83,7 @@ class DySample(FixedScaleHead):
         return sr[..., first : first + rows[1] - rows[0], : size[1]]
 
     def _enlarge_rows(self, source: RowSource, top: int, bottom: int) -> Tensor:
-        """What some rows of the features become."""
+        """The result for some rows of the features."""
         features = self._reduced(source, top, bottom)
         offset = self.offset(features) * self.scope(features).sigmoid() * 0.5
         # Coordinates need more than the 11 bits of half precision.
@@ -101,7 +101,7 @@ class DySample(FixedScaleHead):
             features = self._reduced(source, first, last)
         batch, channels, _, _ = features.shape
         beyond = "border"
-        if not _repeats_borders(x.device):  # places are brought inside instead
+        if not _repeats_borders(x.device):  # clamp the places instead
             beyond = "zeros"
             x, y = x.clamp(0.5, width - 0.5), y.clamp(first + 0.5, last - 0.5)
         x, y = 2 * x / width - 1, 2 * (y - first) / (last - first) - 1

@@ -1,4 +1,4 @@
-"""What heads for any scale have in common: neighbours, blocks of rows, and the blend.
+"""The common base of heads for any scale: neighbours, blocks of rows, and the blend.
 
 The answer at a point is a blend of what up to four pixels of the features predict for it. The
 blend is linear and its weights add up to one, so it goes before the last layer; on a regular
@@ -40,7 +40,7 @@ _GPU_BLOCK = 128 << 20
 
 @dataclass(frozen=True)
 class Places:
-    """Queries that one neighbour each answers: which, and how far it is.
+    """Queries answered by one neighbour each: which one, and its distance.
 
     Shapes broadcast to (B, rows, columns, 1) on a grid and to (B, Q, 1) for free coordinates.
 
@@ -48,8 +48,8 @@ class Places:
         y: 2 · (query - centre of the neighbour), in rows of the features.
         x: Likewise in columns.
         cell: (…, 2) height and width of a query's pixel, in the same units.
-        rows: On a grid, indices into the rows of the maps; else None.
-        columns: On a grid, indices into their columns; else indices into all their pixels.
+        rows: On a grid, indices into the rows of the maps; otherwise None.
+        columns: On a grid, indices into their columns; otherwise indices into all their pixels.
     """
 
     y: Tensor
@@ -59,7 +59,7 @@ class Places:
     columns: Tensor
 
     def take(self, features: Tensor) -> Tensor:
-        """The neighbours' vectors out of a (B, h, w, C) map; freshly made."""
+        """The neighbours' vectors from a (B, h, w, C) map, as a new tensor."""
         if self.rows is not None:
             return features.index_select(1, self.rows).index_select(2, self.columns)
         flat = features.reshape(-1, features.shape[-1])
@@ -79,7 +79,7 @@ class ImplicitHead(QueryHead, abc.ABC):
         cell_max_scale: Above this enlargement the network receives the cell of this one, for
             networks that saw none larger in training; None passes the true cell.
         image_skip: "bilinear" adds the picture, enlarged bilinearly.
-        memory_mib: Limit for what is prepared at once, in MiB, of each block of rows.
+        memory_mib: Memory limit in MiB for the maps prepared for each block of rows.
 
     Raises:
         ValueError: If an argument is impossible.
@@ -137,7 +137,7 @@ class ImplicitHead(QueryHead, abc.ABC):
         """Colours at free coordinates; see `QueryHead.query`."""
         self.check_queries(features, coords, cells)
         height, width = features.shape[-2:]
-        # Half precision could not even tell which pixel a coordinate means.
+        # Half precision could not even resolve which pixel a coordinate refers to.
         exact = exact_type(features)
         coords = coords.to(torch.promote_types(coords.dtype, exact))
         cell = self._relative_cell(cells.to(exact), features)
@@ -177,7 +177,7 @@ class ImplicitHead(QueryHead, abc.ABC):
     def _rows(
         self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
     ) -> Tensor:
-        """What both ``forward`` and ``rows`` are: block by block."""
+        """The common part of ``forward`` and ``rows``, block by block."""
         sr = self._without_skip(features, lq, size, rows)
         if self.image_skip is not None:
             for start, stop in self._blocks(lq, size, rows, 3):
@@ -274,7 +274,7 @@ class ImplicitHead(QueryHead, abc.ABC):
         return tuple(m[:, top - start : bottom - start] for m in self.prepare(read, cell))
 
     def _read_around(self, features: RowSource, top: int, bottom: int) -> tuple[Tensor, int]:
-        """Rows of the features with those that `prepare` looks at, and the first row's index."""
+        """Rows of the features with the context that `prepare` needs, and the first row's index."""
         start = max(top - self.reach, 0)
         read = features.read(start, min(bottom + self.reach, features.shape[2]))
         if read.device.type == "cpu" and read.stride(1) != 1:
@@ -298,7 +298,7 @@ class ImplicitHead(QueryHead, abc.ABC):
     def _blocks(
         source: RowSource, size: tuple[int, int], rows: tuple[int, int], numbers: int
     ) -> Iterator[tuple[int, int]]:
-        """Rows of the result that are worked on at once, with so many numbers a pixel."""
+        """Rows of the result processed at once, for a given number of values per pixel."""
         if torch.is_grad_enabled() or being_recorded():
             yield rows
             return
@@ -357,7 +357,7 @@ def as_ints(size: Sequence[int]) -> tuple[int, int]:
 
 
 def check_positive(**sizes: int) -> None:
-    """See that sizes are whole numbers from 1.
+    """Check that sizes are whole numbers of at least 1.
 
     Raises:
         ValueError: If one is not.

@@ -26,7 +26,7 @@ class LIIF(ImplicitHead):
         depth: Number of hidden layers.
         local_ensemble: See `ImplicitHead`.
         unfold: See the 3×3 pixels around a pixel of the features, not only itself.
-        cell_decode: Tell the perceptron the size of the pixel that is asked for.
+        cell_decode: Give the perceptron the size of the requested pixel.
         cell_max_scale: See `ImplicitHead`; the published LIIF clips nothing, ESC with it
             does at 4.
         image_skip: See `ImplicitHead`; published without.

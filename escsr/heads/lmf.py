@@ -23,7 +23,7 @@ from escsr.layers.linear import linear
 
 
 class _LatentModulated(ImplicitHead, abc.ABC):
-    """What both kinds share: scales and shifts from the features, and the tiny perceptron.
+    """The base of both kinds: scales and shifts from the features, and the tiny perceptron.
 
     Layer l of it computes relu((W_l x + b_l) · (1 + scale_l) + shift_l). Since scales and shifts
     belong to a pixel of the features, b_l is put into the shift there.
@@ -94,7 +94,7 @@ class _LatentModulated(ImplicitHead, abc.ABC):
         return first, second, code
 
     def render(self, found: Tensor, maps: tuple[Tensor, ...], places: Places) -> Tensor:
-        """Layers of the tiny perceptron from the second on; ``maps`` are theirs, by turns."""
+        """Layers of the tiny perceptron from the second on; ``maps`` alternate scale and shift."""
         for layer, scale, shift in zip(self._dense()[1:], maps[::2], maps[1::2], strict=True):
             found = self.modulated(linear(found, layer.weight, None), scale, shift, places)
         return found
@@ -110,8 +110,8 @@ class _LatentModulated(ImplicitHead, abc.ABC):
     def one_cell(self, cell: Tensor) -> Tensor:
         """The cell of each picture, (B or 1, 1, 2): its queries share one set of modulations.
 
-        A picture whose queries differ in it is an error on a CPU. On other devices the answer to
-        that question would have to be waited for on every call, so there such a picture is NaN.
+        A picture whose queries differ in it is an error on a CPU. On other devices that check would
+        force a synchronisation on every call, so there such a picture is NaN.
 
         Raises:
             ValueError: If the queries of a picture differ in it, on a CPU.
@@ -147,8 +147,8 @@ class LMFLIIF(_LatentModulated):
         render_dim: Its width.
         local_ensemble: See `ImplicitHead`.
         unfold: See the 3×3 pixels around a pixel of the features, not only itself.
-        cell_decode: Tell both perceptrons the size of the pixel that is asked for. All queries
-            of a picture share it.
+        cell_decode: Give both perceptrons the size of the requested pixel. All queries of a picture
+            share it.
         cell_max_scale: See `ImplicitHead`.
         image_skip: See `ImplicitHead`; published without.
         memory_mib: See `ImplicitHead`.
@@ -227,8 +227,8 @@ class LMFLTE(_LatentModulated):
         render_dim: Its width, and that of the waves it is fed; even.
         basis_dim: Amplitudes of the waves that the other perceptron is fed; even.
         local_ensemble: See `ImplicitHead`.
-        cell_decode: Shift all phases by what the size of the pixel that is asked for says. All
-            queries of a picture share it.
+        cell_decode: Shift all phases according to the size of the requested pixel. All queries of a
+            picture share it.
         cell_max_scale: See `ImplicitHead`.
         image_skip: See `ImplicitHead`.
         memory_mib: See `ImplicitHead`.

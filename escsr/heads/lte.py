@@ -27,7 +27,7 @@ class LTE(ImplicitHead):
         hidden_dim: Amplitudes, two for each frequency, and width of the hidden layers; even.
         depth: Number of hidden layers.
         local_ensemble: See `ImplicitHead`.
-        cell_decode: Shift the phases by what the size of the pixel that is asked for says.
+        cell_decode: Shift the phases according to the size of the requested pixel.
         cell_max_scale: See `ImplicitHead`.
         image_skip: See `ImplicitHead`.
         memory_mib: See `ImplicitHead`.
@@ -130,7 +130,7 @@ class LTEFast(LTE):
     is stored as 1×1 convolutions. `lte_to_fast` and `fast_to_lte` convert without loss.
 
     Args:
-        in_channels: See `LTE`; so all others.
+        in_channels: See `LTE`, also for the other arguments.
 
     Source:
         The faster form of LTE that accompanies arXiv 2503.06671.
@@ -168,10 +168,10 @@ def lte_to_fast(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fast_to_lte(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The way back of `lte_to_fast`.
+    """The inverse of `lte_to_fast`.
 
     Args:
-        state: Of an `LTEFast` head or of a network with one.
+        state: State of an `LTEFast` head or of a network with one.
 
     Returns:
         The converted state.

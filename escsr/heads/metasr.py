@@ -1,4 +1,4 @@
-"""Convolution kernels made for the place that is asked for."""
+"""Convolution kernels made for the requested place."""
 
 import itertools
 from collections.abc import Callable
@@ -26,11 +26,11 @@ from escsr.layers.planning import planned_steps
 from escsr.layers.precision import own_precision
 from escsr.layers.shuffle import blocks_to_pixels
 
-# A convolution of its own for so many places costs less than its call, about 0.2 ms on a CPU.
+# A separate convolution for this many places costs less than its call, about 0.2 ms on a CPU.
 _LEAST_PLACES = 512
-# So many kernels are made in any case.
+# This many kernels are always made.
 _KERNELS = 1024
-# Bytes of neighbourhoods that are copied out at once.
+# Bytes of neighbourhoods copied out at once.
 _NEIGHBOURHOODS = 8 << 20
 # Places at once that are worked on pixel by pixel: on a CPU their hidden channels stay in the
 # cache, a GPU wants more.
@@ -153,7 +153,7 @@ class MetaSR(ImplicitHead):
     def _without_skip(
         self, features: RowSource, lq: RowSource, size: tuple[int, int], rows: tuple[int, int]
     ) -> Tensor:
-        """Some rows of the picture by the quickest way."""
+        """Some rows of the picture, in the fastest way."""
         own = as_ints(features.shape[2:])
         down, across = (grid_phases(*sides) for sides in zip(size, own, strict=True))
         way = self._way(down, across, rows)
@@ -171,7 +171,7 @@ class MetaSR(ImplicitHead):
     def _way(
         self, rows: GridPhases, columns: GridPhases, wanted: tuple[int, int]
     ) -> Callable[..., Tensor] | None:
-        """The quickest way to some rows of a regular grid; None: as other heads make them."""
+        """The fastest way to some rows of a regular grid; None: the way of other heads."""
         kernels = len(rows.offsets) * len(columns.offsets)
         calls = rows.period * columns.period
         pixels = calls * rows.repetitions * columns.repetitions
@@ -198,7 +198,7 @@ class MetaSR(ImplicitHead):
     def _read_nearest(
         self, features: RowSource, rows: GridPhases, wanted: tuple[int, int]
     ) -> tuple[Tensor, int]:
-        """What some rows are made of, channels last, and the index of the first row of it."""
+        """The features that some rows need, channels last, and the index of their first row."""
         return self._read_around(
             features, int(rows.pixels[wanted[0]]), int(rows.pixels[wanted[1] - 1]) + 1
         )
@@ -291,7 +291,7 @@ class MetaSR(ImplicitHead):
         columns: GridPhases,
         wanted: tuple[int, int],
     ) -> Tensor:
-        """Nearly every place has a kernel of its own: small products of matrices.
+        """Nearly every place has its own kernel: small products of matrices.
 
         One for each pixel of the features, with the places that it is the nearest of.
         """

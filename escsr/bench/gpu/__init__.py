@@ -1,4 +1,4 @@
-"""Everything that a GPU is asked, in one run of a few minutes and one file."""
+"""All measurements of a GPU, in one run of a few minutes and one file."""
 
 from escsr.bench.gpu.plan import DRY, FULL, Plan
 from escsr.bench.gpu.record import Record

@@ -1,4 +1,4 @@
-"""Measures what is not in the file yet; `escsr.bench.gpu.bench_gpu` starts a process of this."""
+"""Measures what the file still lacks; `escsr.bench.gpu.bench_gpu` runs this as a process."""
 
 import sys
 from pathlib import Path

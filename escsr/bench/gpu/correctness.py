@@ -1,4 +1,4 @@
-"""Whether a device computes what the CPU does, before anything is timed."""
+"""Checks that a device computes the same as the CPU, before anything is timed."""
 
 import copy
 from collections.abc import Sequence

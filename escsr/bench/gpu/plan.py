@@ -1,4 +1,4 @@
-"""What is measured, and at which sizes: on a GPU, and tiny on a CPU to rehearse it."""
+"""The measurements and their sizes: on a GPU, and tiny ones on a CPU as a rehearsal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

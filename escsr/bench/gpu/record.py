@@ -1,4 +1,4 @@
-"""The file that figures go into: written after each of them, and gone on with after a crash."""
+"""The file of figures: written after each of them, and continued after a crash."""
 
 import json
 import math
@@ -28,11 +28,11 @@ Entry = dict[str, Any]
 
 
 class DeviceLostError(RuntimeError):
-    """The device answers nothing any more: only a new process can go on."""
+    """The device no longer responds: only a new process can continue."""
 
 
 class Record:
-    """The figures of one run, on the disk as soon as they are there.
+    """The figures of one run, on the disk as soon as they are known.
 
     Args:
         path: The JSON file.
@@ -67,7 +67,7 @@ class Record:
 
     @classmethod
     def resumed(cls, path: Path) -> "Record":
-        """The same file in another process; what it was at when it ended has failed."""
+        """Reopen the file in another process; the interrupted measurement counts as failed."""
         record = cls(path, json.loads(path.read_text(encoding="utf-8")))
         record.give_up("the process ended")
         return record
@@ -78,7 +78,7 @@ class Record:
             temporary.write_text(json.dumps(self.report, indent=1) + "\n", encoding="utf-8")
 
     def give_up(self, reason: str) -> None:
-        """Note that what is being measured failed, if anything is."""
+        """Record that the current measurement failed, if there is one."""
         pending = self.report["pending"]
         if pending is not None:
             self._add(pending["section"], {**pending["about"], "error": reason})
@@ -110,7 +110,7 @@ class Record:
             The entry: ``about``, and the figures or an ``error``; None if time was up.
 
         Raises:
-            DeviceLostError: If the device answers nothing any more.
+            DeviceLostError: If the device no longer responds.
         """
         about = dict(about)
         for entry in self.report[section]:
@@ -143,7 +143,7 @@ def _told(error: Exception) -> str:
 
 
 def is_lost(error: Exception) -> bool:
-    """Whether an error says that the device answers nothing any more."""
+    """Whether an error means that the device no longer responds."""
     text = str(error)
     fatal = ("device-side assert", "illegal memory access", "unspecified launch failure")
     return any(part in text for part in fatal)

@@ -25,7 +25,7 @@ from escsr.bench.gpu.sections import (
 )
 
 LOST = 17
-"""Exit code of a process whose device answers nothing any more."""
+"""Exit code of a process whose device no longer responds."""
 
 # One thing may take so long, of all time, before its process is ended; and at least these seconds,
 # or those in a rehearsal, on a machine that may have much else to do.
@@ -38,7 +38,7 @@ def bench_gpu(
 ) -> dict[str, Any]:
     """Measure everything on the GPU, into a file that is written after each figure.
 
-    A process of its own measures; where it dies or hangs, that is recorded and another goes on.
+    A separate process measures; if it dies or hangs, that is recorded and another continues.
 
     Args:
         output: The JSON file; replaced.
@@ -50,7 +50,7 @@ def bench_gpu(
             gets the same, and results are compared.
 
     Returns:
-        What is in the file.
+        The contents of the file.
 
     Raises:
         ValueError: If there is no CUDA device and ``dry_run`` is not set, or ``minutes`` or
@@ -81,7 +81,7 @@ def bench_gpu(
 
 
 def _one_process(record: Record) -> bool:
-    """Let one process measure; whether it came to its end."""
+    """Let one process measure; return whether it finished."""
     settings = record.report["settings"]
     longest = max(60 * float(settings["minutes"]) * _LONGEST, _LEAST)
     if settings["dry_run"]:
@@ -107,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def measure_all(record: Record, plan: Plan | None = None) -> None:
-    """Measure in this process what the file does not have yet.
+    """Measure in this process what the file still lacks.
 
     Args:
         record: The file; its settings say what is measured.

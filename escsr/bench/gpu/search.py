@@ -1,4 +1,4 @@
-"""Which way to run a network is quickest: one axis after another, then the best few once more."""
+"""Search for the fastest way to run a network: axis by axis, then the best few once more."""
 
 import time
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ class _Search:
         return self._record.measure("networks", about, call, needs=needs)
 
     def _needed(self, variant: Variant) -> float:
-        """Seconds, by what the same way to run took before."""
+        """Seconds, estimated from earlier runs of the same kind."""
         took = [
             entry["seconds"]
             for entry in self._record.report["networks"]
@@ -178,6 +178,6 @@ class _Search:
 
 
 def _fastest(found: dict[Variant, Entry], count: int) -> list[Variant]:
-    """The quickest of those that are right; of low rank we know only that they are finite."""
+    """The fastest correct ones; of low-rank ones we know only that they are finite."""
     good = [v for v, entry in found.items() if "ms" in entry and entry.get("right", True)]
     return sorted(good, key=lambda variant: float(found[variant]["ms"]))[:count]

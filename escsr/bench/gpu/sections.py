@@ -46,7 +46,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def measure_rates(record: Record, plan: Plan, device: torch.device) -> None:
-    """What the machine can do at best."""
+    """The machine's peak rates."""
     for precision in ("fp32", "tf32", "bf16", "fp16"):
         rate = partial(matrix_rate, device, precision, plan.matrix)
         record.measure("rates", {"what": "matrix product", "precision": precision}, rate)

@@ -1,4 +1,4 @@
-"""Time and memory of one thing on a device, and what the device could do at best."""
+"""Time and memory of one call on a device, and the device's peak rates."""
 
 import contextlib
 import statistics
@@ -12,7 +12,7 @@ _MOST = 200
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a device has done all that it was given."""
+    """Wait until a device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -20,13 +20,13 @@ def synchronize(device: torch.device) -> None:
 def timed(
     call: Callable[[], object], device: torch.device, *, seconds: float, least: int = 3
 ) -> dict[str, Any]:
-    """Time a call again and again, after two that are not counted.
+    """Time a call repeatedly, after two passes that do not count.
 
     Args:
-        call: What is timed.
+        call: The call to time.
         device: Where it computes.
-        seconds: How long to go on, about.
-        least: How often at least.
+        seconds: Approximate duration.
+        least: Least number of passes.
 
     Returns:
         ``ms``, the median of milliseconds; ``spread``, the first and the last decile; ``passes``;
@@ -91,7 +91,7 @@ def number_type(precision: str) -> torch.dtype:
 
 
 def matrix_rate(device: torch.device, precision: str, side: int) -> dict[str, Any]:
-    """What products of large square matrices reach, in TFLOP/s."""
+    """The rate of products of large square matrices, in TFLOP/s."""
     a, b = (torch.randn(side, side, device=device) for _ in range(2))
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     if half is not None:
