@@ -28,7 +28,10 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
-    """The app, ended by Ctrl-C; then nothing of it may be left on the disk."""
+    """The app, asked to end at last; then nothing of it may be left on the disk.
+
+    Not by SIGINT, which children of a shell's background job ignore.
+    """
     pytest.importorskip("gradio", reason="the extra app has it: pip install -e .[app]")
     with (
         tempfile.TemporaryDirectory(prefix="escsr-test-") as temporary,
@@ -63,7 +66,7 @@ def served() -> Iterator[Served]:
         else:
             pytest.fail("the app did not start")
         yield Served(found[0], psutil.Process(process.pid), Path(temporary))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, said(log)
         assert not list(Path(temporary).glob("escsr-*"))
 

@@ -110,6 +110,6 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
     done = subprocess.run(
         command, shell=True, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.stdout == "backbones:\n"
+    assert done.stdout == "models:\n"
     assert "Traceback" not in done.stderr
     assert "Broken" not in done.stderr

@@ -24,7 +24,8 @@ from torch.utils._pytree import tree_leaves
 
 import escsr
 from escsr.backbones.stages import FEATURES, PICTURE
-from escsr.degradations import preset
+from escsr.data import on_device
+from escsr.degradations import filtering, jpeg, preset, resizing
 from escsr.heads.base import query_heads
 from escsr.layers import ATTENTION_MODES, Band, Overlap, attention
 from escsr.layers.tables import forget_tables
@@ -72,15 +73,22 @@ class Waits(TorchDispatchMode):
         return made
 
 
+def forget() -> None:
+    """Give up all tables that are kept: fake ones would outlive the test."""
+    forget_tables()
+    for kept in (filtering._gaussian, jpeg._table, resizing._taps, on_device._filter):
+        kept.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # On a GPU flex is compiled, which needs one to compile for.
     uncompiled = attention._flex_function(compiled=False)
     monkeypatch.setattr(attention, "_flex_function", lambda compiled: uncompiled)
-    forget_tables()
+    forget()
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield
-    forget_tables()
+    forget()
 
 
 def build(backbone: str = "esc_tiny", **settings: Any) -> SuperResolver:
