@@ -75,7 +75,7 @@ def test_every_command_takes_scales_with_an_x(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "'4:1' is not a scale" in done.output
     done = run("evaluate", "--data", tmp_path, "-s", "2x,3y")
-    assert "like 2,3,4, not '2x,3y'" in str(done.exception)
+    assert "such as 4 or 2,3,4, not '2x,3y'" in str(done.exception)
 
 
 def test_the_list_says_what_each_thing_is_for() -> None:

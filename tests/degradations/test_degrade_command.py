@@ -100,7 +100,7 @@ def test_cells_hold_the_pictures():
         (("{p}", "-o", "{t}/x.png"), "give -o a folder"),
         (("{p}/a.png", "-o", "{p}/a.png"), "is itself an input"),
         (("{p}/a.png", "{p}/a.png", "-o", "{t}/out"), "would both be written"),
-        (("{p}/a.png", "-o", "{t}/out", "--scale", "0.5"), "from 1"),
+        (("{p}/a.png", "-o", "{t}/out", "--scale", "0.5"), "at least 1"),
         (("{p}/a.png", "-o", "{t}/out", "--seed", "-1"), "--seed"),
         (("{p}/a.png", "-o", "{t}/out", "--sheet", "0"), "--sheet"),
         (("{p}/a.png", "-o", "{t}/out", "--preset", "rael"), "Did you mean 'real'"),

@@ -296,7 +296,7 @@ def test_names_of_data_sets_and_models(bench, weights):
         Dataset()
     with pytest.raises(ValueError, match="two models are called 'two'"):
         compare([weights, weights], data=mini(bench))
-    with pytest.raises(ValueError, match="otherwise"):
+    with pytest.raises(ValueError, match="choose another name"):
         compare({"GT": weights}, data=mini(bench))
     with pytest.raises(ValueError, match="no model"):
         compare([], data=mini(bench))
