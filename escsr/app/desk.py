@@ -1,9 +1,10 @@
 """What the page does, without the page: every tab's work in plain functions."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from escsr.app.choices import Order
 from escsr.app.folder import Folder
@@ -16,9 +17,19 @@ from escsr.app.uploads import Upload, Uploads
 from escsr.app.words import RefusedError, amount, duration, megapixels
 from escsr.images import Picture, check_writable, write_image
 from escsr.inference import Plan, Upscaler
+from escsr.inference.watching import Cancel
 
 View = tuple[str, str]
 """Files of two pictures of one size: before and after."""
+
+
+class Enlarged(NamedTuple):
+    """An enlarged picture, how it was planned, its file, and what the person should know."""
+
+    picture: Picture
+    plan: Plan
+    file: Path
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,26 +117,47 @@ class Desk:
         before, after = (zoomed(one, zoom) for one in pair)
         return self.view(owner, before, after, "png"), tuple(notes)
 
-    def whole(self, owner: str, path: str, order: Order, job: Job[Made]) -> Made:
-        """The whole picture, written to a file."""
-        upload = self.uploads.read(path)
-        job.check()
+    def enlarged(
+        self,
+        owner: str,
+        upload: Upload,
+        order: Order,
+        *,
+        progress: Callable[[float], None],
+        cancel: Cancel,
+    ) -> Enlarged:
+        """Enlarge a picture as ordered, and write it to a file.
+
+        Raises:
+            RefusedError: See `plan`.
+            ValueError: See `plan`.
+            Cancelled: If ``cancel`` ends the work.
+        """
         session, plan = self.plan(upload, order)
         with collecting() as notes:
             notes.extend(upload.notes)
             picture = session(
                 upload.picture,
-                progress=job.tell,
-                cancel=job.stop,
+                progress=progress,
+                cancel=cancel,
                 notify=notes.append,
                 **order.size,
             )
             file = self.write(owner, upload, picture, order)
+        return Enlarged(picture, plan, file, self.plain(notes, file))
+
+    def whole(self, owner: str, path: str, order: Order, job: Job[Made]) -> Made:
+        """The whole picture, written to a file."""
+        upload = self.uploads.read(path)
+        job.check()
+        picture, plan, file, notes = self.enlarged(
+            owner, upload, order, progress=job.tell, cancel=job.stop
+        )
         shown = shown_size(picture.size)
         kind = "png" if picture.alpha is not None else "jpg"
         view = self.view(owner, for_page(upload.picture, shown), for_page(picture, shown), kind)
         report = _report(upload, picture, order, plan, job.seconds, file)
-        return Made(file=file, view=view, report=report, notes=self.plain(notes, file))
+        return Made(file=file, view=view, report=report, notes=notes)
 
     @staticmethod
     def plain(notes: list[str], file: Path) -> tuple[str, ...]:

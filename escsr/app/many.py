@@ -9,7 +9,6 @@ from pathlib import Path
 from escsr.app.choices import Order
 from escsr.app.desk import Desk
 from escsr.app.jobs import Job
-from escsr.app.notes import collecting
 from escsr.app.uploads import name_of, read_upload
 from escsr.app.words import RefusedError, explain
 from escsr.inference import Cancelled
@@ -125,19 +124,11 @@ def _one(
 ) -> str:
     """One picture into the zip; returns what was done."""
     upload = read_upload(row.path, desk.limits)
-    session, _ = desk.plan(upload, order)
-    with collecting() as notes:
-        notes.extend(upload.notes)
-        picture = session(
-            upload.picture,
-            progress=job.tell_part,
-            cancel=job.stop,
-            notify=notes.append,
-            **order.size,
-        )
-        file = desk.write(owner, upload, picture, order)
+    picture, _, file, notes = desk.enlarged(
+        owner, upload, order, progress=job.tell_part, cancel=job.stop
+    )
     name = batch.free_name(file.name)
     archive.write(file, name)
     file.unlink()
     height, width = picture.size
-    return "; ".join([f"{width}×{height} pixels", *desk.plain(notes, file)])
+    return "; ".join([f"{width}×{height} pixels", *notes])
