@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escsr.cli.console import make_console
-from escsr.cli.scales import METAVAR, parse_whole_scale
+from escsr.cli.scales import scale_option
 
 if TYPE_CHECKING:
     from escsr.bench import HeadSetup, Setup
@@ -18,13 +18,7 @@ def bench(
     backbone: Annotated[str, typer.Option(help="Backbone, see 'escsr list'.")] = "esc",
     scale: Annotated[
         int | None,
-        typer.Option(
-            "--scale",
-            "-s",
-            parser=parse_whole_scale,
-            metavar=METAVAR,
-            help="Enlargement. Default: 4; with --heads, 2 and 4.",
-        ),
+        scale_option("Enlargement. Default: 4; with --heads, 2 and 4.", whole=True),
     ] = None,
     size: Annotated[
         int | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escsr.cli.console import make_console
-from escsr.cli.scales import METAVAR, parse_scale
+from escsr.cli.scales import scale_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,13 +32,7 @@ def degrade(
     preset: Annotated[str, typer.Option(help="bicubic, real, real_light or bsrgan_like.")] = "real",
     scale: Annotated[
         float,
-        typer.Option(
-            "--scale",
-            "-s",
-            parser=parse_scale,
-            metavar=METAVAR,
-            help="Reduction factor, at least 1.",
-        ),
+        scale_option("Reduction factor, at least 1."),
     ] = 4.0,
     seed: Annotated[int, typer.Option(help="Random seed; each file has its own stream.")] = 0,
     sheet: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from escsr.cli.scales import METAVAR, parse_whole_scale
+from escsr.cli.scales import scale_option
 from escsr.names import unknown_name
 
 _KINDS = {
@@ -32,13 +32,7 @@ class FileOptions:
     ] = "onnx"
     scale: Annotated[
         int | None,
-        typer.Option(
-            "--scale",
-            "-s",
-            parser=parse_whole_scale,
-            metavar=METAVAR,
-            help="The whole scale to export, for a network that supports any.",
-        ),
+        scale_option("The whole scale to export, for a network that supports any.", whole=True),
     ] = None
     image_size: Annotated[
         str | None,

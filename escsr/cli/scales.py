@@ -1,8 +1,8 @@
 """Scales as people write them: ``4``, ``4x``, ``x2.5``, ``×3``."""
 
-import typer
+from typing import Any
 
-METAVAR = "FACTOR"
+import typer
 
 
 def parse_scale(text: str | float) -> float:
@@ -29,3 +29,14 @@ def parse_whole_scale(text: str | int) -> int:
     if not scale.is_integer():
         raise typer.BadParameter(f"{text!r} is not a whole scale such as 2, 4 or 4x")
     return int(scale)
+
+
+def scale_option(text: str, *, whole: bool = False) -> Any:
+    """The option ``--scale`` of a command.
+
+    Args:
+        text: What its help says.
+        whole: Whether only whole scales are accepted.
+    """
+    parser = parse_whole_scale if whole else parse_scale
+    return typer.Option("--scale", "-s", parser=parser, metavar="FACTOR", help=text)

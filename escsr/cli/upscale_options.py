@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escsr.cli.scales import METAVAR, parse_scale
+from escsr.cli.scales import scale_option
 
 if TYPE_CHECKING:
     from escsr.video import EncoderOptions
@@ -19,13 +19,7 @@ class SizeOptions:
 
     scale: Annotated[
         float | None,
-        typer.Option(
-            "--scale",
-            "-s",
-            parser=parse_scale,
-            metavar=METAVAR,
-            help="Factor of both sides, up to 30: 4, 4x or 2.5. Default: the model's.",
-        ),
+        scale_option("Factor of both sides, up to 30: 4, 4x or 2.5. Default: the model's."),
     ] = None
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Exact width x height, e.g. 3840x2160.")
