@@ -17,6 +17,7 @@ from escsr.layers.attention_bias import factorize_table
 from escsr.model import ModelConfig, SuperResolver, unwrapped
 from escsr.names import unknown_name
 from escsr.registry import unwrap
+from escsr.widening import doubled
 
 __all__ = [
     "build",
@@ -154,7 +155,11 @@ def _opened(checkpoint: checkpoints.Checkpoint, source: str, attention: str) -> 
 
 
 def initialise_from(
-    model: SuperResolver, weights: PathLike, *, head: Literal["same", "fresh", "resample"] = "same"
+    model: SuperResolver,
+    weights: PathLike,
+    *,
+    head: Literal["same", "fresh", "resample"] = "same",
+    width: Literal["same", "doubled"] = "same",
 ) -> SuperResolver:
     """Initialise a network with the weights of a related one, for fine-tuning.
 
@@ -166,6 +171,10 @@ def initialise_from(
             "fresh" keeps the initial one; "resample" converts a pixel-shuffle head to another
             scale by bilinear resampling over its (s, s) grid, as the authors do for ×3
             and ×4.
+        width: "doubled" starts a network of twice the width (`dim`, `partial_dim`; the same
+            number of attention heads) with the result of the narrow one, unchanged: each channel
+            is there twice, and is read with two weights whose sum is the old one (Net2Net,
+            arXiv 1511.05641). How they are divided is drawn from PyTorch's global generator.
 
     Returns:
         ``model`` itself.
@@ -176,12 +185,21 @@ def initialise_from(
     Example:
         >>> model = escsr.build("esc", scale=4)
         >>> escsr.initialise_from(model, "esc_x2.safetensors", head="resample")
+        >>> model = escsr.build("esc_small", head="metasr", head_args={"image_skip": "bilinear"})
+        >>> escsr.initialise_from(model, "esc_tiny.safetensors", width="doubled")
     """
     network = unwrapped(model)
-    checkpoint = _read(weights, network.config)
-    tensors = dict(checkpoint.tensors)
     if head not in ("same", "fresh", "resample"):
         raise ValueError(f"head is 'same', 'fresh' or 'resample', not {head!r}")
+    if width not in ("same", "doubled"):
+        raise ValueError(f"width is 'same' or 'doubled', not {width!r}")
+    if width == "doubled" and head == "resample":
+        raise ValueError("width='doubled' takes the head as it is ('same') or 'fresh'")
+    checkpoint = _read(weights, network.config if width == "same" else None)
+    tensors = dict(checkpoint.tensors)
+    if width == "doubled":
+        narrow = _opened(checkpoint, str(weights), "auto")
+        tensors = doubled(narrow, network, head=head == "same")
     if head != "same":
         own = {k: v for k, v in network.state_dict().items() if k.startswith("head.")}
         if head == "resample":

@@ -32,7 +32,12 @@ def disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> li
     problems = _adversary_problems(recipe, built, resumed=resumed)
     if "model" in built and recipe.start_from is not None:
         try:
-            initialise_from(built["model"], recipe.start_from, head=recipe.start_from_head)
+            initialise_from(
+                built["model"],
+                recipe.start_from,
+                head=recipe.start_from_head,
+                width=recipe.start_from_width,
+            )
         except FileNotFoundError:
             pass  # reported already, or fetched when the run begins
         except ValueError as error:

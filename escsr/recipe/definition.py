@@ -86,6 +86,8 @@ class Recipe:
         start_from_head: How to treat the head of those weights, see `escsr.initialise_from`: "same"
             takes it over and requires that it fits, "fresh" keeps the randomly initialised head,
             "resample" fits a pixel-shuffle head to another scale.
+        start_from_width: "doubled" starts a network of twice their width with their result, see
+            `escsr.initialise_from`.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Recipe:
     trackers: tuple[str, ...] = ()
     start_from: str | None = None
     start_from_head: Literal["same", "fresh", "resample"] = "same"
+    start_from_width: Literal["same", "doubled"] = "same"
 
 
 def load(path: str | Path) -> Recipe:

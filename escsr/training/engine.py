@@ -123,6 +123,7 @@ class Engine:
                 self.model,  # type: ignore[arg-type]
                 self.recipe.start_from,
                 head=self.recipe.start_from_head,
+                width=self.recipe.start_from_width,
             )
             self.average = WeightAverage(self.model, decay=self.recipe.ema)
         if self.opponent is not None:

@@ -1,0 +1,106 @@
+"""Starting a network from one of half its width.
+
+Every channel is doubled, and what reads it reads the two copies with different weights whose sum
+is the old one: the result stays what it was, and in training the copies learn different things.
+
+Source: Net2Net, arXiv 1511.05641.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from escsr.heads.metasr import MetaSR
+from escsr.layers import ConvAttention, DecomposedConvAttention, WindowAttention
+from escsr.model import SuperResolver
+
+_DYNAMIC = 9
+"""Numbers of a channel's dynamic kernel, side by side in the layer that makes it."""
+
+_TOLERANCE = 1e-3
+"""Rounding moves no pixel by more, of 1."""
+
+
+def doubled(narrow: SuperResolver, wide: SuperResolver, *, head: bool) -> dict[str, Tensor]:
+    """Weights with which a network of twice the width computes what the narrow one does.
+
+    Args:
+        narrow: The trained network.
+        wide: One with each width doubled, and as many attention heads. Not changed.
+        head: Whether the head is widened, too.
+
+    Returns:
+        Tensors for ``wide``, or its backbone. PyTorch's global generator draws how weights are
+        divided.
+
+    Raises:
+        ValueError: If the networks are no such pair.
+    """
+    own = {n: t for n, t in wide.state_dict().items() if head or not n.startswith("head.")}
+    old = {n: t for n, t in narrow.state_dict().items() if head or not n.startswith("head.")}
+    if old.keys() != own.keys():
+        raise _refusal(narrow, wide, f"only one of them has {min(old.keys() ^ own.keys())}")
+    modules = dict(narrow.named_modules())
+    tensors = {}
+    for name, tensor in old.items():
+        parent, _, role = name.rpartition(".")[0].rpartition(".")
+        tensors[name] = _widened(tensor.float(), own[name].shape, modules[parent], role)
+        if tensors[name].shape != own[name].shape:
+            shapes = f"{tuple(tensor.shape)} and {tuple(own[name].shape)}"
+            raise _refusal(narrow, wide, f"{name} has the shapes {shapes}")
+    _check(narrow, wide, tensors, head=head)
+    return tensors
+
+
+def _widened(tensor: Tensor, shape: torch.Size, parent: nn.Module, role: str) -> Tensor:
+    """One tensor, of the layer called ``role`` in ``parent``; of any shape if it cannot be."""
+    if isinstance(parent, MetaSR) and role == "last":
+        # Rows are kernels: (colour, channel read, place).
+        kernels = tensor.reshape(3, parent.in_channels, 9, *tensor.shape[1:])
+        return _divided(kernels, 1).flatten(0, 2)
+    if isinstance(parent, WindowAttention) and role == "qkv":
+        # Products of queries and keys that are twice as long double; the factor of attention
+        # takes back the root of two, and queries the other.
+        queries, others = tensor.tensor_split((len(tensor) // 3,))
+        tensor = torch.cat([queries * 2**-0.5, others])
+    if tensor.dim() > 1 and shape[1] == 2 * tensor.shape[1]:
+        tensor = _divided(tensor, 1)
+    if shape[:1] == (2 * len(tensor),):
+        dynamic = isinstance(parent, ConvAttention | DecomposedConvAttention) and role == "excite"
+        rows = tensor.reshape(-1, _DYNAMIC if dynamic else 1, *tensor.shape[1:])
+        tensor = rows.repeat_interleave(2, 0).flatten(0, 1)
+    return tensor
+
+
+def _divided(tensor: Tensor, axis: int) -> Tensor:
+    """Two weights in place of each along an axis, side by side, with its value as their sum."""
+    half = tensor / 2
+    apart = torch.randn_like(half) * half.square().mean().sqrt()
+    return torch.stack([half + apart, half - apart], axis + 1).flatten(axis, axis + 1)
+
+
+@torch.no_grad()
+def _check(
+    narrow: SuperResolver, wide: SuperResolver, tensors: dict[str, Tensor], *, head: bool
+) -> None:
+    """Compare both on noise, which shows any layer that the rules above do not suit."""
+    ours, theirs = (copy.deepcopy(network).cpu().float().eval() for network in (wide, narrow))
+    ours.load_state_dict(tensors, strict=head)
+    lq = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    scale = 2 if narrow.scale is None else narrow.scale
+    if head:
+        apart = ours(lq, scale=scale) - theirs(lq, scale=scale)
+    else:
+        apart = ours.backbone(lq) - theirs.backbone(lq).repeat_interleave(2, dim=1)
+    if not apart.abs().max() < _TOLERANCE:
+        raise _refusal(narrow, wide, f"the results would differ by {apart.abs().max():.2g}")
+
+
+def _refusal(narrow: SuperResolver, wide: SuperResolver, why: str) -> ValueError:
+    one, other = (f"{m.config.backbone} + {m.config.head}" for m in (narrow, wide))
+    return ValueError(
+        f"{other} cannot begin as a doubled {one}: {why}; every width (dim, partial_dim) must be "
+        "twice as large and all else equal, the number of attention heads included; where only "
+        "the head does not fit, begin with a new one (head='fresh')"
+    )

@@ -1,0 +1,36 @@
+"""esc_small for any scale, begun as a doubled `esc_tiny_any`: the embedded model `esc_small_any`.
+
+The network is twice as wide and begins with the result of the embedded one (`start_from_width`), so
+the hours that those weights have cost are not spent again.
+Hardware: one core of a CPU, 100 minutes.
+Data: as for arbitrary_tiny_taught.py.
+
+    python tools/train.py recipes/arbitrary_small_taught.py
+    escsr evaluate --model runs/arbitrary_small_taught/model.safetensors --data Set5/HR --scale 2,3,4
+"""  # noqa: E501 - a command stays on one line
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from timm.optim import Muon
+
+import escsr
+from escsr.recipe import load
+
+base = load(Path(__file__).with_name("arbitrary_tiny_taught.py"))
+recipe = replace(
+    base,
+    name="arbitrary_small_taught",
+    model=partial(
+        escsr.build,
+        "esc_small",
+        head="metasr",
+        head_args={"image_skip": "bilinear", "cell_max_scale": 4},
+    ),
+    data=partial(base.data, scales=(1.5, 4.0)),
+    optimizer=partial(Muon, lr=1e-3, momentum=0.95, nesterov=True, betas=(0.9, 0.99)),
+    steps=10_000,
+    start_from="esc_tiny_any",
+    start_from_width="doubled",
+)
