@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-ALIASES = {"default": "esc_tiny_any", "real": "esc_tiny_real", "restore": "esc_tiny_restore"}
+ALIASES = {
+    "default": "esc_tiny_any",
+    "esc_small": "esc_small_any",
+    "real": "esc_tiny_real",
+    "restore": "esc_tiny_restore",
+}
 """Names by purpose: clean photographs, damaged ones."""
 
 

@@ -683,6 +683,26 @@ def test_run_starts_from_other_weights(tmp_path, whole_run):
         assert torch.equal(after[name], expected), name
 
 
+def test_run_starts_from_a_network_of_half_its_width(tmp_path, whole_run):
+    weights = whole_run[1].weights
+    wide = replace(
+        RECIPE,
+        model=partial(escsr.build, "esc_small", scale=2, backbone_args=TINY),
+        steps=1,
+        schedule=partial(cosine),
+        optimizer=partial(torch.optim.SGD, lr=0.0),
+        start_from=str(weights),
+    )
+    with pytest.raises(RecipeError, match="start_from"):
+        train(wide, out=tmp_path / "refused", console=QUIET)
+    doubled = replace(wide, start_from_width="doubled")
+    summary = train(doubled, out=tmp_path / "wide", console=QUIET)
+    lq = torch.rand(1, 3, 12, 14)
+    with torch.inference_mode():
+        expected, got = (escsr.load(path)(lq) for path in (weights, summary.weights))
+    assert (expected - got).abs().max() < 1e-4
+
+
 def test_callers_generators_are_left_alone(tmp_path):
     torch.manual_seed(5), np.random.seed(5), random.seed(5)
     expected = [torch.rand(1).item(), np.random.rand(), random.random()]
