@@ -8,7 +8,7 @@ ALIASES = {
     "real": "esc_tiny_real",
     "restore": "esc_tiny_restore",
 }
-"""Names by purpose: clean photographs, damaged ones."""
+"""Short names, most of them by purpose."""
 
 
 def embedded() -> dict[str, Path]:

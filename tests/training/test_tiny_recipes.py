@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 STARTS = {
     "arbitrary_tiny": "esc_tiny_x2",
     "real_arbitrary_tiny": "default",
-    "real_arbitrary_small": "esc_tiny_real",
     "real_gan_tiny": "real",
 }
 """What each recipe starts from; the adversarial one's own start is a file of a run."""
