@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import escsr
 from escsr.cli.main import app
-from escsr.models import published
+from escsr.models import ALIASES, published
 
 COMPLETE = {
     "bash": """
@@ -74,7 +74,7 @@ def test_shells_complete(shell: str, scripts: dict[str, Path]) -> None:
     assert complete(shell, script, "escsr upscale --tiles ") == {"exact", "fast"}
     assert complete(shell, script, "escsr upscale a.jpg -m re") == {"real", "restore"}
     models = complete(shell, script, "escsr upscale a.jpg --model ")
-    assert models == {"default", "real", "restore", "auto", *escsr.list_models(), *published()}
+    assert models == {*ALIASES, "auto", *escsr.list_models(), *published()}
     assert complete(shell, script, "escsr train classic_t") == {"classic_tiny", "classic_tiny_x4"}
 
 
