@@ -14,8 +14,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from timm.optim import Muon
-
 import escsr
 from escsr.recipe import load
 
@@ -23,14 +21,9 @@ base = load(Path(__file__).with_name("arbitrary_tiny_taught.py"))
 recipe = replace(
     base,
     name="arbitrary_small_taught",
-    model=partial(
-        escsr.build,
-        "esc_small",
-        head="metasr",
-        head_args={"image_skip": "bilinear", "cell_max_scale": 4},
-    ),
+    model=partial(escsr.build, "esc_small", **base.model.keywords),
     data=partial(base.data, scales=(1.5, 4.0)),
-    optimizer=partial(Muon, lr=1e-3, momentum=0.95, nesterov=True, betas=(0.9, 0.99)),
+    optimizer=partial(base.optimizer, lr=1e-3),
     steps=12_000,
     start_from="esc_tiny_any",
     start_from_width="doubled",
