@@ -11,13 +11,13 @@ from torch import Tensor
 
 from escsr import checkpoints, models
 from escsr.backbones import BACKBONES, Backbone
+from escsr.growing import deepened, doubled, layers_of
 from escsr.heads import HEADS, FixedScaleHead, Head, PixelShuffle
 from escsr.layers import WindowAttention
 from escsr.layers.attention_bias import factorize_table
 from escsr.model import ModelConfig, SuperResolver, unwrapped
 from escsr.names import unknown_name
 from escsr.registry import unwrap
-from escsr.widening import doubled
 
 __all__ = [
     "build",
@@ -160,6 +160,7 @@ def initialise_from(
     *,
     head: Literal["same", "fresh", "resample"] = "same",
     width: Literal["same", "doubled"] = "same",
+    depth: Literal["same", "added"] = "same",
 ) -> SuperResolver:
     """Initialise a network with the weights of a related one, for fine-tuning.
 
@@ -175,6 +176,8 @@ def initialise_from(
             number of attention heads) with the result of the narrow one, unchanged: each channel
             is there twice, and is read with two weights whose sum is the old one (Net2Net,
             arXiv 1511.05641). How they are divided is drawn from PyTorch's global generator.
+        depth: "added" starts a network of more layers (`num_blocks`, `conv_blocks`) with the result
+            of the shallower one, unchanged: the layers that join end in zeros.
 
     Returns:
         ``model`` itself.
@@ -186,20 +189,26 @@ def initialise_from(
         >>> model = escsr.build("esc", scale=4)
         >>> escsr.initialise_from(model, "esc_x2.safetensors", head="resample")
         >>> model = escsr.build("esc_small", head="metasr", head_args={"image_skip": "bilinear"})
-        >>> escsr.initialise_from(model, "esc_tiny.safetensors", width="doubled")
+        >>> escsr.initialise_from(model, "esc_tiny.safetensors", width="doubled", depth="added")
     """
     network = unwrapped(model)
     if head not in ("same", "fresh", "resample"):
         raise ValueError(f"head is 'same', 'fresh' or 'resample', not {head!r}")
     if width not in ("same", "doubled"):
         raise ValueError(f"width is 'same' or 'doubled', not {width!r}")
+    if depth not in ("same", "added"):
+        raise ValueError(f"depth is 'same' or 'added', not {depth!r}")
     if width == "doubled" and head == "resample":
         raise ValueError("width='doubled' takes the head as it is ('same') or 'fresh'")
-    checkpoint = _read(weights, network.config if width == "same" else None)
+    alike = width == depth == "same"
+    checkpoint = _read(weights, network.config if alike else None)
     tensors = dict(checkpoint.tensors)
     if width == "doubled":
         narrow = _opened(checkpoint, str(weights), "auto")
-        tensors = doubled(narrow, network, head=head == "same")
+        wide = network if depth == "same" else _with_layers_of(narrow, network)
+        tensors = doubled(narrow, wide, head=head == "same")
+    if depth == "added":
+        tensors = deepened(tensors, network)
     if head != "same":
         own = {k: v for k, v in network.state_dict().items() if k.startswith("head.")}
         if head == "resample":
@@ -376,6 +385,12 @@ def _check_tensors(
             f"{source} does not fit {model.config.backbone} + {model.config.head}: it "
             f"{'; '.join(problems[:4])}{more}"
         )
+
+
+def _with_layers_of(shallow: SuperResolver, network: SuperResolver) -> SuperResolver:
+    """An untrained network like ``network`` with as many layers as ``shallow``."""
+    args = {**network.config.backbone_args, **layers_of(shallow)}
+    return build_from_config(replace(network.config, backbone_args=args))
 
 
 def _resampled_head(

@@ -21,7 +21,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 # What `pretrained` does is described with the methods of SuperResolver; docs/app.md has the app.
-NOT_IN_THE_API = {"escsr", "app", "cli", "version", "pretrained", "scripts", "widening"}
+NOT_IN_THE_API = {"escsr", "app", "cli", "version", "pretrained", "scripts", "growing"}
 
 
 def blocks(document: Path, language: str) -> list[str]:

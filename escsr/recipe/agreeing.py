@@ -37,6 +37,7 @@ def disagreements(recipe: Recipe, built: dict[str, Any], *, resumed: bool) -> li
                 recipe.start_from,
                 head=recipe.start_from_head,
                 width=recipe.start_from_width,
+                depth=recipe.start_from_depth,
             )
         except FileNotFoundError:
             pass  # reported already, or fetched when the run begins

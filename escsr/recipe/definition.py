@@ -88,6 +88,7 @@ class Recipe:
             "resample" fits a pixel-shuffle head to another scale.
         start_from_width: "doubled" starts a network of twice their width with their result, see
             `escsr.initialise_from`.
+        start_from_depth: "added" starts a network of more layers with their result, likewise.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Recipe:
     start_from: str | None = None
     start_from_head: Literal["same", "fresh", "resample"] = "same"
     start_from_width: Literal["same", "doubled"] = "same"
+    start_from_depth: Literal["same", "added"] = "same"
 
 
 def load(path: str | Path) -> Recipe:

@@ -124,6 +124,7 @@ class Engine:
                 self.recipe.start_from,
                 head=self.recipe.start_from_head,
                 width=self.recipe.start_from_width,
+                depth=self.recipe.start_from_depth,
             )
             self.average = WeightAverage(self.model, decay=self.recipe.ema)
         if self.opponent is not None:

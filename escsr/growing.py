@@ -1,16 +1,20 @@
-"""Starting a network from one of half its width.
+"""Starting a network with the result of a smaller one.
 
-Every channel is doubled, and what reads it reads the two copies with different weights whose sum
-is the old one: the result stays what it was, and in training the copies learn different things.
+Twice as wide: every channel is doubled, and what reads it reads the two copies with different
+weights whose sum is the old one; in training the copies learn different things. Deeper: the
+layers that join end in a convolution of zeros, next to a skip, so at first they add nothing.
 
 Source: Net2Net, arXiv 1511.05641.
 """
 
 import copy
+from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from escsr.backbones.esc_block import ESCBlock
 from escsr.heads.metasr import MetaSR
 from escsr.layers import ConvAttention, DecomposedConvAttention, WindowAttention
 from escsr.model import SuperResolver
@@ -51,6 +55,54 @@ def doubled(narrow: SuperResolver, wide: SuperResolver, *, head: bool) -> dict[s
             raise _refusal(narrow, wide, f"{name} has the shapes {shapes}")
     _check(narrow, wide, tensors, head=head)
     return tensors
+
+
+def layers_of(network: SuperResolver) -> dict[str, int]:
+    """The arguments of the backbone that say how many layers it has."""
+    blocks = cast(nn.ModuleList, network.backbone.blocks)
+    return {
+        "num_blocks": len(blocks),
+        "conv_blocks": len(cast(ESCBlock, blocks[0]).ffns) if len(blocks) else 0,
+    }
+
+
+def deepened(tensors: Mapping[str, Tensor], deep: SuperResolver) -> dict[str, Tensor]:
+    """Weights with which a network of more layers computes what the shallower one does.
+
+    Args:
+        tensors: Weights of the shallower network, by name.
+        deep: The network with more blocks, or more convolutional attentions in each. Not changed.
+
+    Returns:
+        ``tensors`` and those of the layers that join; whatever else is missing stays missing.
+
+    Raises:
+        ValueError: If no layer joins.
+    """
+    own, grown = deep.state_dict(), dict(tensors)
+    for name, block in deep.named_modules():
+        if not isinstance(block, ESCBlock):
+            continue
+        parts = [(f"{name}.", f"{name}.conv_out.")]
+        if any(n.startswith(f"{name}.") for n in tensors):
+            parts = [
+                (f"{name}.{part}.{i}.", f"{name}.conv_attentions.{i}.aggregate.")
+                for i in range(len(block.ffns))
+                for part in ("norms", "ffns", "conv_attentions")
+                if not any(n.startswith(f"{name}.ffns.{i}.") for n in tensors)
+            ]
+        for joins, last in parts:
+            grown |= {
+                n: torch.zeros_like(t) if n.startswith(last) else t
+                for n, t in own.items()
+                if n.startswith(joins)
+            }
+    if len(grown) == len(tensors):
+        raise ValueError(
+            f"{deep.config.backbone} with {layers_of(deep)} has no more layers than the weights; "
+            "give it more (num_blocks, conv_blocks), or leave depth at 'same'"
+        )
+    return grown
 
 
 def _widened(tensor: Tensor, shape: torch.Size, parent: nn.Module, role: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Networks that begin as one of half their width. Oracle: the narrow network's result."""
+"""Networks that begin as a narrower or shallower one. Oracle: that network's result."""
 
 from typing import Any
 
@@ -114,9 +114,82 @@ def test_a_head_that_cannot_be_doubled_is_named(tmp_path: Any) -> None:
     escsr.initialise_from(wide, path, width="doubled", head="fresh")
 
 
+@pytest.mark.parametrize(
+    "more", [{"conv_blocks": 4}, {"num_blocks": 3}, {"num_blocks": 2, "conv_blocks": 7}]
+)
+@pytest.mark.parametrize("backbone", ["esc", "esc_fp", "esc_real", "esc_rib"])
+def test_added_layers_leave_the_result(backbone: str, more: dict[str, int], tmp_path: Any) -> None:
+    torch.manual_seed(0)
+    shallow = escsr.build(backbone, head="metasr", backbone_args={**SMALL, "conv_blocks": 2})
+    deep = escsr.build(backbone, head="metasr", backbone_args={**SMALL, **more})
+    escsr.initialise_from(deep, saved(shallow, tmp_path / "s.safetensors"), depth="added")
+    lq = torch.rand(1, 3, 22, 26)
+    with torch.inference_mode():
+        expected, got = (m.eval()(lq, scale=2.5) for m in (shallow, deep))
+    assert torch.allclose(expected, got, atol=1e-6)
+    assert deep.trained
+
+
+def test_added_layers_learn(tmp_path: Any) -> None:
+    torch.manual_seed(0)
+    shallow, deep = (
+        escsr.build("esc", scale=2, backbone_args={**SMALL, "num_blocks": b, "conv_blocks": c})
+        for b, c in ((1, 2), (2, 3))
+    )
+    escsr.initialise_from(deep, saved(shallow, tmp_path / "s.safetensors"), depth="added")
+    optimizer, lq = torch.optim.Adam(deep.parameters()), torch.rand(2, 3, 16, 16)
+    before = {n: p.detach().clone() for n, p in deep.named_parameters()}
+    for _ in range(8):  # zeros move first, then what feeds them
+        optimizer.zero_grad()
+        deep(lq).square().mean().backward()
+        optimizer.step()
+    joined = [n for n in before if ".blocks.1." in n or ".0.ffns.2." in n]
+    assert joined
+    assert [
+        n for n, p in deep.named_parameters() if n in joined and torch.equal(p, before[n])
+    ] == []
+
+
+def test_a_network_grows_in_width_and_depth_at_once() -> None:
+    torch.manual_seed(0)
+    large = escsr.build(
+        "esc_small", head="metasr", head_args=METASR, backbone_args={"conv_blocks": 6}
+    )
+    escsr.initialise_from(large, "default", width="doubled", depth="added")
+    lq = torch.rand(1, 3, 20, 30)
+    with torch.inference_mode():
+        apart = escsr.load("default")(lq, scale=3) - large.eval()(lq, scale=3)
+    assert apart.abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        ({"conv_blocks": 2}, "no more layers than the weights"),
+        (
+            {"conv_blocks": 1, "num_blocks": 2},
+            "has backbone.blocks.0.norms|which the network has not",
+        ),
+        ({"conv_blocks": 3, "dim": 32}, "of shape"),
+        ({"conv_blocks": 3, "last_norm": True}, "has no backbone.norm_last|norm_last"),
+    ],
+)
+def test_networks_that_are_not_deeper_are_refused(
+    args: dict[str, Any], why: str, tmp_path: Any
+) -> None:
+    shallow = escsr.build("esc", scale=2, backbone_args={**SMALL, "conv_blocks": 2})
+    path = saved(shallow, tmp_path / "s.safetensors")
+    other = escsr.build("esc", scale=2, backbone_args={**SMALL, **args})
+    with pytest.raises(ValueError, match=why):
+        escsr.initialise_from(other, path, depth="added")
+    assert not other.trained
+
+
 def test_wrong_words_are_refused() -> None:
     wide = escsr.build("esc_small", scale=4)
     with pytest.raises(ValueError, match="width is 'same' or 'doubled', not 'twice'"):
         escsr.initialise_from(wide, "esc_tiny_x4", width="twice")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="depth is 'same' or 'added', not 'more'"):
+        escsr.initialise_from(wide, "esc_tiny_x4", depth="more")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="takes the head as it is"):
         escsr.initialise_from(wide, "esc_tiny_x4", head="resample", width="doubled")
