@@ -11,7 +11,6 @@ import torch
 
 from escsr.bench.gpu import DRY, Record, bench_gpu, measure_all
 from escsr.bench.gpu.record import SECTIONS, DeviceLostError
-from escsr.cli.bench import bench
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"minutes": 1.0, "dry_run": True, "against": None}
@@ -134,8 +133,6 @@ def test_what_cannot_be_measured_is_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=message):
         bench_gpu(tmp_path / "gpu.json", **options)
-    with pytest.raises(ValueError, match="belong to --gpu"):
-        bench(dry_run=True)
 
 
 @pytest.mark.slow

@@ -250,9 +250,9 @@ BACKBONES.register(
     partial(ESC, dim=32, partial_dim=8, num_blocks=2, conv_blocks=3, window_size=16, num_heads=2),
     about="Small network for CPUs; the embedded models are made of it.",
 )
-# Twice as wide, with as many attention heads, so that it can begin as a trained `esc_tiny`.
+# Twice as wide, with as many attention heads, and deeper: it can begin as a trained `esc_tiny`.
 BACKBONES.register(
     "esc_small",
-    partial(ESC, dim=64, partial_dim=16, num_blocks=2, conv_blocks=3, window_size=16, num_heads=2),
-    about="Twice as wide as esc_tiny: higher quality in two to three times the time.",
+    partial(ESC, dim=64, partial_dim=16, num_blocks=2, conv_blocks=5, window_size=16, num_heads=2),
+    about="Twice as wide as esc_tiny and deeper: higher quality in three times the time.",
 )

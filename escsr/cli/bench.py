@@ -1,131 +1,161 @@
 """``escsr bench``: speed and memory on this machine."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from escsr.cli.console import make_console
+from escsr.cli.groups import in_groups
 from escsr.cli.scales import scale_option
 
 if TYPE_CHECKING:
-    from escsr.bench import HeadSetup, Setup
+    from escsr.bench import Setup
 
 
-def bench(
-    backbone: Annotated[str, typer.Option(help="Backbone, see 'escsr list'.")] = "esc",
-    scale: Annotated[
-        int | None,
-        scale_option("Enlargement. Default: 4; with --heads, 2 and 4.", whole=True),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(help="Side of the square picture in pixels. Default: 256; with --heads, 48."),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Pictures per batch.")] = 1,
-    threads: Annotated[int, typer.Option(help="PyTorch threads.")] = 2,
-    repeats: Annotated[int, typer.Option(help="Timed runs; the fastest counts.")] = 3,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    training: Annotated[
-        bool, typer.Option("--training", help="Measure training steps instead of inference.")
-    ] = False,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Also list the most expensive operations.")
-    ] = False,
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is measured, if not a network."""
+
     heads: Annotated[
         bool,
-        typer.Option("--heads", help="Measure the heads for any scale alone, without a backbone."),
-    ] = False,
+        typer.Option("--heads", help="The heads for any scale alone, without a backbone."),
+    ] = False
     sessions: Annotated[
         bool,
-        typer.Option(
-            "--sessions", help="Measure the overhead of escsr.upscale for small pictures."
-        ),
-    ] = False,
+        typer.Option("--sessions", help="The overhead of escsr.upscale for small pictures."),
+    ] = False
     bands: Annotated[
         bool,
         typer.Option(
-            "--bands",
-            help="Compare exact bands and tiles with the whole picture (default model, x2).",
+            "--bands", help="Exact bands and tiles beside the whole picture (default model)."
         ),
-    ] = False,
+    ] = False
     gpu: Annotated[
         bool,
-        typer.Option("--gpu", help="Test a GPU: correctness, all ways to compute, training."),
-    ] = False,
-    minutes: Annotated[float, typer.Option(help="Time limit for --gpu.")] = 3.0,
+        typer.Option("--gpu", help="A GPU: correctness, all ways to compute, training."),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Conditions."""
+
+    backbone: Annotated[str, typer.Option(help="Backbone, see 'escsr list'.")] = "esc"
+    scale: Annotated[
+        int | None,
+        scale_option(
+            "Enlargement. Default: 4; with --heads, 2 and 4; with --bands, 2.", whole=True
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the square picture in pixels. Default: 256; with --heads, 48; with "
+            "--bands, 1024."
+        ),
+    ] = None
+    batch: Annotated[int, typer.Option(help="Pictures per batch.")] = 1
+    threads: Annotated[int, typer.Option(help="PyTorch threads.")] = 2
+    repeats: Annotated[int, typer.Option(help="Timed runs; the fastest counts.")] = 3
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto"
+    training: Annotated[
+        bool, typer.Option("--training", help="Measure training steps instead of inference.")
+    ] = False
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also list the most expensive operations.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuTest:
+    """With --gpu."""
+
+    minutes: Annotated[float, typer.Option(help="Time limit.")] = 3.0
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Rehearse --gpu on the CPU, with tiny sizes.")
-    ] = False,
+        bool, typer.Option("--dry-run", help="Rehearse on the CPU, with tiny sizes.")
+    ] = False
     against: Annotated[
         str | None,
         typer.Option(
-            help="FILE.py:function that makes another program's networks, for --gpu "
-            "(docs, Speed on a GPU)."
+            help="FILE.py:function that makes another program's networks (docs, Speed on a GPU)."
         ),
-    ] = None,
+    ] = None
+
+
+_HEEDED = {
+    None: {field.name for field in fields(Conditions)},
+    "heads": {"scale", "size", "threads", "repeats", "device"},
+    "sessions": {"threads", "repeats"},
+    "bands": {"scale", "size", "threads", "repeats"},
+    "gpu": {field.name for field in fields(GpuTest)},
+}
+"""The options that matter for each subject; the others are refused."""
+
+
+@in_groups
+def bench(
     output: Annotated[
         Path | None,
         typer.Option(help="JSON file to write. Default with --gpu: escsr_gpu.json."),
     ] = None,
+    *,
+    subject: Subject,
+    conditions: Conditions,
+    gpu_test: GpuTest,
 ) -> None:
     """Compare a network, or the heads, with the literal definition: time, memory, difference."""
-    from escsr.bench import HeadSetup, Setup
-    from escsr.devices import pick_device
-
-    if gpu:
-        _gpu(output or Path("escsr_gpu.json"), minutes, against, dry_run=dry_run)
+    chosen = _subject(subject, conditions, gpu_test)
+    if chosen == "gpu":
+        _gpu(output or Path("escsr_gpu.json"), gpu_test)
         return
-    if dry_run or against is not None:
-        raise ValueError("--dry-run and --against belong to --gpu")
-
-    device = str(pick_device(device))
-    if sessions:
-        report = _sessions(threads, repeats)
-    elif bands:
-        report = _bands(size or 1024, scale or 2, threads, repeats)
-    elif heads:
-        if training or profile or batch != 1 or backbone != "esc":
-            raise ValueError(
-                "--heads measures inference of heads alone: without --training, --profile, "
-                "--batch and --backbone"
-            )
-        head_setup = HeadSetup(
-            height=size or 48,
-            width=size or 48,
-            scales=(scale,) if scale else (2, 4),
-            threads=threads,
-            repeats=repeats,
-            device=device,
-        )
-        report = _heads(head_setup)
+    c = replace(conditions, device=_device(conditions.device))
+    if chosen == "sessions":
+        report = _sessions(c.threads, c.repeats)
+    elif chosen == "bands":
+        report = _bands(c.size or 1024, c.scale or 2, c.threads, c.repeats)
+    elif chosen == "heads":
+        report = _heads(c)
     else:
-        setup = Setup(
-            backbone=backbone,
-            scale=scale or 4,
-            height=size or 256,
-            width=size or 256,
-            batch=batch,
-            threads=threads,
-            repeats=repeats,
-            device=device,
-        )
-        report = _networks(setup, training=training)
-        if profile:
-            report["costs"] = _costs(setup, training=training)
+        report = _networks(c)
     if output is not None:
         output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _gpu(output: Path, minutes: float, against: str | None, *, dry_run: bool) -> None:
+def _device(name: str) -> str:
+    from escsr.devices import pick_device
+
+    return str(pick_device(name))
+
+
+def _subject(subject: Subject, *options: Conditions | GpuTest) -> str | None:
+    """The one subject that is asked for; None for a network."""
+    chosen = [name for name, asked in asdict(subject).items() if asked]
+    if len(chosen) > 1:
+        raise ValueError(f"choose one of {', '.join(f'--{name}' for name in chosen)}")
+    one = chosen[0] if chosen else None
+    ignored = [
+        f"--{field.name.replace('_', '-')}"
+        for group in options
+        for field in fields(group)
+        if getattr(group, field.name) != field.default and field.name not in _HEEDED[one]
+    ]
+    if ignored:
+        where = f"with --{one}" if one else "without --gpu"
+        it = "it" if len(ignored) == 1 else "them"
+        raise ValueError(f"{', '.join(ignored)} would have no effect {where}; leave {it} out")
+    return one
+
+
+def _gpu(output: Path, options: GpuTest) -> None:
     """Measure into a file, and print a summary."""
     from escsr.bench.gpu import bench_gpu
 
     console = make_console()
     with console.status("measuring"):
-        report = bench_gpu(output, minutes=minutes, dry_run=dry_run, against=against)
+        report = bench_gpu(output, **asdict(options))
     entries = [entry for section in report["left_out"] for entry in report[section]]
     failed = [entry for entry in entries if "error" in entry or entry.get("right") is False]
     console.print(
@@ -174,20 +204,31 @@ def _bands(side: int, scale: int, threads: int, repeats: int) -> dict[str, objec
     return {"side": side, "scale": scale, "threads": threads, "ways": [asdict(o) for o in found]}
 
 
-def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:
+def _networks(c: Conditions) -> dict[str, object]:
     """Measure, print, and return what goes into the file."""
     from rich.table import Table
 
-    from escsr.bench import run
+    from escsr.bench import Setup, run
 
+    side = c.size or 256
+    setup = Setup(
+        backbone=c.backbone,
+        scale=c.scale or 4,
+        height=side,
+        width=side,
+        batch=c.batch,
+        threads=c.threads,
+        repeats=c.repeats,
+        device=c.device,
+    )
     console = make_console()
-    kind = "training step" if training else "inference"
+    kind = "training step" if c.training else "inference"
     console.print(
         f"{setup.backbone} ×{setup.scale}, {setup.batch}×{setup.height}×{setup.width}, "
         f"{setup.threads} threads, {setup.device}, {kind}"
     )
     with console.status("measuring"):
-        measurements = run(setup, training=training)
+        measurements = run(setup, training=c.training)
     literal = measurements[0]
     table = Table("variant", "s", "pictures/s", "speed", "peak MiB", "estimated", "difference")
     table.columns[0].overflow = "fold"
@@ -202,11 +243,14 @@ def _networks(setup: "Setup", *, training: bool) -> dict[str, object]:
             f"{found.difference:.1e}",
         )
     console.print(table)
-    return {
+    report: dict[str, object] = {
         "setup": asdict(setup),
-        "training": training,
+        "training": c.training,
         "measurements": [asdict(found) for found in measurements],
     }
+    if c.profile:
+        report["costs"] = _costs(setup, training=c.training)
+    return report
 
 
 def _costs(setup: "Setup", *, training: bool) -> list[dict[str, object]]:
@@ -220,12 +264,21 @@ def _costs(setup: "Setup", *, training: bool) -> list[dict[str, object]]:
     return [asdict(cost) for cost in found]
 
 
-def _heads(setup: "HeadSetup") -> dict[str, object]:
+def _heads(c: Conditions) -> dict[str, object]:
     """Measure, print, and return what goes into the file."""
     from rich.table import Table
 
-    from escsr.bench import run_heads
+    from escsr.bench import HeadSetup, run_heads
 
+    side = c.size or 48
+    setup = HeadSetup(
+        height=side,
+        width=side,
+        scales=(c.scale,) if c.scale else (2, 4),
+        threads=c.threads,
+        repeats=c.repeats,
+        device=c.device,
+    )
     console = make_console()
     console.print(
         f"heads on {setup.height}×{setup.width} features of {setup.channels} channels, fp32, "

@@ -194,6 +194,23 @@ def test_bench(tmp_path: Path) -> None:
     assert all(cost["operation"] in said for cost in report["costs"])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--heads --bands", "choose one of --heads, --bands"),
+        ("--dry-run", "--dry-run would have no effect without --gpu"),
+        ("--heads --training --batch 2", "--batch, --training would have no effect with --heads"),
+        ("--sessions --device cpu", "--device would have no effect with --sessions"),
+        ("--gpu --dry-run --scale 2", "--scale would have no effect with --gpu"),
+    ],
+)
+def test_bench_refuses_what_it_would_ignore(options: str, message: str, tmp_path: Path) -> None:
+    code, said = run("bench", *options.split(), "--output", tmp_path / "bench.json")
+    assert code != 0
+    assert message in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_doctor_says_what_is_possible_and_why_not_more(monkeypatch, tmp_path) -> None:
     from escsr.cli import doctor
 

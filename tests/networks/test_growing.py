@@ -55,7 +55,8 @@ def test_the_result_stays(backbone: str, head: str, tmp_path: Any) -> None:
 
 
 def test_any_scale_stays_with_the_embedded_model() -> None:
-    wide = escsr.build("esc_small", head="metasr", head_args=METASR)
+    args = {"dim": 64, "partial_dim": 16}
+    wide = escsr.build("esc_tiny", head="metasr", head_args=METASR, backbone_args=args)
     escsr.initialise_from(wide, "default", width="doubled")
     narrow, lq = escsr.load("default"), torch.rand(1, 3, 20, 30)
     with torch.inference_mode():
@@ -152,9 +153,7 @@ def test_added_layers_learn(tmp_path: Any) -> None:
 
 def test_a_network_grows_in_width_and_depth_at_once() -> None:
     torch.manual_seed(0)
-    large = escsr.build(
-        "esc_small", head="metasr", head_args=METASR, backbone_args={"conv_blocks": 6}
-    )
+    large = escsr.build("esc_small", head="metasr", head_args=METASR)
     escsr.initialise_from(large, "default", width="doubled", depth="added")
     lq = torch.rand(1, 3, 20, 30)
     with torch.inference_mode():
