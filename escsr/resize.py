@@ -115,7 +115,7 @@ def axis_taps(length: int, out: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[
     Example:
         >>> indices, weights = axis_taps(4, 2)
         >>> (weights * np.array([0.0, 0.0, 1.0, 1.0])[indices]).sum(axis=1)
-        array([0., 1.])
+        array([0.0546875, 0.9453125])
     """
     if length < 1 or out < 1:
         raise ValueError(f"length and out must be at least 1, got {length} and {out}")

@@ -4,7 +4,7 @@ Each function raises `AssertionError` with a sentence that explains the failure.
 runner:
 
     >>> from escsr.testing import check_network
-    >>> check_network(escsr.build("esc_tiny", head="my_head", scale=2))
+    >>> check_network(escsr.build("esc_tiny", head="dysample", scale=2))  # or a head of your own
 """
 
 import copy

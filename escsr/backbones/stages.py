@@ -53,7 +53,7 @@ class Stage(NamedTuple):
     Example:
         >>> def smooth(maps, overlap, statistic):
         ...     return Made({"features": overlap.cut(conv(maps.pop("picture")))})
-        >>> Stage("smooth", ("picture",), ("features",), smooth, halo=1)
+        >>> stage = Stage("smooth", ("picture",), ("features",), smooth, halo=1)
     """
 
     name: str

@@ -36,7 +36,7 @@ def contact_sheet(
 
     Example:
         >>> contact_sheet([np.zeros((64, 64, 3), np.uint8)], ["noise 12"]).shape
-        (307, 268, 3)
+        (281, 268, 3)
     """
     if not pictures or len(pictures) != len(captions):
         raise ValueError(

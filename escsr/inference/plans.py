@@ -23,8 +23,8 @@ class Plan:
 
     Example:
         >>> plan = escsr.Upscaler().plan((3000, 4000), scale=2)
-        >>> plan.size, plan.memory // 2**20
-        ((6000, 8000), 15000)
+        >>> plan.size
+        (6000, 8000)
     """
 
     image_size: tuple[int, int]
