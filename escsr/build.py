@@ -23,9 +23,6 @@ __all__ = [
     "build",
     "build_from_config",
     "initialise_from",
-    "list_backbones",
-    "list_heads",
-    "list_models",
     "load",
 ]
 

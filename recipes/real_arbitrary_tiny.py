@@ -5,7 +5,7 @@ fidelity model, which removes noise and JPEG blocks and invents nothing. It star
 embedded model for clean pictures.
 Hardware: one core of a CPU, two hours.
 Reaches: 0.75 dB PSNR-Y over bicubic of the same small pictures (x2 1.02, x3 0.69, x4 0.53) on the
-centres of 24 held-out photos; the second stage, real_arbitrary_tiny_mse.py, adds 0.03.
+centres of 24 held-out photos; real_arbitrary_tiny_psnr.py goes on from there.
 Data: the folder `datasets/train` (or data.roots=... validation.roots=...): photos, any format.
 
     python tools/train.py recipes/real_arbitrary_tiny.py

@@ -56,7 +56,7 @@ class Runner(doctest.DocTestRunner):
         super().report_unexpected_exception(out, test, example, exc_info)
 
 
-@pytest.mark.parametrize("test", examples())
+@pytest.mark.parametrize("test", list(examples()))
 def test_example(test: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for example in test.examples:
         compile(example.source, test.name, "single")

@@ -4,7 +4,7 @@ from escsr.training.adversarial import Adversary
 from escsr.training.discriminator import UNetDiscriminator
 from escsr.training.ema import WeightAverage
 from escsr.training.engine import TrainingError
-from escsr.training.losses import L1, Charbonnier, WeightedSum
+from escsr.training.losses import L1, Charbonnier, PSNRLoss, WeightedSum
 from escsr.training.perceptual import Perceptual
 from escsr.training.run import Summary
 from escsr.training.schedules import constant, cosine, multistep
@@ -17,6 +17,7 @@ __all__ = [
     "Adversary",
     "Charbonnier",
     "CropValidation",
+    "PSNRLoss",
     "Perceptual",
     "ScalesValidation",
     "Summary",

@@ -71,6 +71,51 @@ class Charbonnier(nn.Module):
         return f"eps={self.eps}"
 
 
+class PSNRLoss(nn.Module):
+    """Mean over pictures of log(mean squared error): minus their mean PSNR, but for a factor.
+
+    Squared error alone follows the worst pictures of a batch. Here each counts by the proportion
+    that it gains, as in a mean of PSNR over pictures.
+
+    Args:
+        eps: Added to each mean squared error, in squared units of the pixel range [0, 1], above 0.
+            1e-4, that of 40 dB, keeps flat pictures, which are nearly perfect, from outweighing
+            all others.
+
+    Raises:
+        ValueError: If ``eps`` is not above 0.
+
+    Shape:
+        ``sr`` and ``gt`` alike, e.g. (B, 3, H, W), to a scalar, at least log(eps).
+
+    Example:
+        >>> PSNRLoss(eps=1e-4)(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.1))
+        tensor(-4.5952)
+
+    Source:
+        Of this kind is the loss of HINet, arXiv 2105.06086, and of NAFNet, arXiv 2204.04676.
+    """
+
+    def __init__(self, *, eps: float = 1e-4) -> None:
+        super().__init__()
+        if not eps > 0:
+            raise ValueError(f"eps must be above 0, got {eps}")
+        self.eps = eps
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """Compare two batches.
+
+        Raises:
+            ValueError: If the shapes differ (broadcasting would hide a mistake).
+        """
+        errors = _difference(sr, gt).square().flatten(1).mean(1)  # (B,)
+        return (errors + self.eps).log().mean()
+
+    def extra_repr(self) -> str:
+        """Show the constant in ``print(loss)``."""
+        return f"eps={self.eps}"
+
+
 class WeightedSum(nn.Module):
     """Several losses added up, each with a factor and a name for the log.
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from escsr.training import L1, Charbonnier, WeightedSum
+from escsr.training import L1, Charbonnier, PSNRLoss, WeightedSum
 
 GENERATOR = torch.Generator().manual_seed(0)
 SR, GT = (torch.rand(2, 3, 4, 5, generator=GENERATOR) for _ in range(2))
@@ -33,16 +33,27 @@ def test_charbonnier_has_no_kink():
     assert sr.grad.tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("loss", [L1(), Charbonnier()])
+@pytest.mark.parametrize("loss", [L1(), Charbonnier(), PSNRLoss()])
 def test_losses_refuse_to_broadcast_and_compute_in_float32(loss):
     with pytest.raises(ValueError, match="same shape"):
         loss(SR, GT[:1])
     assert loss(SR.bfloat16(), GT).dtype == torch.float32
 
 
-def test_charbonnier_refuses_no_width():
+@pytest.mark.parametrize("loss", [Charbonnier, PSNRLoss])
+def test_no_width_is_refused(loss):
     with pytest.raises(ValueError, match="eps"):
-        Charbonnier(eps=0)
+        loss(eps=0)
+
+
+def test_psnr_loss_is_minus_the_mean_psnr_of_pictures():
+    decibels = [
+        -10 * math.log10(sum((a - b) ** 2 for a, b in zip(sr, gt, strict=True)) / len(sr))
+        for sr, gt in zip(SR.flatten(1).tolist(), GT.flatten(1).tolist(), strict=True)
+    ]
+    expected = -sum(decibels) / len(decibels) * math.log(10) / 10
+    assert float(PSNRLoss(eps=1e-12)(SR, GT)) == pytest.approx(expected, rel=1e-5)
+    assert float(PSNRLoss(eps=1e-4)(GT, GT)) == pytest.approx(math.log(1e-4), rel=1e-6)
 
 
 def test_sum_is_its_terms_times_their_factors_by_name():
