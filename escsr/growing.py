@@ -9,7 +9,6 @@ Source: Net2Net, arXiv 1511.05641.
 
 import copy
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -58,12 +57,17 @@ def doubled(narrow: SuperResolver, wide: SuperResolver, *, head: bool) -> dict[s
 
 
 def layers_of(network: SuperResolver) -> dict[str, int]:
-    """The arguments of the backbone that say how many layers it has."""
-    blocks = cast(nn.ModuleList, network.backbone.blocks)
-    return {
-        "num_blocks": len(blocks),
-        "conv_blocks": len(cast(ESCBlock, blocks[0]).ffns) if len(blocks) else 0,
-    }
+    """The arguments of the backbone that say how many layers it has.
+
+    Raises:
+        ValueError: If it is not made of ESC's blocks.
+    """
+    blocks = [module for module in network.backbone.modules() if isinstance(module, ESCBlock)]
+    if not blocks:
+        raise ValueError(
+            f"depth='added' is for networks of ESC's blocks, and {network.config.backbone} has none"
+        )
+    return {"num_blocks": len(blocks), "conv_blocks": len(blocks[0].ffns)}
 
 
 def deepened(tensors: Mapping[str, Tensor], deep: SuperResolver) -> dict[str, Tensor]:
@@ -98,9 +102,10 @@ def deepened(tensors: Mapping[str, Tensor], deep: SuperResolver) -> dict[str, Te
                 if n.startswith(joins)
             }
     if len(grown) == len(tensors):
+        present = ", ".join(f"{name} {value}" for name, value in layers_of(deep).items())
         raise ValueError(
-            f"{deep.config.backbone} with {layers_of(deep)} has no more layers than the weights; "
-            "give it more (num_blocks, conv_blocks), or leave depth at 'same'"
+            f"{deep.config.backbone} with {present} has no more layers than the weights; give it more "
+            "(num_blocks, conv_blocks), or leave depth at 'same'"
         )
     return grown
 
