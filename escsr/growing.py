@@ -104,8 +104,8 @@ def deepened(tensors: Mapping[str, Tensor], deep: SuperResolver) -> dict[str, Te
     if len(grown) == len(tensors):
         present = ", ".join(f"{name} {value}" for name, value in layers_of(deep).items())
         raise ValueError(
-            f"{deep.config.backbone} with {present} has no more layers than the weights; give it more "
-            "(num_blocks, conv_blocks), or leave depth at 'same'"
+            f"{deep.config.backbone} with {present} has no more layers than the weights; give it "
+            "more (num_blocks, conv_blocks), or leave depth at 'same'"
         )
     return grown
 
