@@ -13,11 +13,14 @@ from escsr.images.jpeg_tables import luma_table
 # Where the embedded networks of `models.ALIASES` swap ranks, in PSNR-Y on small pictures of
 # Set14: below this JPEG quality, or from this noise upwards, "real" is closer to the ground truth
 # than "default" (tools/measure_auto.py).
-_QUALITY = 78
+_QUALITY = 83
 _NOISE = 6.0
 
 _TILE, _TILES = 64, 4
-_QUALITIES = range(10, _QUALITY, 2)
+_TRACED = 78
+"""Up to this quality a JPEG leaves traces that can be told from chance."""
+
+_QUALITIES = range(10, _TRACED, 2)
 _LARGE = 1 << 14
 """Number of pixels from which a picture can be expected to have parts with little texture."""
 
