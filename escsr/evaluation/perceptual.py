@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from escsr.devices import pick_device
 from escsr.evaluation.catalogue import OWN_METRICS, Array, Metric, Sample
 from escsr.names import unknown_name
 
@@ -43,7 +44,7 @@ def find_metrics(
     Args:
         names: Names of our metrics (`OWN_METRICS`) or of pyiqa's; where both have one,
             ``pyiqa:ssim`` means pyiqa's. Capitals and "-" for "_" are accepted ("MS-SSIM").
-        device: Where pyiqa's networks run.
+        device: Where pyiqa's networks run; "auto" is a GPU if there is one.
 
     Returns:
         The metrics in the order of ``names``, and the unavailable ones: name to reason.
@@ -200,7 +201,7 @@ def _network(name: str, device: str | torch.device) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pyiqa.create_metric(name, device=torch.device(device))
+            return pyiqa.create_metric(name, device=pick_device(device))
     except Exception as error:  # whatever a foreign constructor or download may raise
         lines = str(error).strip().splitlines() or [""]
         reason = f"pyiqa could not make it: {type(error).__name__}: {lines[0]}"

@@ -110,6 +110,12 @@ def test_figures_by_pyiqa_are_pyiqas():
     assert metric.measure(sample) == pytest.approx(expected, abs=1e-7)
 
 
+def test_the_device_may_be_found_by_itself():
+    metrics, unavailable = find_metrics(["piqe"], device="auto")
+    assert [metric.name for metric in metrics] == ["piqe"]
+    assert unavailable == {}
+
+
 def test_global_generators_are_left_alone():
     (metric,), _ = find_metrics(["piqe"])
     sr, _ = pair(4)
