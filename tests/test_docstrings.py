@@ -41,7 +41,10 @@ def examples() -> Iterator[Any]:
     for found in pkgutil.walk_packages(escsr.__path__, "escsr."):
         if found.name.startswith(LEFT_OUT):
             continue
-        module = importlib.import_module(found.name)
+        try:
+            module = importlib.import_module(found.name)
+        except ModuleNotFoundError:  # belongs to an extra that is not installed
+            continue
         package = importlib.import_module(found.name.rpartition(".")[0])
         names = {**vars(package), **vars(module), **COMMON}
         for test in finder.find(module, globs=names):
