@@ -202,7 +202,7 @@ def initialise_from(
     tensors = dict(checkpoint.tensors)
     if width == "doubled":
         narrow = _opened(checkpoint, str(weights), "auto")
-        wide = network if depth == "same" else _with_layers_of(narrow, network)
+        wide = network if depth == "same" else _variant(network, layers_of(narrow))
         tensors = doubled(narrow, wide, head=head == "same")
     if depth == "added":
         tensors = deepened(tensors, network)
@@ -262,8 +262,8 @@ def with_low_rank_bias(model: SuperResolver, rank: int) -> LowRank:
             mode = layer.mode
     if not errors:
         raise ValueError("this network has no bias tables that could be replaced by products")
-    args = {**model.config.backbone_args, "attention_bias": "low_rank", "bias_rank": rank}
-    new = build_from_config(replace(model.config, backbone_args=args), attention=mode)
+    low_rank = {"attention_bias": "low_rank", "bias_rank": rank}
+    new = _variant(model, low_rank, attention=mode)
     new.to(next(model.parameters())).load_state_dict(state)
     new.trained, new.facts = model.trained, {**model.facts, "bias_rank": rank}
     return LowRank(new.train(model.training), errors)
@@ -384,10 +384,12 @@ def _check_tensors(
         )
 
 
-def _with_layers_of(shallow: SuperResolver, network: SuperResolver) -> SuperResolver:
-    """An untrained network like ``network`` with as many layers as ``shallow``."""
-    args = {**network.config.backbone_args, **layers_of(shallow)}
-    return build_from_config(replace(network.config, backbone_args=args))
+def _variant(
+    network: SuperResolver, backbone_args: Mapping[str, Any], *, attention: str = "auto"
+) -> SuperResolver:
+    """An untrained network like ``network``, but for some arguments of its backbone."""
+    args = {**network.config.backbone_args, **backbone_args}
+    return build_from_config(replace(network.config, backbone_args=args), attention=attention)
 
 
 def _resampled_head(

@@ -8,7 +8,7 @@ Source: Net2Net, arXiv 1511.05641.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -84,23 +84,12 @@ def deepened(tensors: Mapping[str, Tensor], deep: SuperResolver) -> dict[str, Te
         ValueError: If no layer joins.
     """
     own, grown = deep.state_dict(), dict(tensors)
-    for name, block in deep.named_modules():
-        if not isinstance(block, ESCBlock):
-            continue
-        parts = [(f"{name}.", f"{name}.conv_out.")]
-        if any(n.startswith(f"{name}.") for n in tensors):
-            parts = [
-                (f"{name}.{part}.{i}.", f"{name}.conv_attentions.{i}.aggregate.")
-                for i in range(len(block.ffns))
-                for part in ("norms", "ffns", "conv_attentions")
-                if not any(n.startswith(f"{name}.ffns.{i}.") for n in tensors)
-            ]
-        for joins, last in parts:
-            grown |= {
-                n: torch.zeros_like(t) if n.startswith(last) else t
-                for n, t in own.items()
-                if n.startswith(joins)
-            }
+    for parts, last in _joining(deep, tensors):
+        grown |= {
+            n: torch.zeros_like(t) if n.startswith(last) else t
+            for n, t in own.items()
+            if n.startswith(parts)
+        }
     if len(grown) == len(tensors):
         present = ", ".join(f"{name} {value}" for name, value in layers_of(deep).items())
         raise ValueError(
@@ -108,6 +97,23 @@ def deepened(tensors: Mapping[str, Tensor], deep: SuperResolver) -> dict[str, Te
             "more (num_blocks, conv_blocks), or leave depth at 'same'"
         )
     return grown
+
+
+def _joining(
+    deep: SuperResolver, tensors: Mapping[str, Tensor]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The beginnings of the names in each layer that joins, and in the last of its convolutions."""
+    for name, block in deep.named_modules():
+        if not isinstance(block, ESCBlock):
+            continue
+        if not any(n.startswith(f"{name}.") for n in tensors):
+            yield (f"{name}.",), f"{name}.conv_out."
+            continue
+        for i in range(len(block.ffns)):
+            if not any(n.startswith(f"{name}.ffns.{i}.") for n in tensors):
+                parts = ("norms", "ffns", "conv_attentions")
+                last = f"{name}.conv_attentions.{i}.aggregate."
+                yield tuple(f"{name}.{part}.{i}." for part in parts), last
 
 
 def _widened(tensor: Tensor, shape: torch.Size, parent: nn.Module, role: str) -> Tensor:

@@ -90,7 +90,7 @@ _ROWS, _COLUMNS = np.array([(i, j) for i in range(5) for j in range(5) if 0 < i 
 
 
 def _quality_by_traces(tiles: Sequence[NDArray[np.float32]]) -> float | None:
-    """The quality of the JPEG that the pixels came from, if it is below the limit."""
+    """The quality of the JPEG that the pixels came from, if it left traces."""
     coefficients = np.concatenate([_coefficients(tile) for tile in tiles])
     traces = np.array([_trace(coefficients, luma_table(quality)) for quality in _QUALITIES])
     best = traces.max()

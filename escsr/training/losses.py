@@ -36,7 +36,21 @@ class L1(nn.Module):
         return (_difference(sr, gt)).abs().mean()
 
 
-class Charbonnier(nn.Module):
+class _WithConstant(nn.Module):
+    """A loss with a constant above 0."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        if not eps > 0:
+            raise ValueError(f"eps must be above 0, got {eps}")
+        self.eps = eps
+
+    def extra_repr(self) -> str:
+        """Show the constant in ``print(loss)``."""
+        return f"eps={self.eps}"
+
+
+class Charbonnier(_WithConstant):
     """Mean of sqrt(d² + eps²) − eps: L1 with a round bottom (Charbonnier et al., ICIP 1994).
 
     The constant is subtracted, so that equal pictures give 0.
@@ -52,10 +66,7 @@ class Charbonnier(nn.Module):
     """
 
     def __init__(self, *, eps: float = 1e-3) -> None:
-        super().__init__()
-        if not eps > 0:
-            raise ValueError(f"eps must be above 0, got {eps}")
-        self.eps = eps
+        super().__init__(eps)
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
         """Compare two batches.
@@ -66,12 +77,8 @@ class Charbonnier(nn.Module):
         difference = _difference(sr, gt)
         return (torch.sqrt(difference * difference + self.eps**2) - self.eps).mean()
 
-    def extra_repr(self) -> str:
-        """Show the constant in ``print(loss)``."""
-        return f"eps={self.eps}"
 
-
-class PSNRLoss(nn.Module):
+class PSNRLoss(_WithConstant):
     """Mean over pictures of log(mean squared error): minus their mean PSNR, but for a factor.
 
     Squared error alone follows the worst pictures of a batch. Here each counts by the proportion
@@ -97,10 +104,7 @@ class PSNRLoss(nn.Module):
     """
 
     def __init__(self, *, eps: float = 1e-4) -> None:
-        super().__init__()
-        if not eps > 0:
-            raise ValueError(f"eps must be above 0, got {eps}")
-        self.eps = eps
+        super().__init__(eps)
 
     def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
         """Compare two batches.
@@ -110,10 +114,6 @@ class PSNRLoss(nn.Module):
         """
         errors = _difference(sr, gt).square().flatten(1).mean(1)  # (B,)
         return (errors + self.eps).log().mean()
-
-    def extra_repr(self) -> str:
-        """Show the constant in ``print(loss)``."""
-        return f"eps={self.eps}"
 
 
 class WeightedSum(nn.Module):
